@@ -1,0 +1,30 @@
+"""What a user can mend: raised where their value enters, printed on one line, never a traceback.
+
+Every message names the value (a file, a knob, a site), what was expected and the likely cause.
+"""
+
+
+class FedadError(ValueError):
+    """The base of all errors that a user can mend."""
+
+    exit_code = 1
+
+
+class ConfigError(FedadError):
+    """A knob is unknown, or its value cannot be."""
+
+    exit_code = 2
+
+
+class DataError(FedadError):
+    """A file or folder of images, masks, weights or a bank is missing or not what it should be."""
+
+    exit_code = 3
+
+
+class MismatchError(FedadError):
+    """Two things that only work together were made differently, such as banks of two backbones."""
+
+
+class UploadError(FedadError):
+    """What a site sent cannot be used."""

@@ -1,0 +1,271 @@
+"""What travels between the stages: frozen, checked once where it is made.
+
+Sizes are named once, here: B images of H x W pixels, a grid of h x w patches an image, D features
+a patch, M rows a bank, C categories (products), S sites.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+GOOD = "good"  # the folder and label of images without a defect
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """How much of a defect must be found to have found all of it.
+
+    `threshold` is a share of the region's pixels where `relative`, else a number of pixels.
+    """
+
+    threshold: float
+    relative: bool
+
+    def area(self, pixels: int) -> int:
+        """The pixels, 1 to `pixels`, at which a region of `pixels` pixels counts as found."""
+        wanted = math.floor(self.threshold * pixels) if self.relative else int(self.threshold)
+        return max(1, min(wanted, pixels))
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """A ground-truth mask file: one reading of a defect, and what its pixel values mean."""
+
+    path: Path
+    saturation: Mapping[int, Saturation]
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A ground-truth mask (H, W) bool and the pixels of it that saturate its sPRO."""
+
+    mask: np.ndarray
+    saturation: int
+
+    def __post_init__(self) -> None:
+        pixels = int(np.count_nonzero(self.mask))
+        if self.mask.ndim != 2 or self.mask.dtype != np.bool_ or not 1 <= self.saturation <= pixels:
+            raise ValueError(
+                f"a region is an (H, W) bool mask and a saturation of 1 to its {pixels} pixels, "
+                f"got {self.mask.shape} {self.mask.dtype} and {self.saturation}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image file of a data set.
+
+    `masks` is None where the data set says nothing of where the defect is, and empty for a good
+    image. `kind` is "structural" or "logical" where the data set says so.
+    """
+
+    category: str
+    split: str  # "train" or "test"
+    defect: str  # GOOD, or the name of the defect
+    path: Path
+    masks: tuple[Channel, ...] | None = ()
+    kind: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique within a data set, such as `pipe_clip/test/unclipped/0003`."""
+        return f"{self.category}/{self.split}/{self.defect}/{self.path.stem}"
+
+    @property
+    def is_good(self) -> bool:
+        return self.defect == GOOD
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The samples below `root` in the order of their names, and what may be done with them."""
+
+    name: str
+    root: Path
+    licence: str
+    samples: tuple[Sample, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return tuple(sorted({sample.category for sample in self.samples}))
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One plant: its name, its good images to learn from, its images to judge."""
+
+    name: str
+    train: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """How features were made. Two banks mix only if all but `threads` and `batch` agree:
+    those change the last bits of a feature, the others change what it means."""
+
+    backbone: str
+    weights: str  # sha256 of the tensors
+    layers: str
+    grid: str
+    pool: int
+    size: int
+    transform: str
+    threads: int = 0
+    batch: int = 0
+
+    def differences(self, other: Fingerprint) -> list[str]:
+        """`field: ours and theirs` for each field that keeps two banks from mixing."""
+        ours, theirs = vars(self), vars(other)
+        return [
+            f"{name}: {ours[name]} and {theirs[name]}"
+            for name in ours
+            if name not in ("threads", "batch") and ours[name] != theirs[name]
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Patch features of B images: `grid` (B, h, w, D) float32, and each image's category, name."""
+
+    grid: np.ndarray
+    categories: tuple[str, ...]  # (B,)
+    images: tuple[str, ...]  # (B,)
+    fingerprint: Fingerprint
+
+    def __post_init__(self) -> None:
+        if self.grid.ndim != 4 or self.grid.dtype != np.float32:
+            raise ValueError(f"features are (B, h, w, D) float32, got {self.grid.shape}")
+        if not len(self.grid) == len(self.categories) == len(self.images):
+            raise ValueError(
+                f"{len(self.grid)} grids, {len(self.categories)} categories and "
+                f"{len(self.images)} names do not belong together"
+            )
+
+    @property
+    def patches(self) -> np.ndarray:
+        """(B h w, D): the patches of all images, one below the other."""
+        return self.grid.reshape(-1, self.grid.shape[-1])
+
+    @property
+    def patches_per_image(self) -> int:
+        return self.grid.shape[1] * self.grid.shape[2]
+
+
+def _column() -> np.ndarray:
+    return np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Patch features that stand for what is normal, and where each of them came from.
+
+    Rows keep the order in which they were selected, farthest first, so that a prefix of a site's
+    rows is a smaller coreset. `images` and `patches` (S, C) say what the rows stand for: how many
+    good images and patches each site had of each category.
+    """
+
+    rows: np.ndarray  # (M, D) float32
+    category: np.ndarray  # (M,) int32: number of the row's category in `categories`
+    site: np.ndarray  # (M,) int32: number of the row's site in `sites`
+    row: np.ndarray  # (M,) int32: the row's place in that site's upload
+    categories: tuple[str, ...]  # (C,) in order
+    sites: tuple[str, ...]  # (S,) in order
+    images: np.ndarray  # (S, C) int64
+    patches: np.ndarray  # (S, C) int64
+    fingerprint: Fingerprint
+    dtype: str = "float32"  # what the rows were rounded to when they were sealed
+    source: np.ndarray = field(default_factory=_column)  # (M,) or (0,); never leaves the site
+
+    def __post_init__(self) -> None:
+        m, table = len(self.rows), (len(self.sites), len(self.categories))
+        if self.rows.ndim != 2 or self.rows.dtype != np.float32:
+            raise ValueError(
+                f"a bank's rows are (M, D) float32, got {self.rows.shape} {self.rows.dtype}"
+            )
+        if not len(self.category) == len(self.site) == len(self.row) == m:
+            raise ValueError(f"{m} rows need as many categories, sites and row numbers")
+        if self.images.shape != table or self.patches.shape != table:
+            raise ValueError(
+                f"{table[0]} sites and {table[1]} categories need tables of that shape, "
+                f"got {self.images.shape} and {self.patches.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: np.ndarray) -> Bank:
+        """The bank of these rows, in this order; what it stands for stays the same."""
+        return self.replace(
+            rows=np.ascontiguousarray(self.rows[rows]),
+            category=self.category[rows],
+            site=self.site[rows],
+            row=self.row[rows],
+            source=self.source[rows] if len(self.source) else self.source,
+        )
+
+    def replace(self, **fields: object) -> Bank:
+        """A copy with these fields changed."""
+        return Bank(**{**vars(self), **fields})  # type: ignore[arg-type]
+
+    def sealed(self, dtype: str) -> Bank:
+        """The bank as it may travel: values rounded once to `dtype`, private columns left out."""
+        rows = self.rows.astype(dtype).astype(np.float32)
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"a feature is not finite in {dtype}: its largest value is "
+                f"{np.abs(self.rows).max():.3g}, and float16 ends at 65504"
+            )
+        return self.replace(rows=rows, dtype=dtype, source=_column())
+
+
+def join(banks: Sequence[Bank]) -> Bank:
+    """One bank with the rows of all `banks`, in that order, and all that they stand for.
+
+    Joining is associative. Two banks of one site are refused: its images would count twice.
+
+    Raises:
+        ValueError: banks of two backbones, layers or sizes, or a site that comes twice.
+    """
+    first = banks[0]
+    for bank in banks[1:]:
+        if differing := first.fingerprint.differences(bank.fingerprint):
+            raise ValueError(
+                f"banks of {first.sites[0]} and {bank.sites[0]} do not mix ({'; '.join(differing)})"
+                ": was one embedded by another backbone, or with other weights or layers?"
+            )
+        if first.rows.shape[1] != bank.rows.shape[1]:
+            raise ValueError(
+                f"banks of {first.rows.shape[1]} and {bank.rows.shape[1]} features do not mix"
+            )
+    sites = sorted(site for bank in banks for site in bank.sites)
+    if twice := {site for site in sites if sites.count(site) > 1}:
+        raise ValueError(f"two banks come from site {sorted(twice)[0]!r}: a site uploads once")
+    categories = sorted({name for bank in banks for name in bank.categories})
+    images = np.zeros((len(sites), len(categories)), np.int64)
+    patches = np.zeros_like(images)
+    category, site = [], []
+    for bank in banks:
+        at_site = np.array([sites.index(name) for name in bank.sites], np.int32)
+        at_category = np.array([categories.index(name) for name in bank.categories], np.int32)
+        images[np.ix_(at_site, at_category)] = bank.images
+        patches[np.ix_(at_site, at_category)] = bank.patches
+        category.append(at_category[bank.category])
+        site.append(at_site[bank.site])
+    return first.replace(
+        rows=np.concatenate([bank.rows for bank in banks]),
+        category=np.concatenate(category),
+        site=np.concatenate(site),
+        row=np.concatenate([bank.row for bank in banks]),
+        categories=tuple(categories),
+        sites=tuple(sites),
+        images=images,
+        patches=patches,
+        source=_column(),
+    )
