@@ -7,11 +7,13 @@ a patch, M rows a bank, C categories (products), S sites.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from fedad.errors import MismatchError
 
 GOOD = "good"  # the folder and label of images without a defect
 
@@ -98,11 +100,15 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """One plant: its name, its good images to learn from, its images to judge."""
+    """One plant: its name, its good images to learn from, its images to judge.
+
+    `held` are good images that nothing is learned from: thresholds come from them.
+    """
 
     name: str
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    held: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +187,7 @@ class Bank:
     patches: np.ndarray  # (S, C) int64
     fingerprint: Fingerprint
     dtype: str = "float32"  # what the rows were rounded to when they were sealed
+    scope: str = "category"  # whether a patch is compared with its category's rows, or "mixed"
     source: np.ndarray = field(default_factory=_column)  # (M,) or (0,); never leaves the site
 
     def __post_init__(self) -> None:
@@ -210,52 +217,70 @@ class Bank:
             source=self.source[rows] if len(self.source) else self.source,
         )
 
+    def of_category(self, category: str) -> Bank:
+        """The rows of one category, and of all that the bank stands for only that category."""
+        number = self.categories.index(category)
+        rows = np.flatnonzero(self.category == number)
+        return self.take(rows).replace(
+            category=np.zeros(len(rows), np.int32),
+            categories=(category,),
+            images=self.images[:, [number]],
+            patches=self.patches[:, [number]],
+        )
+
     def replace(self, **fields: object) -> Bank:
         """A copy with these fields changed."""
         return Bank(**{**vars(self), **fields})  # type: ignore[arg-type]
 
-    def sealed(self, dtype: str) -> Bank:
-        """The bank as it may travel: values rounded once to `dtype`, private columns left out."""
+    def sealed(self, site: str, dtype: str) -> Bank:
+        """One site's bank as it may travel: values rounded once to `dtype`, no private column."""
         rows = self.rows.astype(dtype).astype(np.float32)
         if not np.isfinite(rows).all():
             raise ValueError(
                 f"a feature is not finite in {dtype}: its largest value is "
                 f"{np.abs(self.rows).max():.3g}, and float16 ends at 65504"
             )
-        return self.replace(rows=rows, dtype=dtype, source=_column())
+        return self.replace(rows=rows, sites=(site,), dtype=dtype, source=_column())
 
 
 def join(banks: Sequence[Bank]) -> Bank:
     """One bank with the rows of all `banks`, in that order, and all that they stand for.
 
-    Joining is associative. Two banks of one site are refused: its images would count twice.
+    Joining is associative. Images that two banks stand for would count twice, and are refused.
 
     Raises:
-        ValueError: banks of two backbones, layers or sizes, or a site that comes twice.
+        MismatchError: banks of two backbones, layers or sizes, or two of one site and category.
     """
     first = banks[0]
     for bank in banks[1:]:
         if differing := first.fingerprint.differences(bank.fingerprint):
-            raise ValueError(
+            raise MismatchError(
                 f"banks of {first.sites[0]} and {bank.sites[0]} do not mix ({'; '.join(differing)})"
                 ": was one embedded by another backbone, or with other weights or layers?"
             )
-        if first.rows.shape[1] != bank.rows.shape[1]:
-            raise ValueError(
-                f"banks of {first.rows.shape[1]} and {bank.rows.shape[1]} features do not mix"
-            )
-    sites = sorted(site for bank in banks for site in bank.sites)
-    if twice := {site for site in sites if sites.count(site) > 1}:
-        raise ValueError(f"two banks come from site {sorted(twice)[0]!r}: a site uploads once")
-    categories = sorted({name for bank in banks for name in bank.categories})
+        for what, ours, theirs in (
+            ("features", first.rows.shape[1], bank.rows.shape[1]),
+            ("wire.dtype", first.dtype, bank.dtype),
+            ("bank.scope", first.scope, bank.scope),
+        ):
+            if ours != theirs:
+                raise MismatchError(
+                    f"banks of {first.sites[0]} and {bank.sites[0]} do not mix "
+                    f"({what}: {ours} and {theirs}): do both sites use one configuration?"
+                )
+    sites = _numbers(name for bank in banks for name in bank.sites)
+    categories = _numbers(name for bank in banks for name in bank.categories)
     images = np.zeros((len(sites), len(categories)), np.int64)
     patches = np.zeros_like(images)
     category, site = [], []
     for bank in banks:
-        at_site = np.array([sites.index(name) for name in bank.sites], np.int32)
-        at_category = np.array([categories.index(name) for name in bank.categories], np.int32)
-        images[np.ix_(at_site, at_category)] = bank.images
-        patches[np.ix_(at_site, at_category)] = bank.patches
+        at_site = np.array([sites[name] for name in bank.sites], np.int32)
+        at_category = np.array([categories[name] for name in bank.categories], np.int32)
+        cells = np.ix_(at_site, at_category)
+        if np.any((images[cells] > 0) & (bank.images > 0)):
+            raise MismatchError(f"site {bank.sites[0]!r} comes twice: a site uploads once")
+        images[cells] += bank.images
+        patches[cells] += bank.patches
         category.append(at_category[bank.category])
         site.append(at_site[bank.site])
     return first.replace(
@@ -269,3 +294,8 @@ def join(banks: Sequence[Bank]) -> Bank:
         patches=patches,
         source=_column(),
     )
+
+
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    """Each name's number in the order of all names."""
+    return {name: number for number, name in enumerate(sorted(set(names)))}

@@ -1,0 +1,1 @@
+"""The site's half of a run, as a Flower ClientApp."""

@@ -1,0 +1,1 @@
+"""One way of joining a file: the uploads of the sites -> the rows that are broadcast."""

@@ -1,0 +1,70 @@
+"""What an aggregation is, and how rows are shared out among sites."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from fedad.config import Merge
+from fedad.types import Bank
+
+
+Choose = Callable[[np.ndarray, int, Sequence[int]], np.ndarray]
+"""Points (N, D), how many, rows kept already -> row numbers: a coreset with its draws settled."""
+
+
+class Aggregation(Protocol):
+    """Joins `uploads`, in the order of their sites' names, into one bank of `size` rows.
+
+    Args:
+        uploads: of one category, or of all where the scope is mixed; rows farthest first.
+        size: how many rows to keep, at most as many as were uploaded.
+        knobs: `merge.*`.
+        choose: how to select among rows.
+    """
+
+    def __call__(
+        self, uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose
+    ) -> Bank: ...
+
+
+def shares(weights: Sequence[float], size: int, available: Sequence[int]) -> list[int]:
+    """`size` rows shared out by weight, by largest remainder, nobody more than they have.
+
+    What one cannot give is shared among the others in the same way. Of equal remainders the first
+    wins.
+
+    >>> shares([305, 305, 304], 100, [50, 50, 50])
+    [34, 33, 33]
+    >>> shares([1, 1, 2], 10, [9, 9, 3])
+    [4, 3, 3]
+    """
+    if size > sum(available):
+        raise ValueError(f"{size} rows are wanted, and only {sum(available)} are there")
+    given = [0] * len(weights)
+    while (left := size - sum(given)) > 0:
+        open_ = [i for i, most in enumerate(available) if given[i] < most]
+        total = sum(weights[i] for i in open_)
+        wanted = {i: left * (weights[i] / total if total else 1 / len(open_)) for i in open_}
+        floors = {i: math.floor(w + 1e-9) for i, w in wanted.items()}
+        for i in sorted(open_, key=lambda i: floors[i] - wanted[i])[: left - sum(floors.values())]:
+            floors[i] += 1
+        for i, more in floors.items():
+            given[i] = min(available[i], given[i] + more)
+    return given
+
+
+def image_counts(uploads: Sequence[Bank]) -> list[float]:
+    """How many good images stand behind each upload: its weight."""
+    return [float(upload.images.sum()) for upload in uploads]
+
+
+def prefixes(uploads: Sequence[Bank], sizes: Sequence[int]) -> list[Bank]:
+    """The first rows of each upload, which are a smaller coreset of the same images."""
+    return [
+        upload.take(np.arange(min(size, len(upload))))
+        for upload, size in zip(uploads, sizes, strict=True)
+    ]

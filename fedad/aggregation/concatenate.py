@@ -1,0 +1,15 @@
+"""Join what the sites selected and select no further: fast, and blind to what sites share."""
+
+from collections.abc import Sequence
+
+from fedad.aggregation.base import Choose, image_counts, prefixes, shares
+from fedad.config import Merge
+from fedad.types import Bank, join
+
+__all__ = ["concatenate"]
+
+
+def concatenate(uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose) -> Bank:
+    """The first rows of each upload, shared out by image count; see `base.Aggregation`."""
+    parts = shares(image_counts(uploads), size, [len(upload) for upload in uploads])
+    return join(prefixes(uploads, parts))

@@ -1,0 +1,36 @@
+"""A floor of rows a site, then greedy: a small site keeps a voice beside the large ones."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fedad.aggregation.base import Choose, image_counts, prefixes, shares
+from fedad.config import Merge
+from fedad.types import Bank, join
+
+__all__ = ["diversity_preserving"]
+
+
+def diversity_preserving(
+    uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose
+) -> Bank:
+    """The first `merge.floor` rows of each site, the rest chosen as in a federated coreset.
+
+    Where the floors alone would fill the bank, each site's floor is its equal share. See
+    `base.Aggregation`.
+    """
+    sizes = [len(upload) for upload in uploads]
+    floors = [min(knobs.floor, size // len(uploads), most) for most in sizes]
+    parts = shares(image_counts(uploads), size, sizes)
+    offered = [
+        max(floor, math.ceil(knobs.oversample * part))
+        for floor, part in zip(floors, parts, strict=True)
+    ]
+    offers = prefixes(uploads, offered)
+    starts = np.cumsum([0, *map(len, offers)])
+    kept = [
+        int(at) + row for at, floor in zip(starts, floors, strict=False) for row in range(floor)
+    ]
+    pool = join(offers)
+    return pool.take(choose(pool.rows, size, kept or (0,)))

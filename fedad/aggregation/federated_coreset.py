@@ -1,0 +1,25 @@
+"""Weighted, oversampled greedy coreset: each site offers more than its share, the server chooses.
+
+A site's share of the bank is its share of the images. `merge.oversample` times as many of its rows
+enter the pool, and k-centre over the pool keeps those that cover it best, so that rows which two
+sites have in common are kept once.
+"""
+
+import math
+from collections.abc import Sequence
+
+from fedad.aggregation.base import Choose, image_counts, prefixes, shares
+from fedad.config import Merge
+from fedad.types import Bank, join
+
+__all__ = ["federated_coreset"]
+
+
+def federated_coreset(uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose) -> Bank:
+    """Greedy over the pool, from the first row of the first site; see `base.Aggregation`.
+
+    With one site the rows are the first `size` of its upload: the centralised coreset.
+    """
+    parts = shares(image_counts(uploads), size, [len(upload) for upload in uploads])
+    pool = join(prefixes(uploads, [math.ceil(knobs.oversample * part) for part in parts]))
+    return pool.take(choose(pool.rows, size, (0,)))

@@ -1,0 +1,223 @@
+"""`fedad ...`: what `flwr` does not do. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.errors import FedadError
+
+app = typer.Typer(
+    help="Federated visual anomaly detection: one round, and no image leaves the plant.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="Look at, or draw, a data set.", no_args_is_help=True)
+bank = typer.Typer(help="Build, merge and look at banks, file by file.", no_args_is_help=True)
+app.add_typer(data, name="data")
+app.add_typer(bank, name="bank")
+
+
+class Via(StrEnum):
+    """How a run is run: by `flwr run`, or by the same apps in this process."""
+
+    FLWR = "flwr"
+    LOCAL = "local"
+
+
+class Form(StrEnum):
+    """How a map is written."""
+
+    NPY = "npy"
+    PNG = "png"
+
+
+Overrides = Annotated[
+    list[str] | None, typer.Option("-c", "--set", metavar="KEY=VALUE", help="Set one knob.")
+]
+Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
+ViaOption = Annotated[Via, typer.Option(help="The real thing, or the same in this process.")]
+
+
+def main() -> None:
+    """Run the command line; an error is one line and an exit code, never a traceback."""
+    try:
+        app()
+    except FedadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        _crash(error)
+
+
+def _crash(error: Exception) -> None:
+    from fedad.files import cache_root, write_atomic
+
+    path = cache_root() / "crash.txt"
+    write_atomic(path, traceback.format_exc())
+    print(
+        f"error: fedad itself failed ({type(error).__name__}: {error}): please report {path}",
+        file=sys.stderr,
+    )
+    sys.exit(70)
+
+
+@app.command()
+def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
+    """Draw three plants, run the Flower app once, and show what federation brought."""
+    from fedad.launch import launch, read_config
+    from fedad.progress import Bars
+
+    config = read_config(None, ["round.name=demo"])
+    folder = launch(config, via=via, root=runs.absolute(), with_yardsticks=True, sink=Bars())
+    _show(folder)
+    print(
+        "\nNext:\n"
+        "  fedad run configs/demo.toml -c wire.dtype=float16 --yardsticks   half the bytes\n"
+        f"  fedad bank info {folder / 'bank.safetensors'}\n"
+        "  fedad data check DIR --dataset autovi                            your own images"
+    )
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A TOML file, such as configs/demo.toml.")],
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    via: ViaOption = Via.FLWR,
+    yardsticks: Annotated[
+        bool, typer.Option("--yardsticks", help="Also isolated and centralised.")
+    ] = False,
+) -> None:
+    """Check a configuration, run it in simulation, and leave a run folder."""
+    from fedad.launch import launch, read_config
+    from fedad.progress import Bars
+
+    knobs = read_config(config, overrides or [])
+    folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
+    _show(folder)
+
+
+@app.command()
+def score(
+    folder: Annotated[Path, typer.Argument(help="Images, or a data set in AutoVI's layout.")],
+    bank_file: Annotated[Path, typer.Option("--bank", help="A bank.safetensors.")],
+    maps: Annotated[Path, typer.Option("--maps", help="Where the anomaly maps go.")],
+    form: Annotated[Form, typer.Option("--format", help="float32 NPY or 16-bit PNG.")] = Form.NPY,
+    overrides: Overrides = None,
+) -> None:
+    """Judge images with a bank, and write the maps that `fedad evaluate` reads."""
+    from fedad.commands.score import score as judge
+    from fedad.launch import read_config
+    from fedad.progress import Bars, shown_by
+
+    config = read_config(None, overrides or [])
+    with shown_by(Bars()):
+        count = judge(config, folder, bank_file, maps, form=form)
+    print(f"{count} maps in {maps}, image scores in {maps / 'scores.csv'}")
+
+
+@data.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="The data set's root.")],
+    dataset: Annotated[str, typer.Option(help="How its folders are laid out.")] = "autovi",
+) -> None:
+    """Count what a folder holds, read every file, and say what is wrong."""
+    from rich.console import Console
+
+    from fedad.commands.check import counts_table, problems
+    from fedad.plugins import plugin
+    from fedad.progress import Bars, shown_by
+
+    found = plugin("datasets", dataset)(folder)
+    Console().print(counts_table(found))
+    print(f"licence: {found.licence}")
+    with shown_by(Bars()):
+        wrong = problems(found)
+    for line in wrong:
+        print(line)
+    print(f"{len(wrong)} problems" if wrong else "nothing is wrong with it")
+    if wrong:
+        sys.exit(1)
+
+
+@data.command("draw")
+def data_draw(
+    folder: Annotated[Path, typer.Argument(help="Where the demo plants go.")],
+    seed: Annotated[int, typer.Option(help="Another seed draws other parts.")] = 0,
+) -> None:
+    """Draw the demo plants: three products at three plants, in AutoVI's layout."""
+    from fedad.datasets.synthetic import synthetic
+
+    drawn = synthetic(folder, seed=seed)
+    print(f"{len(drawn.samples)} images of {', '.join(drawn.categories)} in {folder}")
+
+
+@bank.command("build")
+def bank_build(
+    folder: Annotated[Path, typer.Argument(help="One plant's own folder of images.")],
+    site: Annotated[str, typer.Option(help="The plant's name.")],
+    out: Annotated[Path, typer.Option(help="The file that may leave the plant.")],
+    dataset: Annotated[str, typer.Option(help="How its folders are laid out.")] = "autovi",
+    overrides: Overrides = None,
+) -> None:
+    """At a plant: its good images -> the bank that it would upload."""
+    from fedad.commands.banks import build
+    from fedad.launch import read_config
+    from fedad.progress import Bars, shown_by
+
+    knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
+    with shown_by(Bars()):
+        built = build(read_config(None, knobs), site, out)
+    print(f"{len(built)} rows of {built.images.sum()} images in {out}")
+
+
+@bank.command("merge")
+def bank_merge(
+    files: Annotated[list[Path], typer.Argument(help="Banks that plants have built.")],
+    out: Annotated[Path, typer.Option(help="The bank for all of them.")],
+    overrides: Overrides = None,
+) -> None:
+    """At the server: the plants' banks -> one bank, as a run would merge them."""
+    from fedad.commands.banks import merge_files
+    from fedad.launch import read_config
+    from fedad.progress import Bars, shown_by
+
+    with shown_by(Bars()):
+        merged = merge_files(read_config(None, overrides or []), files, out)
+    print(f"{len(merged)} rows of {', '.join(merged.sites)} in {out}")
+
+
+@bank.command("info")
+def bank_info(file: Annotated[Path, typer.Argument(help="A bank.safetensors.")]) -> None:
+    """What a bank file holds, and how its features were made."""
+    from rich.console import Console
+
+    from fedad.commands.banks import info_table
+
+    Console().print(info_table(file))
+
+
+def _show(folder: Path) -> None:
+    """The table of a finished run, the bytes that moved, and where everything is."""
+    from rich.console import Console
+
+    from fedad.reporting.run_folder import read_record
+    from fedad.reporting.table import site_table
+
+    record = read_record(folder)
+    Console().print(site_table(record["figures"]))
+    moved = record["bytes"]
+    print(
+        f"bytes up {moved['up']:,}, down {moved['down']:,}; no image left its site\n"
+        f"bank: {record['bank']['rows']} rows; everything is in {folder}"
+    )

@@ -1,0 +1,118 @@
+"""`fedad score`: a bank on new images -> anomaly maps that `fedad evaluate` reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fedad.bank_file import load_bank
+from fedad.config import Config
+from fedad.datasets.autovi import autovi
+from fedad.embedders.embedder import Embedder
+from fedad.errors import ConfigError, DataError, MismatchError
+from fedad.files import write_atomic, write_json
+from fedad.images import SUFFIXES
+from fedad.judging import Verdict, judge
+from fedad.reporting.heatmap import scale_of
+from fedad.types import Bank, Sample
+
+HEADROOM = 4.0  # a 16-bit map ends at so many times the top of the colour scale
+
+
+def score(config: Config, folder: Path, bank_path: Path, out: Path, *, form: str) -> int:
+    """Judge the images of `folder` and write a map each, and `scores.csv`; returns how many.
+
+    Args:
+        folder: a data set in AutoVI's layout, of which the test images are judged, or any folder
+            of images.
+        out: `<category>/test/<defect>/<stem>`, or the image's place in `folder`, gets its ending.
+        form: "npy" writes float32, "png" 16 bits: score x 65535 / scale, cut off at 65535, where
+            the scale of each category comes from the bank and stands in `maps.json`.
+
+    Raises:
+        MismatchError: the images would be embedded otherwise than the bank was.
+        DataError: no image, or one of a category that the bank does not know.
+    """
+    bank = load_bank(bank_path)
+    config = _as_banked(config, bank)
+    samples = _samples(folder, bank, config.data.categories)
+    embed = Embedder(config.embedder)
+    if differing := bank.fingerprint.differences(embed.fingerprint):
+        raise MismatchError(
+            f"{bank_path}: the bank and this embedder differ ({'; '.join(differing)}): "
+            "set embedder.weights to the file that the bank was made with"
+        )
+    tops = {category: HEADROOM * top for category, top in scale_of(bank).items()}
+    rows = []
+    for verdict in judge(config, samples, embed, bank):
+        place = _place(verdict.sample, folder)
+        _write(out / place, verdict, form, tops[verdict.sample.category])
+        rows.append((place.as_posix(), verdict.sample.category, verdict.scored.image_score))
+    write_atomic(out / "scores.csv", _csv(rows))
+    if form == "png":
+        write_json(out / "maps.json", {"full_scale": tops})
+    return len(rows)
+
+
+def _as_banked(config: Config, bank: Bank) -> Config:
+    """The knobs with all that the bank's fingerprint settles."""
+    mark = bank.fingerprint
+    embedder = replace(
+        config.embedder,
+        backbone=mark.backbone,
+        layers=mark.layers,
+        grid=mark.grid,
+        pool=mark.pool,
+        size=mark.size,
+    )
+    return replace(config, embedder=embedder)
+
+
+def _samples(folder: Path, bank: Bank, category: str) -> Sequence[Sample]:
+    """The test images of a data set, or all images below a folder, of one category."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
+    if any(folder.glob("*/test")) or any(folder.glob("*/*/test")):
+        dataset = autovi(folder, categories=[category] if category else ())
+        return [sample for sample in dataset.samples if sample.split == "test"]
+    if not category and len(bank.categories) > 1:
+        raise ConfigError(
+            f"{folder} has no category folders, and the bank knows {', '.join(bank.categories)}: "
+            "say which with -c data.categories=NAME"
+        )
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"{folder}: no image in it; expected {', '.join(SUFFIXES)}")
+    name = category or bank.categories[0]
+    return [Sample(name, "test", "unknown", path, masks=None) for path in files]
+
+
+def _place(sample: Sample, folder: Path) -> Path:
+    if sample.defect == "unknown":
+        return sample.path.relative_to(folder).with_suffix("")
+    return Path(sample.name)
+
+
+def _write(place: Path, verdict: Verdict, form: str, full: float) -> None:
+    scores = verdict.scored.map
+    buffer = io.BytesIO()
+    if form == "npy":
+        np.save(buffer, scores, allow_pickle=False)
+    else:
+        levels = np.rint(np.clip(scores / full, 0, 1) * 65535).astype(np.uint16)
+        Image.fromarray(levels).save(buffer, "PNG")
+    write_atomic(place.with_name(f"{place.name}.{form}"), buffer.getvalue())
+
+
+def _csv(rows: Sequence[tuple[str, str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("image", "category", "score"))
+    writer.writerows((image, category, f"{score:.9g}") for image, category, score in rows)
+    return text.getvalue()

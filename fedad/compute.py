@@ -1,0 +1,33 @@
+"""Where tensors are computed, and by how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from fedad.errors import ConfigError
+
+
+def device_of(name: str) -> str:
+    """`auto` -> `cuda` where torch sees a device, else `cpu`.
+
+    Raises:
+        ConfigError: `cuda` is wanted and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("embedder.device = 'cuda': torch sees no CUDA device: set cpu or auto")
+    return "cuda" if available and name != "cpu" else "cpu"
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Use so many threads inside: their number may change the last bits of a feature."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

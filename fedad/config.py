@@ -1,0 +1,204 @@
+"""Flower's flat run-config -> frozen dataclasses, checked once, at the edge.
+
+A knob is `table.kebab-case`, one table a stage. The defaults here and in `[tool.flwr.app.config]`
+of pyproject.toml are the same (a test says so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from fedad.errors import ConfigError
+from fedad.plugins import names, nearest
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images there are, and who has them."""
+
+    dataset: str = "synthetic"
+    dir: str = ""  # the data set's root; empty draws the demo plants
+    categories: str = ""  # comma list; empty means all
+    partition: Literal["natural", "iid", "category", "dirichlet"] = "natural"
+    sites: Positive = 3  # for iid and dirichlet
+    alpha: Annotated[float, Field(gt=0)] = 0.5  # for dirichlet: smaller is less even
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of train/good kept for thresholds
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """How an image becomes patch features."""
+
+    backbone: str = "tf_efficientnet_lite0.in1k"
+    weights: str = "package"  # package, hub, random, or a file
+    layers: str = "layer2,layer3"
+    grid: str = "layer2"  # the layer whose grid the others are brought to
+    pool: Positive = 3  # side of the neighbourhood that a patch is the mean of
+    size: Annotated[int, Field(ge=32)] = 256  # images are resized to size x size, not cropped
+    batch: Positive = 16
+    threads: Positive = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cache: str = ""  # folder of cached features; empty is ~/.cache/fedad, "off" is none
+    cache_gb: Annotated[float, Field(gt=0)] = 20.0  # the oldest features go first
+
+
+@dataclass(frozen=True)
+class Coreset:
+    """What a site keeps of its patches."""
+
+    selection: str = "kcenter"
+    local_ratio: Share = 0.1
+
+
+@dataclass(frozen=True)
+class Merge:
+    """How uploads become one bank."""
+
+    aggregation: str = "federated_coreset"
+    oversample: Annotated[float, Field(ge=1)] = 2.0  # rows of a site in the pool, in shares
+    floor: Annotated[int, Field(ge=0)] = 100  # rows a site keeps under diversity_preserving
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The bank that is broadcast."""
+
+    size: Annotated[int, Field(ge=0)] = 0  # rows in all; 0 is coreset.local-ratio of all patches
+    scope: Literal["category", "mixed"] = "category"
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a patch, a pixel and an image are scored."""
+
+    scoring: str = "nearest"
+    neighbours: Positive = 1  # above 1: PatchCore's weighting of the image score
+    sigma: Annotated[float, Field(ge=0)] = 4.0  # smoothing of maps, in pixels at embedder.size
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What travels."""
+
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+@dataclass(frozen=True)
+class Round:
+    """The run itself."""
+
+    method: str = "patchcore"
+    seed: Annotated[int, Field(ge=0)] = 0
+    name: str = ""  # of the run folder
+    out: str = ""  # absolute path of the run folder; empty keeps none
+    enrol_seconds: Seconds = 120.0
+    train_seconds: Seconds = 3600.0
+    evaluate_seconds: Seconds = 3600.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every knob of a run, one table a stage."""
+
+    data: Data = field(default_factory=Data)
+    embedder: Embedder = field(default_factory=Embedder)
+    coreset: Coreset = field(default_factory=Coreset)
+    merge: Merge = field(default_factory=Merge)
+    bank: Bank = field(default_factory=Bank)
+    score: Score = field(default_factory=Score)
+    wire: Wire = field(default_factory=Wire)
+    round: Round = field(default_factory=Round)
+
+    def flat(self) -> dict[str, str | int | float]:
+        """The run-config that reads back as this."""
+        return {
+            f"{table.name}.{_kebab(knob.name)}": getattr(getattr(self, table.name), knob.name)
+            for table in fields(self)
+            for knob in fields(getattr(self, table.name))
+        }
+
+
+TABLES: dict[str, type] = {
+    "data": Data,
+    "embedder": Embedder,
+    "coreset": Coreset,
+    "merge": Merge,
+    "bank": Bank,
+    "score": Score,
+    "wire": Wire,
+    "round": Round,
+}
+# Knobs whose value is the name of a plug-in file -> the folder it is in.
+PLUGINS = {
+    "data.dataset": "datasets",
+    "coreset.selection": "coresets",
+    "merge.aggregation": "aggregation",
+    "score.scoring": "scoring",
+    "round.method": "methods",
+}
+
+
+def read(run_config: Mapping[str, Any]) -> Config:
+    """The checked configuration of a flat run-config; knobs that it lacks keep their defaults.
+
+    >>> read({"coreset.local-ratio": 0.2}).coreset
+    Coreset(selection='kcenter', local_ratio=0.2)
+
+    Raises:
+        ConfigError: an unknown table or key, answered with the nearest one; a value of the wrong
+            kind or out of range; a name without a plug-in file.
+    """
+    knobs = Config().flat()
+    tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
+    for key, value in run_config.items():
+        if key not in knobs:
+            raise ConfigError(_unknown(key, knobs))
+        table, _, name = key.partition(".")
+        tables[table][name.replace("-", "_")] = value
+    config = Config(**{name: _table(name, given) for name, given in tables.items()})
+    for key, kind in PLUGINS.items():
+        if (value := config.flat()[key]) not in names(kind):
+            raise ConfigError(
+                f"{key} = {value!r}{nearest(str(value), names(kind))}: "
+                f"expected one of {', '.join(names(kind))}"
+            )
+    return config
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A comma list as a tuple: `"layer2, layer3"` -> `("layer2", "layer3")`."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _unknown(key: str, knobs: Iterable[str]) -> str:
+    table = key.partition(".")[0]
+    inside = [knob for knob in knobs if knob.startswith(f"{table}.")]
+    there = f"{table} has {', '.join(inside)}" if inside else f"tables are {', '.join(TABLES)}"
+    return f"{key}: there is no such knob{nearest(key, knobs)}; {there}"
+
+
+def _table(name: str, given: Mapping[str, Any]) -> Any:
+    kinds = get_type_hints(TABLES[name], include_extras=True)
+    return TABLES[name](
+        **{key: _value(f"{name}.{_kebab(key)}", kinds[key], given[key]) for key in given}
+    )
+
+
+def _value(knob: str, kind: Any, value: Any) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].replace("Input should be", "expected")
+        raise ConfigError(f"{knob} = {value!r}: {message}") from None
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")

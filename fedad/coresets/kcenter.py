@@ -1,0 +1,259 @@
+"""Greedy k-centre: keep the rows that leave no point far from a kept one, farthest first.
+
+The plain loop compares all points with every new row, one row after the other. Here the same rows
+come out in rounds. A point's distance to its nearest kept row only shrinks, so an old distance is
+an upper bound; a round refreshes the points with the largest bounds by one matrix product, and
+picks among them as long as no other point could be farther.
+
+Bulk work is float32, and its largest possible rounding error is added to every bound. The picks
+are decided in float64; what float64 products leave tied is settled by plain differences. So the
+rows are those of the plain float64 loop, index by index, whatever the threads or the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from fedad.coresets.base import check
+from fedad.progress import track
+
+__all__ = ["kcenter"]
+
+ACTIVE = 1024  # points among which one round picks
+BATCH = 2048  # points that the first round refreshes; it grows while rounds yield little
+BLOCK = 2048  # points and kept rows in one block of distances
+GONE = -np.inf  # the bound of a row that is kept already
+
+
+def kcenter(
+    points: np.ndarray,
+    size: int,
+    *,
+    rng: np.random.Generator,
+    kept: Sequence[int] = (),
+    device: str = "cpu",
+) -> np.ndarray:
+    """`kept` (or one row that `rng` draws), then always the point farthest from all kept ones.
+
+    No point ends farther from a kept row than twice the smallest radius that any `size` rows could
+    give (Gonzalez, 1985). Of equally far points the lowest row wins. O(N size D) time; beside the
+    points, memory holds 28 bytes a point, the kept rows in both precisions and a fixed workspace.
+    See `base.Coreset` for arguments and errors.
+    """
+    check(points, size, kept)
+    search = _Search(points, size, torch.device(device))
+    search.keep(torch.tensor(list(kept) or [int(rng.integers(len(points)))]))
+    with track("coreset", size) as progress:
+        while search.count < size:
+            progress(search.count)
+            search.pick_some() or search.pick_one()
+    return search.kept[:size].cpu().numpy().astype(np.intp)
+
+
+class _Search:
+    """One selection: the rows kept so far, and how far every point is from them at most."""
+
+    def __init__(self, points: np.ndarray, size: int, device: torch.device) -> None:
+        n, d = points.shape
+        self.points = torch.from_numpy(np.ascontiguousarray(points)).to(device)
+        self.device, self.size, self.count = device, size, 0
+        self.mean = self.points.mean(0, dtype=torch.float64)
+        self.norm = self._squared_norms()
+        radius = float(self.norm.max())
+        if not np.isfinite(radius):
+            raise ValueError("the points hold NaN or infinity: was a feature map broken?")
+        # Rounding of |x|^2 + |c|^2 - 2xc after centring, for vectors no longer than the radius.
+        self.slack32 = (4 * d + 64) * 2.0**-24 * radius
+        self.slack64 = (4 * d + 64) * 2.0**-53 * radius
+        self.kept = torch.empty(size, dtype=torch.int64, device=device)
+        self.rows32, self.norms32 = self._kept_rows(torch.float32)
+        self.rows64, self.norms64 = self._kept_rows(torch.float64)
+        self.bound = torch.full((n,), torch.inf, device=device)
+        self.seen = torch.zeros(n, dtype=torch.int64, device=device)  # kept rows in the bound
+        self.gap = torch.full((n,), torch.inf, dtype=torch.float64, device=device)
+        self.gap_seen = torch.zeros(n, dtype=torch.int32, device=device)  # kept rows in the gap
+        self.batch = min(BATCH, n)
+
+    def _kept_rows(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = torch.empty(self.size, self.points.shape[1], dtype=dtype, device=self.device)
+        return rows, torch.empty(self.size, dtype=dtype, device=self.device)
+
+    def _centred(self, rows: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        points = self.points[rows]
+        if dtype == torch.float64:
+            return points.double() - self.mean
+        return (points - self.mean.to(points.dtype)).float()
+
+    def _squared_norms(self) -> torch.Tensor:
+        every = torch.arange(len(self.points), device=self.device)
+        return torch.cat(
+            [self._centred(rows, torch.float32).square().sum(1) for rows in every.split(BLOCK)]
+        )
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Add `rows` to the kept ones, in this order."""
+        rows = rows.to(self.device)
+        new = slice(self.count, self.count + len(rows))
+        self.kept[new] = rows
+        self.rows64[new] = self._centred(rows, torch.float64)
+        self.norms64[new] = self.rows64[new].square().sum(1)
+        self.rows32[new] = self._centred(rows, torch.float32)
+        self.norms32[new] = self.rows32[new].square().sum(1)
+        self.bound[rows] = GONE
+        self.count = new.stop
+
+    def pick_some(self) -> bool:
+        """One round: keep every row that is farthest for certain, in order; False if none is.
+
+        No point outside the active ones can be farther than `rival`, so a pick above it is sure.
+        """
+        active, rival = self._active()
+        if len(active) == 0:
+            return False
+        self._measure(active)
+        rows = self._centred(active, torch.float64)
+        norms = rows.square().sum(1)
+        between = torch.addmm(norms, rows, rows.T, alpha=-2).add_(norms[:, None]).cpu().numpy()
+        gap = self.gap[active].cpu().numpy()
+        picks = self._pick_among(active.cpu().numpy(), between, gap, rival)
+        if 4 * len(picks) < ACTIVE:
+            self.batch = min(2 * self.batch, len(self.bound))
+        self.keep(active[torch.from_numpy(picks).to(self.device)])
+        self._update(active, torch.from_numpy(gap).to(self.device))
+        return len(picks) > 0
+
+    def pick_one(self) -> bool:
+        """Keep the farthest row when a round cannot tell it from its rivals by products alone."""
+        every = torch.nonzero(self.bound > GONE).flatten()
+        self._refresh(every)
+        bound = self.bound[every]
+        close = every[bound >= bound.max() - 2 * self.slack32]
+        self._measure(close)
+        gap = self.gap[close]
+        tied = close[gap >= gap.max() - 2 * self.slack64].cpu().numpy()
+        if gap.max() > 2 * self.slack64:
+            self.keep(self._index([self._settle(tied)]))
+            return True
+        row, distance = self._farthest(_distinct(tied, self.points))
+        # Where all points lie on kept ones, the lowest rows fill up.
+        self.keep(self._index([row]) if distance > 0 else every[: self.size - self.count])
+        return True
+
+    def _active(self) -> tuple[torch.Tensor, float]:
+        """The points that may be farthest, by row, and the most that any other can have."""
+        if self.batch < len(self.bound):
+            top = torch.topk(self.bound, self.batch + 1)
+            rows, rival = top.indices[:-1], float(top.values[-1])
+            rows = rows[self.bound[rows] > GONE]
+        else:
+            rows, rival = torch.nonzero(self.bound > GONE).flatten(), GONE
+        self._refresh(rows)
+        bound = self.bound[rows]
+        if len(rows) > ACTIVE:
+            top = torch.topk(bound, ACTIVE + 1)
+            rival = max(rival, float(top.values[-1]))
+            rows, bound = rows[top.indices[:-1]], top.values[:-1]
+        return torch.sort(rows[bound > rival]).values, rival
+
+    def _pick_among(
+        self, active: np.ndarray, between: np.ndarray, gap: np.ndarray, rival: float
+    ) -> np.ndarray:
+        """Picks of the plain loop among `active`, as long as they beat `rival`; updates `gap`."""
+        picks: list[int] = []
+        while self.count + len(picks) < self.size:
+            pick = int(gap.argmax())
+            if gap[pick] <= rival + self.slack64 or gap[pick] <= 2 * self.slack64:
+                break
+            tied = np.flatnonzero(gap >= gap[pick] - 2 * self.slack64)
+            if len(tied) > 1:
+                pick = int(np.searchsorted(active, self._settle(active[tied], active[picks])))
+            picks.append(pick)
+            np.minimum(gap, between[pick], out=gap)
+            gap[pick] = GONE
+        return np.asarray(picks, np.int64)
+
+    def _update(self, active: torch.Tensor, gap: torch.Tensor) -> None:
+        """What a round learned of its active points: their distances to all that is kept now."""
+        self.gap[active] = gap
+        self.gap_seen[active] = self.count
+        self.bound[active] = torch.where(gap == GONE, GONE, gap + self.slack32).float()
+        self.seen[active] = self.count
+
+    def _refresh(self, rows: torch.Tensor) -> None:
+        """Lower the bounds of `rows` to their float32 distances, rounded up."""
+        for some, least in self._nearest(rows, self.seen, torch.float32):
+            bound = least + self.norm[some] + self.slack32
+            self.bound[some] = torch.minimum(self.bound[some], bound)
+        self.seen[rows] = self.count
+
+    def _measure(self, rows: torch.Tensor) -> None:
+        """Bring the float64 distances of `rows` up to date."""
+        for some, least in self._nearest(rows, self.gap_seen, torch.float64):
+            gap = least + self._centred(some, torch.float64).square().sum(1)
+            self.gap[some] = torch.minimum(self.gap[some], gap)
+        self.gap_seen[rows] = self.count
+
+    def _nearest(
+        self, rows: torch.Tensor, seen: torch.Tensor, dtype: torch.dtype
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Blocks of `rows`, each with its least |c|^2 - 2xc over the kept rows not seen yet."""
+        centres, norms = (
+            (self.rows32, self.norms32) if dtype == torch.float32 else (self.rows64, self.norms64)
+        )
+        for first in torch.unique(seen[rows]).tolist():
+            if first == self.count:
+                continue
+            for some in rows[seen[rows] == first].split(BLOCK):
+                points = self._centred(some, dtype)
+                least = torch.full((len(some),), torch.inf, dtype=dtype, device=self.device)
+                for at in range(first, self.count, BLOCK):
+                    new = slice(at, min(at + BLOCK, self.count))
+                    block = torch.addmm(norms[new], points, centres[new].T, alpha=-2)
+                    least = torch.minimum(least, block.amin(1))
+                yield some, least
+
+    def _settle(self, tied: np.ndarray, also: Sequence[int] | np.ndarray = ()) -> int:
+        """Of rows that products leave tied, the one that the plain loop picks."""
+        rows = _distinct(tied, self.points)
+        return int(rows[0]) if len(rows) == 1 else self._farthest(rows, also)[0]
+
+    def _farthest(
+        self, rows: np.ndarray, also: Sequence[int] | np.ndarray = ()
+    ) -> tuple[int, float]:
+        """The row farthest from all kept ones and from `also`, and its plain squared distance.
+
+        Plain: the sum of squared differences, to those that products say may be nearest.
+        """
+        kept = torch.cat([self.kept[: self.count], self._index(also)])
+        centres = self._centred(kept, torch.float64)
+        norms = centres.square().sum(1)
+        best, farthest = -1, -1.0
+        for some in self._index(rows).split(max(1, BLOCK * BLOCK // len(kept))):
+            points = self._centred(some, torch.float64)
+            products = torch.addmm(norms, points, centres.T, alpha=-2)
+            at, to = torch.nonzero(
+                products <= products.amin(1, keepdim=True) + 2 * self.slack64, as_tuple=True
+            )
+            gap = np.full(len(some), np.inf)
+            np.minimum.at(gap, at.cpu().numpy(), self._plain(some[at], kept[to]))
+            if gap.max() > farthest:
+                best, farthest = int(some[int(gap.argmax())]), float(gap.max())
+        return best, farthest
+
+    def _plain(self, a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
+        """Squared distances of row pairs as the plain loop computes them, on any device."""
+        one, other = (self.points[rows].double().cpu().numpy() for rows in (a, b))
+        return np.square(one - other).sum(axis=1)
+
+    def _index(self, rows: Sequence[int] | np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(rows, np.int64), device=self.device)
+
+
+def _distinct(rows: np.ndarray, points: torch.Tensor) -> np.ndarray:
+    """`rows` in order, of rows with equal points only the lowest."""
+    values = points[torch.as_tensor(rows, device=points.device)].cpu().numpy()
+    _, first = np.unique(values, axis=0, return_index=True)
+    return np.sort(rows[first])

@@ -1,0 +1,157 @@
+"""A frozen timm network cut off behind the last layer that is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fedad.compute import device_of, threads
+from fedad.config import Embedder, words
+from fedad.embedders.patches import patch_features
+from fedad.embedders.weights import fingerprint, load_weights
+from fedad.errors import ConfigError, DataError
+from fedad.plugins import nearest
+from fedad.types import Fingerprint
+
+RANDOM_SEED = 0  # of weights = "random": all sites draw the same network
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """Pixels -> patch features, and the fingerprint of how."""
+
+    model: torch.nn.Module
+    levels: tuple[int, ...]  # of the layers joined
+    grid: int  # which of them gives the grid
+    mean: torch.Tensor  # (3, 1, 1), of pixels from 0 to 1
+    std: torch.Tensor
+    knobs: Embedder
+    device: torch.device
+    fingerprint: Fingerprint
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """An RGB image as (size, size, 3) uint8: resized as a whole, nothing is cropped."""
+        side = self.knobs.size
+        return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """(B, size, size, 3) uint8 -> patch features (B, h, w, D) float32.
+
+        A short batch is padded, so that the arithmetic does not depend on how many came.
+        """
+        short = self.knobs.batch - len(pixels)
+        padded = np.concatenate([pixels, np.zeros((short, *pixels.shape[1:]), np.uint8)])
+        with threads(self.knobs.threads), torch.inference_mode():
+            x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+            x = x.sub_(self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
+            maps = self.model.forward_intermediates(  # type: ignore[operator]
+                x, indices=list(self.levels), intermediates_only=True
+            )
+            patches = patch_features(maps, grid=self.grid, pool=self.knobs.pool)
+        return patches[: len(pixels)].cpu().numpy()
+
+
+def build(knobs: Embedder) -> Backbone:
+    """The backbone that the knobs ask for, with its weights.
+
+    Raises:
+        ConfigError: no such backbone, layer, grid or device.
+        DataError: weights that are missing or do not fit.
+    """
+    from timm.data import resolve_model_data_config
+
+    layers = words(knobs.layers)
+    grid = _grid(knobs, layers)
+    model = _create(knobs).eval().requires_grad_(False)
+    names = list(model.state_dict())
+    levels = _levels(model, layers)
+    model.prune_intermediate_layers(levels, prune_norm=True, prune_head=True)  # type: ignore[operator]
+    load_weights(model, knobs.weights, backbone=knobs.backbone, names=names)
+    how = resolve_model_data_config(model)
+    device = torch.device(device_of(knobs.device))
+    mark = Fingerprint(
+        backbone=knobs.backbone,
+        weights=fingerprint(model),
+        layers=",".join(layers),
+        grid=knobs.grid,
+        pool=knobs.pool,
+        size=knobs.size,
+        transform=f"rgb, bilinear, mean {how['mean']}, std {how['std']}",
+        threads=knobs.threads,
+        batch=knobs.batch,
+    )
+    return Backbone(
+        model=model.to(device, memory_format=torch.channels_last),
+        levels=tuple(levels),
+        grid=grid,
+        mean=torch.tensor(how["mean"], device=device).view(3, 1, 1),
+        std=torch.tensor(how["std"], device=device).view(3, 1, 1),
+        knobs=knobs,
+        device=device,
+        fingerprint=mark,
+    )
+
+
+def grid_of(knobs: Embedder) -> tuple[int, int, int]:
+    """(h, w, D) of an image's features, found without weights or arithmetic.
+
+    Raises:
+        ConfigError: as `build`.
+    """
+    layers = words(knobs.layers)
+    with torch.device("meta"):
+        model = _create(replace(knobs, weights="random")).eval()
+        image = torch.empty(1, 3, knobs.size, knobs.size)
+        maps = model.forward_intermediates(  # type: ignore[operator]
+            image, indices=_levels(model, layers), intermediates_only=True
+        )
+        patches = patch_features(maps, grid=_grid(knobs, layers), pool=knobs.pool)
+    _, h, w, d = patches.shape
+    return h, w, d
+
+
+def _create(knobs: Embedder) -> torch.nn.Module:
+    import timm
+
+    name = knobs.backbone
+    known = timm.list_models() + timm.list_pretrained()
+    if name not in known:
+        raise ConfigError(
+            f"embedder.backbone = {name!r}{nearest(name, known)}: timm {timm.__version__} has no "
+            "such model; expected a name with its tag, such as wide_resnet50_2.tv_in1k"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        try:
+            return timm.create_model(name, pretrained=knobs.weights == "hub")
+        except Exception as error:
+            if knobs.weights != "hub":
+                raise
+            raise DataError(
+                f"embedder.weights = 'hub': {name} could not be loaded from timm's hub or cache "
+                f"({type(error).__name__}): is there a network, or a local file to name instead?"
+            ) from error
+
+
+def _grid(knobs: Embedder, layers: Sequence[str]) -> int:
+    if knobs.grid not in layers:
+        raise ConfigError(
+            f"embedder.grid = {knobs.grid!r}: expected one of embedder.layers = {knobs.layers!r}"
+        )
+    return list(layers).index(knobs.grid)
+
+
+def _levels(model: torch.nn.Module, layers: Sequence[str]) -> list[int]:
+    """`layer2` -> 2: timm's feature levels, of which 2 has stride 8 and 3 has stride 16."""
+    known = [f"layer{number}" for number in range(len(model.feature_info))]  # type: ignore[arg-type]
+    for layer in layers:
+        if layer not in known:
+            raise ConfigError(
+                f"embedder.layers: no layer {layer!r}{nearest(layer, known)}: "
+                f"there are {', '.join(known)}"
+            )
+    return [known.index(layer) for layer in layers]

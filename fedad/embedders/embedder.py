@@ -1,0 +1,110 @@
+"""Samples -> features: from the cache where it has them, else decoded ahead of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from fedad.config import Embedder as Knobs
+from fedad.embedders.backbone import Backbone, build
+from fedad.embedders.cache import Cache
+from fedad.errors import DataError
+from fedad.files import cache_root
+from fedad.images import read_image
+from fedad.progress import track
+from fedad.types import Features, Fingerprint, Sample
+
+Embed = Callable[[Sequence[Sample]], Features]
+
+
+class Embedder:
+    """Frozen, cached patch features. The same image gives the same bytes in any batch."""
+
+    def __init__(self, knobs: Knobs) -> None:
+        self.knobs = knobs
+        self.backbone: Backbone = build(knobs)
+        self.cache = _cache(knobs)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return self.backbone.fingerprint
+
+    def __call__(self, samples: Sequence[Sample]) -> Features:
+        """The features of `samples`, in their order.
+
+        Raises:
+            DataError: a sample's file is missing or no image, or its features are not finite.
+        """
+        joined = np.empty((0, 0, 0, 0), np.float32)
+        with track("embedding", len(samples)) as progress:
+            for done, (number, grid) in enumerate(self._grids(samples), start=1):
+                if not len(joined):
+                    joined = np.empty((len(samples), *grid.shape), np.float32)
+                joined[number] = grid
+                progress(done)
+        return Features(
+            grid=joined,
+            categories=tuple(sample.category for sample in samples),
+            images=tuple(sample.name for sample in samples),
+            fingerprint=self.fingerprint,
+        )
+
+    def _grids(self, samples: Sequence[Sample]) -> Iterator[tuple[int, np.ndarray]]:
+        """The number and the features of every sample, those of the cache first."""
+        missing = []
+        for number, sample in enumerate(samples):
+            grid = self._cached(sample)
+            if grid is None:
+                missing.append(number)
+            else:
+                yield number, grid
+        for numbers, pixels in self._decoded(samples, missing):
+            for number, grid in zip(numbers, self.backbone(pixels), strict=True):
+                self._keep(samples[number], grid)
+                yield number, grid
+
+    def _cached(self, sample: Sample) -> np.ndarray | None:
+        if self.cache is None:
+            return None
+        try:
+            return self.cache.get(self.cache.path(self.fingerprint, sample.path))
+        except OSError as error:
+            raise DataError(f"{sample.path}: cannot be read ({error.strerror})") from error
+
+    def _keep(self, sample: Sample, grid: np.ndarray) -> None:
+        if not np.isfinite(grid).all():
+            raise DataError(
+                f"{sample.path}: its features are not finite: are the weights of "
+                f"{self.knobs.backbone} broken?"
+            )
+        if self.cache is not None:
+            self.cache.put(self.cache.path(self.fingerprint, sample.path), grid)
+
+    def _decoded(
+        self, samples: Sequence[Sample], numbers: Sequence[int]
+    ) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+        """Batches of pixels; the next batch is decoded while the network works on this one."""
+
+        def decode(number: int) -> np.ndarray:
+            return self.backbone.prepare(read_image(samples[number].path))
+
+        size = self.knobs.batch
+        batches = [numbers[at : at + size] for at in range(0, len(numbers), size)]
+        with ThreadPoolExecutor(max_workers=max(1, self.knobs.threads)) as pool:
+            ahead = [pool.map(decode, batch) for batch in batches[:1]]
+            for at, batch in enumerate(batches):
+                pixels = np.stack(list(ahead.pop(0)))
+                ahead += [pool.map(decode, later) for later in batches[at + 1 : at + 2]]
+                yield batch, pixels
+
+
+def _cache(knobs: Knobs) -> Cache | None:
+    if knobs.cache == "off":
+        return None
+    root = Path(knobs.cache).expanduser() if knobs.cache else cache_root()
+    cache = Cache(root / "features", int(knobs.cache_gb * 2**30))
+    cache.trim()
+    return cache

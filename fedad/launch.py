@@ -1,0 +1,146 @@
+"""A checked configuration -> a finished run folder: what `fedad run` and `fedad demo` do."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fedad import yardsticks
+from fedad.capacity import check_bank_size
+from fedad.config import Config, read
+from fedad.datasets.base import check_trainable, open_dataset
+from fedad.errors import ConfigError
+from fedad.partition import partition
+from fedad.progress import Sink, shown_by
+from fedad.reporting.gallery import gather
+from fedad.reporting.record import figures_of
+from fedad.reporting.run_folder import new_folder, point_latest, read_record, write_record
+from fedad.types import Site
+
+
+def read_config(path: Path | None, overrides: Sequence[str]) -> Config:
+    """A TOML overlay and `key=value` overrides, in that order, over the defaults.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a knob or value that is wrong.
+    """
+    knobs = _flat(_read_toml(path)) if path else {}
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise ConfigError(f"-c {override}: expected key=value, such as coreset.local-ratio=0.2")
+        knobs[key.strip()] = _value(value.strip())
+    return read(_absolute(knobs))
+
+
+def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink: Sink) -> Path:
+    """Run once, and return the run folder below `root`, to which `root/latest` leads.
+
+    Args:
+        via: "flwr" runs the Flower app under Ray, "local" the same apps in this process.
+        with_yardsticks: also judge the test images isolated and centralised.
+
+    Raises:
+        FedadError: anything that a user can mend; nothing has started where the configuration,
+            the folders or the sites are wrong.
+    """
+    sites = _sites(config)
+    folder = new_folder(config.round.name, root)
+    config = replace(
+        config,
+        data=replace(config.data, sites=len(sites)),
+        round=replace(config.round, out=str(folder)),
+    )
+    with shown_by(sink):
+        if via == "flwr":
+            from fedad.runner import run_flower
+
+            run_flower(config.flat(), folder, sites=len(sites), sink=sink)
+        else:
+            _run_here(config, len(sites))
+        if with_yardsticks:
+            _add_yardsticks(config, sites, folder)
+    gather(folder / "sites", folder / "pictures")
+    point_latest(folder)
+    return folder
+
+
+def _sites(config: Config) -> tuple[Site, ...]:
+    """The sites of a simulation, checked as far as folders and counts tell."""
+    from fedad.embedders.backbone import grid_of
+
+    dataset = open_dataset(config.data)
+    check_trainable(dataset)
+    sites = partition(dataset, config.data, seed=config.round.seed)
+    h, w, _ = grid_of(config.embedder)
+    counts = [_counted(site) for site in sites]
+    check_bank_size(config, counts, h * w)
+    return sites
+
+
+def _counted(site: Site) -> dict[str, int]:
+    categories = [sample.category for sample in site.train]
+    return {category: categories.count(category) for category in set(categories)}
+
+
+def _run_here(config: Config, sites: int) -> None:
+    from client_app.app import app as client_app
+    from server_app.app import app as server_app
+    from server_app.local_grid import run_locally
+
+    nodes = [{"partition-id": number, "num-partitions": sites} for number in range(sites)]
+    run_locally(server_app, client_app, config.flat(), nodes)
+
+
+def _add_yardsticks(config: Config, sites: Sequence[Site], folder: Path) -> None:
+    from fedad.embedders.embedder import Embedder
+
+    embed, record = Embedder(config.embedder), read_record(folder)
+    found = {
+        "isolated": figures_of(yardsticks.isolated(config, sites, embed)),
+        **record["figures"],
+        "centralised": figures_of(yardsticks.centralised(config, sites, embed)),
+    }
+    write_record(folder, {**record, "figures": found})
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not TOML ({error})") from error
+
+
+def _flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    knobs: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            knobs |= _flat(value, f"{prefix}{key}.")
+        else:
+            knobs[prefix + key] = value
+    return knobs
+
+
+def _value(text: str) -> str | int | float | bool:
+    """A value as TOML reads it; what TOML cannot read is a string without its quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Folders given relative to where the user stands, as Flower's processes stand elsewhere."""
+    folders = [
+        key for key in ("data.dir", "embedder.cache") if knobs.get(key, "off") not in ("", "off")
+    ]
+    found = {key: str(Path(str(knobs[key])).expanduser().absolute()) for key in folders}
+    weights = str(knobs.get("embedder.weights", ""))
+    if Path(weights).suffix:
+        found["embedder.weights"] = str(Path(weights).expanduser().absolute())
+    return {**knobs, **found}

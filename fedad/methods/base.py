@@ -1,0 +1,53 @@
+"""What a federated method is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import numpy as np
+
+from fedad.compute import device_of
+from fedad.config import Config
+from fedad.plugins import plugin
+from fedad.types import Bank, Features
+
+
+class Method(Protocol):
+    """Three pure functions, in the order they run, and what builds them from a configuration.
+
+    `merge` gets the uploads in the order of their sites' names, so a run does not depend on who
+    answered first. One-round methods have `rounds == 1` and get `model = None`. With one site,
+    `score` after `merge` is the centralised method. A method never sees a test image before
+    `score`.
+    """
+
+    rounds: int
+
+    @classmethod
+    def of(cls, config: Config, *, device: str) -> Self: ...
+
+    def fit(self, features: Features, model: Bank | None, *, rng: np.random.Generator) -> Bank:
+        """At a site: private data in, what may travel out (once it is sealed)."""
+        ...
+
+    def merge(
+        self, uploads: Sequence[Bank], model: Bank | None, *, rng: np.random.Generator
+    ) -> Bank:
+        """At the server: all uploads in, the model that is broadcast out."""
+        ...
+
+    def score(
+        self, model: Bank, features: Features, *, own: Bank | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """At a site: maps (B, h, w) and image scores (B,) float32, higher is more anomalous.
+
+        `own` is the site's own bank, which never travels.
+        """
+        ...
+
+
+def method_of(config: Config) -> Method:
+    """The method that `round.method` names, with its knobs."""
+    method = plugin("methods", config.round.method)
+    return method.of(config, device=device_of(config.embedder.device))

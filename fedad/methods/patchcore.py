@@ -1,0 +1,174 @@
+"""PatchCore over sites (Roth et al., CVPR 2022): coresets go up, one bank comes down.
+
+A site keeps `coreset.local-ratio` of its patches, farthest first. The server joins the uploads, and
+a site scores a patch by its distance to the nearest row. With `bank.scope = category` every
+product has its own bank inside the one that travels; with `mixed` the patches of one product may
+explain the defects of another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from fedad.aggregation.base import Aggregation, image_counts, shares
+from fedad.config import Config
+from fedad.coresets.base import Coreset
+from fedad.errors import ConfigError, DataError, MismatchError
+from fedad.plugins import plugin
+from fedad.scoring._images import image_scores
+from fedad.scoring.base import Scoring
+from fedad.types import Bank, Features, join
+
+__all__ = ["PatchCore"]
+
+
+@dataclass(frozen=True)
+class PatchCore:
+    config: Config
+    select: Coreset
+    aggregate: Aggregation
+    nearest: Scoring
+    device: str = "cpu"
+    rounds: int = 1
+
+    @classmethod
+    def of(cls, config: Config, *, device: str = "cpu") -> Self:
+        return cls(
+            config=config,
+            select=plugin("coresets", config.coreset.selection),
+            aggregate=plugin("aggregation", config.merge.aggregation),
+            nearest=plugin("scoring", config.score.scoring),
+            device=device,
+        )
+
+    def fit(self, features: Features, model: Bank | None, *, rng: np.random.Generator) -> Bank:
+        """`coreset.local-ratio` of the patches: of each category, or of all where mixed."""
+        categories = tuple(sorted(set(features.categories)))
+        of_image = np.array([categories.index(name) for name in features.categories], np.int32)
+        patches = features.patches
+        of_patch = np.repeat(of_image, features.patches_per_image)
+        images = np.bincount(of_image, minlength=len(categories))[None]
+        everything = np.arange(len(of_patch))
+        groups = [everything[of_patch == number] for number in range(len(categories))]
+        kept = np.concatenate(
+            [
+                group[
+                    self.select(patches[group], self._kept(len(group)), rng=rng, device=self.device)
+                ]
+                for group in ([everything] if self._mixed else groups)
+            ]
+        )
+        return Bank(
+            rows=patches[kept],
+            category=of_patch[kept],
+            site=np.zeros(len(kept), np.int32),
+            row=np.arange(len(kept), dtype=np.int32),
+            categories=categories,
+            sites=("",),
+            images=images,
+            patches=images * features.patches_per_image,
+            fingerprint=features.fingerprint,
+            scope=self.config.bank.scope,
+            source=kept,
+        )
+
+    def merge(
+        self, uploads: Sequence[Bank], model: Bank | None, *, rng: np.random.Generator
+    ) -> Bank:
+        """One bank of `bank.size` rows; where that is 0, of `coreset.local-ratio` of all patches.
+
+        Raises:
+            ValueError: uploads that do not mix.
+            ConfigError: a `bank.size` above what was uploaded.
+        """
+
+        def choose(points: np.ndarray, size: int, kept: Sequence[int]) -> np.ndarray:
+            return self.select(points, size, rng=rng, kept=kept, device=self.device)
+
+        groups = self._by_group(uploads)
+        sizes = self._sizes([join(group) for group in groups])
+        return join(
+            [
+                self.aggregate(group, size, knobs=self.config.merge, choose=choose)
+                for group, size in zip(groups, sizes, strict=True)
+            ]
+        )
+
+    def score(
+        self, model: Bank, features: Features, *, own: Bank | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distances to the nearest row of the bank, of the image's category unless mixed.
+
+        Raises:
+            MismatchError: features of another backbone than the bank's.
+            DataError: an image of a category that no site had a good image of.
+        """
+        if differing := model.fingerprint.differences(features.fingerprint):
+            raise MismatchError(
+                f"the bank and these images were embedded differently ({'; '.join(differing)})"
+            )
+        maps = np.empty(features.grid.shape[:3], np.float32)
+        scores = np.empty(len(maps), np.float32)
+        for images, bank in self._banks(model, features):
+            grid = features.grid[images]
+            patches = grid.reshape(-1, grid.shape[-1])
+            found = self.nearest(bank, patches, own=own, device=self.device)
+            maps[images] = found.distance.reshape(grid.shape[:3])
+            scores[images] = image_scores(
+                found,
+                patches,
+                bank.rows,
+                per_image=features.patches_per_image,
+                neighbours=self.config.score.neighbours,
+            )
+        return maps, scores
+
+    @property
+    def _mixed(self) -> bool:
+        return self.config.bank.scope == "mixed"
+
+    def _kept(self, patches: int) -> int:
+        return max(1, math.floor(self.config.coreset.local_ratio * patches + 1e-9))
+
+    def _by_group(self, uploads: Sequence[Bank]) -> list[list[Bank]]:
+        """The uploads whose rows compete for the same places: all, or those of each category."""
+        if self._mixed:
+            return [list(uploads)]
+        categories = sorted({name for upload in uploads for name in upload.categories})
+        return [
+            [upload.of_category(name) for upload in uploads if name in upload.categories]
+            for name in categories
+        ]
+
+    def _sizes(self, groups: Sequence[Bank]) -> list[int]:
+        """How many rows each group keeps; `bank.size` is shared by image count."""
+        uploaded = [len(group) for group in groups]
+        wanted = self.config.bank.size
+        if not wanted:
+            kept = [self._kept(int(group.patches.sum())) for group in groups]
+            return [min(pair) for pair in zip(kept, uploaded, strict=True)]
+        if wanted > sum(uploaded):
+            raise ConfigError(
+                f"bank.size = {wanted}: the sites uploaded {sum(uploaded)} rows: "
+                "lower it, or raise coreset.local-ratio"
+            )
+        return shares(image_counts(groups), wanted, uploaded)
+
+    def _banks(self, model: Bank, features: Features) -> Iterator[tuple[np.ndarray, Bank]]:
+        """Numbers of images, and the part of the bank that they are scored with."""
+        if model.scope == "mixed":
+            yield np.arange(len(features.grid)), model
+            return
+        for name in sorted(set(features.categories)):
+            if name not in model.categories:
+                raise DataError(
+                    f"category {name!r}: no site has a good image of it, and the bank knows only "
+                    f"{', '.join(model.categories)}"
+                )
+            images = np.array([i for i, c in enumerate(features.categories) if c == name])
+            yield images, model.of_category(name)

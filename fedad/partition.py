@@ -1,0 +1,157 @@
+"""Samples -> sites. Train and test images are dealt alike: a site judges what it makes.
+
+Every draw comes from a stream of the category (and defect), so that adding a category changes
+nothing for the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from fedad.config import Data
+from fedad.errors import ConfigError, DataError
+from fedad.seeding import stream
+from fedad.types import Dataset, Sample, Site
+
+Dealt = dict[str, list[Sample]]  # site -> samples
+K = TypeVar("K")
+
+
+def partition(dataset: Dataset, knobs: Data, *, seed: int) -> tuple[Site, ...]:
+    """The sites of a data set in the order of their names, by `data.partition`.
+
+    Raises:
+        DataError: a natural partition without, or against, its `sites.csv`.
+        ConfigError: more sites than good images.
+    """
+    dealt = _PARTITIONS[knobs.partition](dataset, knobs, seed)
+    return tuple(
+        _hold_out(_site(name, samples), knobs.holdout, seed)
+        for name, samples in sorted(dealt.items())
+    )
+
+
+def one_site(name: str, dataset: Dataset, knobs: Data, *, seed: int) -> Site:
+    """All samples of a data set as one plant: what a factory has in its own folder."""
+    return _hold_out(_site(name, dataset.samples), knobs.holdout, seed)
+
+
+def _site(name: str, samples: Iterable[Sample]) -> Site:
+    ordered = sorted(samples, key=lambda sample: sample.name)
+    return Site(
+        name=name,
+        train=tuple(sample for sample in ordered if sample.split == "train"),
+        test=tuple(sample for sample in ordered if sample.split == "test"),
+    )
+
+
+def _hold_out(site: Site, share: float, seed: int) -> Site:
+    """Move a seeded share of each category's good training images aside, for thresholds."""
+    held: set[str] = set()
+    for category, samples in _grouped(site.train, lambda s: s.category).items():
+        order = stream(seed, site.name, "holdout", category).permutation(len(samples))
+        held |= {samples[i].name for i in order[: math.floor(share * len(samples))]}
+    return Site(
+        name=site.name,
+        train=tuple(sample for sample in site.train if sample.name not in held),
+        test=site.test,
+        held=tuple(sample for sample in site.train if sample.name in held),
+    )
+
+
+def _natural(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+    dealt: Dealt = defaultdict(list)
+    listed: dict[Path, dict[str, str]] = {}
+    for sample in dataset.samples:
+        folder = sample.path.parents[2]
+        if folder not in listed:
+            listed[folder] = _read_sites(folder / "sites.csv")
+        file = sample.path.relative_to(folder).as_posix()
+        if file not in listed[folder]:
+            raise DataError(
+                f"{folder / 'sites.csv'}: {file} is not listed: was the image added later?"
+            )
+        dealt[listed[folder][file]].append(sample)
+    return dealt
+
+
+def _read_sites(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise DataError(
+            f"{path}: there is no such file, and data.partition = 'natural' needs the site of each "
+            "image in it (columns file,site): set data.partition to iid, category or dirichlet?"
+        )
+    with path.open(newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"file", "site"} <= set(rows.fieldnames or ()):
+            raise DataError(f"{path}: expected the columns file,site, got {rows.fieldnames}")
+        return {row["file"]: row["site"] for row in rows}
+
+
+def _iid(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+    """Deal each category out in turn, the next from where the last one stopped."""
+    names = _names(knobs.sites, dataset)
+    dealt: Dealt = {name: [] for name in names}
+    for split in ("train", "test"):
+        at = 0
+        for group, samples in _strata(dataset, split):
+            order = stream(seed, "partition", split, *group).permutation(len(samples))
+            for place, number in enumerate(order, start=at):
+                dealt[names[place % len(names)]].append(samples[number])
+            at += len(samples)
+    return dealt
+
+
+def _category(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+    """One factory, one product."""
+    return _grouped(dataset.samples, lambda sample: sample.category)
+
+
+def _dirichlet(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+    """Each category's shares over the sites are one draw of Dirichlet(alpha)."""
+    names = _names(knobs.sites, dataset)
+    dealt: Dealt = {name: [] for name in names}
+    for split in ("train", "test"):
+        for (category, *rest), samples in _strata(dataset, split):
+            shares = stream(seed, "dirichlet", category).dirichlet([knobs.alpha] * len(names))
+            order = stream(seed, "partition", split, category, *rest).permutation(len(samples))
+            cuts = np.round(np.cumsum(shares)[:-1] * len(samples)).astype(int)
+            for name, numbers in zip(names, np.split(order, cuts), strict=True):
+                dealt[name] += [samples[number] for number in numbers]
+    return dealt
+
+
+_PARTITIONS: dict[str, Callable[[Dataset, Data, int], Dealt]] = {
+    "natural": _natural,
+    "iid": _iid,
+    "category": _category,
+    "dirichlet": _dirichlet,
+}
+
+
+def _names(sites: int, dataset: Dataset) -> list[str]:
+    good = sum(sample.split == "train" for sample in dataset.samples)
+    if sites > good:
+        raise ConfigError(f"data.sites = {sites}: {dataset.root} has {good} good training images")
+    width = len(str(sites - 1))
+    return [f"site-{number:0{width}d}" for number in range(sites)]
+
+
+def _strata(dataset: Dataset, split: str) -> list[tuple[tuple[str, ...], list[Sample]]]:
+    """The samples of a split by category and defect, in order."""
+    samples = [sample for sample in dataset.samples if sample.split == split]
+    return sorted(_grouped(samples, lambda sample: (sample.category, sample.defect)).items())
+
+
+def _grouped(samples: Sequence[Sample], key: Callable[[Sample], K]) -> dict[K, list[Sample]]:
+    groups: dict[K, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[key(sample)].append(sample)
+    return groups

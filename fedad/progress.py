@@ -1,0 +1,146 @@
+"""How far a long stage has come: one line a stage, with what it does and how long it still takes.
+
+Library code reports through `track`; who shows it is decided at the edges. A person at a terminal
+gets bars, a log gets a line every ten seconds, and a site inside a Flower process writes a small
+file that `fedad run` reads and shows.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Protocol, TextIO
+
+Advance = Callable[[int], None]  # called with how many are done
+
+
+class Sink(Protocol):
+    """Where the progress of a stage is shown."""
+
+    def start(self, stage: str, total: int) -> Advance: ...
+
+
+_sink: ContextVar[Sink | None] = ContextVar("sink", default=None)
+
+
+@contextmanager
+def track(stage: str, total: int) -> Iterator[Advance]:
+    """Report one stage: `with track("coreset", 4704) as progress: progress(picked)`.
+
+    A stage inside a stage is silent: the outer one says how long all of it takes.
+    """
+    sink = _sink.get()
+    advance = sink.start(stage, total) if sink else _ignore
+    token = _sink.set(None)
+    try:
+        yield advance
+    finally:
+        _sink.reset(token)
+    advance(total)
+
+
+@contextmanager
+def shown_by(sink: Sink | None) -> Iterator[None]:
+    """Show the progress of everything inside in `sink`; None shows nothing."""
+    token = _sink.set(sink)
+    try:
+        with sink if isinstance(sink, Bars) else nullcontext():
+            yield
+    finally:
+        _sink.reset(token)
+
+
+def _ignore(done: int) -> None:
+    pass
+
+
+class Bars:
+    """Bars on a terminal, for stages that last; a line every ten seconds elsewhere."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self.stream = stream
+        self.bars = None
+
+    def __enter__(self) -> Bars:
+        if self.stream.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            self.bars = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TimeRemainingColumn(),
+                console=Console(file=self.stream),
+                transient=True,
+            ).__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+            self.bars = None
+
+    def start(self, stage: str, total: int) -> Advance:
+        bars = self.bars
+        if bars is None:
+            return lines(stage, total, lambda text: print(text, file=self.stream, flush=True))
+        task = bars.add_task(stage, total=total)
+
+        def advance(done: int) -> None:
+            bars.update(task, completed=done, visible=done < total)
+
+        return advance
+
+
+class Files:
+    """A file a site, replaced at most twice a second, for a reader in another process."""
+
+    def __init__(self, folder: Path, site: str) -> None:
+        self.path = folder / f"{site}.json"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, stage: str, total: int) -> Advance:
+        shown = 0.0
+
+        def advance(done: int) -> None:
+            nonlocal shown
+            if time.monotonic() - shown < 0.5 and done < total:
+                return
+            shown = time.monotonic()
+            part = self.path.with_suffix(".part")
+            part.write_text(json.dumps({"stage": stage, "done": done, "total": total}))
+            part.replace(self.path)
+
+        return advance
+
+
+class Log:
+    """A line every ten seconds to a logger's `info`."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self.write = write
+
+    def start(self, stage: str, total: int) -> Advance:
+        return lines(stage, total, self.write)
+
+
+def lines(stage: str, total: int, write: Callable[[str], object], every: float = 10.0) -> Advance:
+    """Report by whole lines: `embedding: 120 of 305, about 40 s left`."""
+    began = shown = time.monotonic()
+
+    def advance(done: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < every or not 0 < done < total:
+            return
+        shown = now
+        left = (now - began) / done * (total - done)
+        write(f"{stage}: {done} of {total}, about {left:.0f} s left")
+
+    return advance

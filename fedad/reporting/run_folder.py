@@ -1,0 +1,68 @@
+"""The folder that a run leaves: `record.json`, `per_site.csv`, `bank.safetensors`, pictures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedad.bank_file import save_bank
+from fedad.errors import DataError, FedadError
+from fedad.files import write_atomic, write_json
+from fedad.reporting.record import environment, per_site_csv
+from fedad.types import Bank
+
+RECORD, FAILURE, BANK = "record.json", "failure.json", "bank.safetensors"
+
+
+def new_folder(name: str, root: Path | None = None) -> Path:
+    """A folder `<time>-<name>` that is not there yet, below `root` or `~/fedad-runs`."""
+    root = root or Path.home() / "fedad-runs"
+    stem = time.strftime("%Y%m%d-%H%M%S") + f"-{name or 'run'}"
+    for number in range(1, 1000):
+        folder = root / (stem if number == 1 else f"{stem}-{number}")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            return folder
+    raise DataError(f"{root}: there are a thousand runs named {stem}")
+
+
+def write_run(folder: Path, bank: Bank, record: Mapping[str, Any]) -> None:
+    """Write what a finished run leaves; `record.json` comes last, and says that it is whole."""
+    digest = save_bank(folder / BANK, bank)
+    write_json(folder / "environment.json", environment())
+    write_record(folder, {**record, "bank": {**record["bank"], "sha256": digest}})
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """The record, and its figures as a table."""
+    write_atomic(folder / "per_site.csv", per_site_csv(record["figures"]))
+    write_json(folder / RECORD, record)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a finished run.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    path = folder / RECORD
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not the record of a finished run ({error})") from error
+
+
+def write_failure(folder: Path, error: FedadError) -> None:
+    """Say why a run ended, for the runner to print."""
+    write_json(folder / FAILURE, {"message": str(error), "exit_code": error.exit_code})
+
+
+def point_latest(folder: Path) -> None:
+    """`latest`, beside the run folder, leads to it."""
+    link, part = folder.parent / "latest", folder.parent / ".latest.part"
+    part.unlink(missing_ok=True)
+    part.symlink_to(folder.name)
+    part.replace(link)

@@ -1,0 +1,1 @@
+"""One way of scoring a file: a bank and local patches -> how far each patch is from normal."""

@@ -1,0 +1,28 @@
+"""What a scoring is: a function from patches to their distance from what is normal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from fedad.types import Bank
+
+
+class Nearest(NamedTuple):
+    """Of each patch: how far the nearest normal row is, and which one that is."""
+
+    distance: np.ndarray  # (N,) float32
+    row: np.ndarray  # (N,) int64
+
+
+class Scoring(Protocol):
+    """Scores `patches` (N, D) float32 by the rows of `bank`, and of the site's `own` if given.
+
+    The bank holds at least one row. Distances are Euclidean, in feature units; memory beside the
+    arguments and the result is bounded.
+    """
+
+    def __call__(
+        self, bank: Bank, patches: np.ndarray, *, own: Bank | None = None, device: str = "cpu"
+    ) -> Nearest: ...
