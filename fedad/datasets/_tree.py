@@ -101,6 +101,11 @@ def image_files(folder: Path) -> list[Path]:
     )
 
 
+def mask_folder(folder: Path, defect: str, stem: str) -> list[Path]:
+    """The mask files of a test image: a folder of its own, one file a defect channel."""
+    return image_files(folder / "ground_truth" / defect / stem)
+
+
 def read_saturation(path: Path) -> Mapping[int, Saturation]:
     """`defects_config.json`: a mask's pixel value -> what saturates such a region.
 

@@ -1,0 +1,131 @@
+"""The demo plants: three products, drawn at three plants in AutoVI's layout when first asked for.
+
+    demo.json                                        how they were drawn
+    <category>/train/good/0000.png                   only the variant that the plant builds
+    <category>/test/{good,<defect>}/0000.png         all variants at every plant
+    <category>/ground_truth/<defect>/0000/0000.png   one file a reading of the defect
+    <category>/defects_config.json                   pixel value -> saturation threshold
+    <category>/sites.csv                             the plant of each image
+
+Each plant has its own lamp, lens and camera stand, and has learned one variant of a part; half of
+what it judges are variants that only the other plants know. Structural defects are damage of a
+surface; logical ones are parts missing, misplaced or swapped, with a mask for each reading.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from fedad.datasets._files import complete
+from fedad.datasets._plan import PRODUCTS, Plan
+from fedad.datasets._tree import image_files, read_tree
+from fedad.errors import DataError
+from fedad.types import Dataset
+
+__all__ = ["synthetic"]
+
+LICENCE = "Apache-2.0: drawn by fedad, no photograph in it"
+_STAMP = "demo.json"
+_DRAWING = 1  # counts up when the same plan gives other pixels
+
+
+def synthetic(
+    root: Path,
+    *,
+    categories: Sequence[str] = (),
+    seed: int = 0,
+    size: int = 256,
+    train: int = 12,
+    good: int = 8,
+    defective: int = 8,
+) -> Dataset:
+    """The demo plants below `root`; what is not there yet is drawn.
+
+    Args:
+        categories: the products wanted; none means all three. All are drawn.
+        size: width and height of the images.
+        train: good images to learn from, a plant and product.
+        good: test images without a defect, a plant and product.
+        defective: test images with one, a plant and product.
+
+    Raises:
+        ConfigError: a number is too small to draw.
+        DataError: `root` holds something else, or plants drawn with other numbers.
+    """
+    plan = Plan(seed, size, train, good, defective)
+    try:
+        _provide(root, plan)
+    except OSError as error:
+        raise DataError(f"{root}: the demo plants cannot be drawn there ({error})") from error
+    return read_tree(
+        "synthetic", root, licence=LICENCE, categories=categories, kind=_kind, masks=_masks
+    )
+
+
+def _kind(defect: str) -> str:
+    found = (product.defects[defect].kind for product in PRODUCTS if defect in product.defects)
+    return next(found, "")
+
+
+def _masks(folder: Path, defect: str, stem: str) -> list[Path]:
+    return image_files(folder / "ground_truth" / defect / stem)
+
+
+def _provide(root: Path, plan: Plan) -> None:
+    """Leaves the whole plan below `root`, and nothing of any other."""
+    if not root.exists() or not any(root.iterdir()):
+        _draw_beside(root, plan)
+    _check(root, plan)
+    complete(root, plan)
+
+
+def _draw_beside(root: Path, plan: Plan) -> None:
+    """Draws into a folder beside `root` that gets its name once it is complete."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as beside:
+        drawn = Path(beside) / root.name
+        complete(drawn, plan)
+        (drawn / _STAMP).write_text(json.dumps(_stamp(plan), indent=1))
+        try:
+            drawn.rename(root)
+        except OSError:
+            if not (root / _STAMP).exists():
+                raise
+            # another process was faster: its copy is kept and ours thrown away
+
+
+def _stamp(plan: Plan) -> dict[str, int]:
+    return {"drawing": _DRAWING, **asdict(plan)}
+
+
+def _check(root: Path, plan: Plan) -> None:
+    """Refuses a folder that is not of this plan: its figures would be taken for this plan's."""
+    path = root / _STAMP
+    if not path.exists():
+        raise DataError(
+            f"{root}: the folder is neither empty nor the demo's, which has a {_STAMP}: "
+            "give the demo plants a folder of their own"
+        )
+    wanted, there = _stamp(plan), _read(path)
+    differing = [
+        f"{name} = {there.get(name)}" for name in wanted if there.get(name) != wanted[name]
+    ]
+    if differing:
+        raise DataError(
+            f"{root}: its demo plants were drawn with {', '.join(differing)}, expected "
+            f"{', '.join(f'{name} = {value}' for name, value in wanted.items())}: "
+            "delete the folder, or name another"
+        )
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected how the plants were drawn ({error}): was the file cut short?"
+        ) from error

@@ -1,0 +1,121 @@
+"""Small plants and a small network, so that the whole path runs in seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedad.config import read
+from fedad.types import Bank, Features, Fingerprint
+
+SIDE = 64
+MARK = Fingerprint("tiny", "0" * 64, "layer2,layer3", "layer2", 3, SIDE, "rgb", 1, 4)
+SITES = ("graz", "lyon", "turin")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory, monkeypatch):
+    """No test reads or fills the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def plants(tmp_path_factory) -> Path:
+    """Two products at three sites in AutoVI's layout: striped parts, with a blot as defect."""
+    root = tmp_path_factory.mktemp("plants")
+    for category in ("bolt", "hose"):
+        draw_category(root / category, category)
+    return root
+
+
+def draw_category(folder: Path, category: str, *, train: int = 2, test: int = 2) -> None:
+    """`train` good, `test` good and `test` blotted images a site."""
+    rows = ["file,site"]
+    for number, site in enumerate(SITES):
+        for split, defect, count in (
+            ("train", "good", train),
+            ("test", "good", test),
+            ("test", "blot", test),
+        ):
+            for k in range(count):
+                stem = f"{number * 10 + k:04d}"
+                rng = np.random.default_rng([number, k, *map(ord, split + defect + category)])
+                pixels, mask = _part(rng, number, blotted=defect == "blot")
+                save(folder / split / defect / f"{stem}.png", pixels)
+                if defect == "blot":
+                    truth = folder / "ground_truth" / "blot" / stem
+                    save(truth / "0000.png", np.repeat(mask[..., None], 3, 2))
+                rows.append(f"{split}/{defect}/{stem}.png,{site}")
+    (folder / "sites.csv").write_text("\n".join(rows) + "\n")
+    entry = {
+        "defect_name": "blot",
+        "pixel_value": 255,
+        "saturation_threshold": 0.5,
+        "relative_saturation": True,
+    }
+    (folder / "defects_config.json").write_text(json.dumps([entry]))
+
+
+def _part(rng: np.random.Generator, tone: int, *, blotted: bool) -> tuple[np.ndarray, np.ndarray]:
+    stripes = 90 + 20 * tone + 40 * (np.arange(72) // 8 % 2)
+    pixels = np.repeat(stripes[None, :, None], 60, 0) + rng.normal(0, 4, (60, 72, 3))
+    mask = np.zeros((60, 72), np.uint8)
+    if blotted:
+        y, x = rng.integers(5, 35, 2)
+        pixels[y : y + 16, x : x + 16] = rng.integers(0, 255, (16, 16, 3))
+        mask[y : y + 16, x : x + 16] = 255
+    return np.clip(pixels, 0, 255).astype(np.uint8), mask
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="session")
+def knobs(plants, tmp_path_factory) -> dict[str, str | int | float]:
+    """A run over `plants` with a random network of 0.5 million weights."""
+    return {
+        "data.dataset": "autovi",
+        "data.dir": str(plants),
+        "embedder.backbone": "test_resnet.r160_in1k",
+        "embedder.weights": "random",
+        "embedder.size": SIDE,
+        "embedder.batch": 4,
+        "embedder.threads": 1,
+        "embedder.cache": str(tmp_path_factory.mktemp("features")),
+        "coreset.local-ratio": 0.25,
+    }
+
+
+@pytest.fixture(scope="session")
+def config(knobs):
+    return read(knobs)
+
+
+def bank_of(rows, site="lyon", category="bolt", *, images=1, mark=MARK) -> Bank:
+    """A bank of one site and category with these rows."""
+    rows = np.asarray(rows, np.float32)
+    m = len(rows)
+    return Bank(
+        rows=rows,
+        category=np.zeros(m, np.int32),
+        site=np.zeros(m, np.int32),
+        row=np.arange(m, dtype=np.int32),
+        categories=(category,),
+        sites=(site,),
+        images=np.array([[images]], np.int64),
+        patches=np.array([[images * 100]], np.int64),
+        fingerprint=mark,
+    )
+
+
+def features_of(grid, categories=None) -> Features:
+    """Features from any (B, h, w, D) array, all of one category unless told."""
+    grid = np.asarray(grid, np.float32)
+    names = tuple(f"image-{k}" for k in range(len(grid)))
+    return Features(grid, tuple(categories or ["bolt"] * len(grid)), names, MARK)

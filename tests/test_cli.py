@@ -1,0 +1,312 @@
+"""The command line as a user meets it: answers in a second, and errors that say what to do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedad.bank_file import load_bank, save_bank
+from fedad.cli import main
+from tests.conftest import bank_of, save
+
+FEDAD = (sys.executable, "-c", "from fedad.cli import main; main()")
+
+
+@pytest.fixture
+def own(plants, tmp_path):
+    """A copy of the plants that a test may break."""
+    return shutil.copytree(plants, tmp_path / "plants")
+
+
+@pytest.fixture
+def fedad(capsys, monkeypatch, tmp_path):
+    """Run `fedad ...` in this process: (exit code, what it said on stderr, on stdout)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["fedad", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return code, said.err, said.out
+
+    return run
+
+
+@pytest.fixture
+def overlay(knobs, tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in knobs.items()))
+    return path
+
+
+@pytest.fixture
+def refused(fedad, overlay):
+    """Run a configuration in process; it has to end with one line that names these words."""
+
+    def run(*overrides, words):
+        sets = [part for override in overrides for part in ("-c", override)]
+        code, said, _ = fedad("run", overlay, "--via", "local", *sets)
+        lines = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert code != 0
+        assert len(lines) == 1
+        assert "Traceback" not in said
+        for word in words:
+            assert str(word) in lines[0]
+
+    return run
+
+
+def test_help_answers_in_under_a_second():
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*FEDAD, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "demo" in done.stdout
+    assert time.perf_counter() - began < 1
+
+
+def test_no_data_folder(refused, tmp_path):
+    refused(
+        f"data.dir={tmp_path / 'gone'}", words=[tmp_path / "gone", "no such folder", "data.dir"]
+    )
+
+
+def test_an_empty_category(refused, own):
+    (own / "nut" / "train" / "good").mkdir(parents=True)
+    refused(f"data.dir={own}", words=[own / "nut", "no image", "train/good"])
+
+
+def test_a_truncated_png(refused, own):
+    path = own / "bolt" / "train" / "good" / "0000.png"
+    path.write_bytes(path.read_bytes()[:600])
+    refused(f"data.dir={own}", words=["graz", path, "cut short"])
+
+
+def test_a_mask_of_another_size_than_its_image(refused, own):
+    path = own / "hose" / "ground_truth" / "blot" / "0000" / "0000.png"
+    save(path, np.full((10, 20, 3), 255, np.uint8))
+    refused(f"data.dir={own}", words=[path, "20 x 10", "72 x 60"])
+
+
+def test_a_mask_value_that_the_config_does_not_list(refused, own):
+    path = own / "hose" / "ground_truth" / "blot" / "0000" / "0000.png"
+    save(path, np.full((60, 72, 3), 77, np.uint8))
+    refused(f"data.dir={own}", words=[path, "77", "defects_config.json", "255"])
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("merge.aggregation=federated_corset", ["did you mean 'federated_coreset'?"]),
+        ("embedder.backbone=wide_resnet50", ["did you mean 'wide_resnet50_2'?"]),
+        ("coreset.local-ration=0.2", ["did you mean 'coreset.local-ratio'?"]),
+        ("corset.local-ratio=0.2", ["did you mean 'coreset.local-ratio'?"]),
+        ("coreset.local-ratio=2", ["coreset.local-ratio = 2", "less than or equal to 1"]),
+        ("round.seed=x", ["round.seed = 'x'", "integer"]),
+        ("embedder.layers=layer2,layer9", ["layer9", "layer4"]),
+        ("data.partition=categories", ["data.partition", "'category'"]),
+        ("bank.size=100000", ["bank.size = 100000", "192 rows", "local-ratio"]),
+    ],
+)
+def test_a_wrong_knob_is_answered_with_the_right_one(refused, override, words):
+    refused(override, words=words)
+
+
+def test_a_weights_file_that_does_not_fit(refused, tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "other.safetensors"
+    save_file({"conv.weight": np.zeros((3, 3), np.float32)}, path)
+    refused(
+        f"embedder.weights={path}", words=[path, "does not fit test_resnet", "conv1", "missing"]
+    )
+
+
+def test_two_sites_with_different_fingerprints(fedad, plants, overlay, tmp_path):
+    small = [part for key in _tiny(overlay) for part in ("-c", key)]
+    for site, pool in (("graz", 3), ("lyon", 1)):
+        code, _, _ = fedad(
+            "bank",
+            "build",
+            plants,
+            "--site",
+            site,
+            "--out",
+            tmp_path / f"{site}.safetensors",
+            *small,
+            "-c",
+            f"embedder.pool={pool}",
+        )
+        assert code == 0
+    code, said, _ = fedad(
+        "bank",
+        "merge",
+        tmp_path / "graz.safetensors",
+        tmp_path / "lyon.safetensors",
+        "--out",
+        tmp_path / "bank.safetensors",
+    )
+    assert code != 0
+    assert "graz and lyon do not mix (pool: 3 and 1)" in said
+    assert said.count("\n") == 1
+
+
+def _tiny(overlay):
+    lines = overlay.read_text().splitlines()
+    return [line.replace(" = ", "=", 1) for line in lines if line.startswith("embedder")]
+
+
+def test_nan_in_an_upload(fedad, tmp_path):
+    rows = np.ones((4, 3))
+    rows[2, 1] = np.nan
+    save_bank(tmp_path / "nan.safetensors", bank_of(rows, "lyon"))
+    code, said, _ = fedad(
+        "bank", "merge", tmp_path / "nan.safetensors", "--out", tmp_path / "bank.safetensors"
+    )
+    assert code != 0
+    assert "nan.safetensors" in said
+    assert "row 2 of the bank of lyon holds NaN" in said
+    assert not (tmp_path / "bank.safetensors").exists()
+
+
+def test_an_explicit_bank_size_above_what_the_sites_uploaded(fedad, tmp_path):
+    save_bank(tmp_path / "a.safetensors", bank_of(np.ones((4, 3)), "lyon"))
+    code, said, _ = fedad(
+        "bank",
+        "merge",
+        tmp_path / "a.safetensors",
+        "--out",
+        tmp_path / "b.safetensors",
+        "-c",
+        "bank.size=9",
+    )
+    assert code != 0
+    assert "bank.size = 9" in said
+    assert "4 rows" in said
+
+
+def test_a_category_with_no_good_image_anywhere(refused, own):
+    shutil.rmtree(own / "hose" / "train")
+    refused(f"data.dir={own}", words=[own, "'hose'", "no good training image", "train/good"])
+
+
+def test_a_site_folder_that_is_missing(fedad, tmp_path):
+    code, said, _ = fedad(
+        "bank", "build", tmp_path / "turin", "--site", "turin", "--out", tmp_path / "t.safetensors"
+    )
+    assert code != 0
+    assert f"{tmp_path / 'turin'}: there is no such folder" in said
+
+
+def test_a_bank_that_was_changed_or_cut(fedad, tmp_path):
+    path = tmp_path / "bank.safetensors"
+    save_bank(path, bank_of(np.arange(12).reshape(4, 3), "lyon"))
+    whole = path.read_bytes()
+    for broken in (whole[:-5], whole[:-3] + b"\x07" + whole[-2:], b"", b"not a bank"):
+        path.write_bytes(broken)
+        code, said, _ = fedad("bank", "info", path)
+        assert code == 3
+        assert f"{path}: not a whole bank" in said
+
+
+def test_score_writes_the_maps_that_evaluation_reads(fedad, plants, knobs, overlay, tmp_path):
+    code, _, _ = fedad("run", overlay, "--via", "local", "--runs", tmp_path / "runs")
+    assert code == 0
+    bank = tmp_path / "runs" / "latest" / "bank.safetensors"
+    small = ["-c", "embedder.weights=random", "-c", "embedder.batch=4"]
+    for form in ("npy", "png"):
+        maps = tmp_path / form
+        code, _, said = fedad(
+            "score", plants, "--bank", bank, "--maps", maps, "--format", form, *small
+        )
+        assert code == 0
+        assert "24 maps" in said
+    one = np.load(tmp_path / "npy" / "bolt" / "test" / "blot" / "0000.npy")
+    with Image.open(tmp_path / "png" / "bolt" / "test" / "blot" / "0000.png") as image:
+        levels = np.asarray(image).astype(float)
+    assert one.shape == levels.shape == (60, 72)
+    full = json.loads((tmp_path / "png" / "maps.json").read_text())["full_scale"]["bolt"]
+    np.testing.assert_allclose(levels * full / 65535, np.minimum(one, full), atol=full / 65535)
+
+
+def test_score_refuses_a_bank_of_another_network(fedad, plants, tmp_path, overlay):
+    path = tmp_path / "bank.safetensors"
+    save_bank(path, bank_of(np.ones((4, 3))))
+    code, said, _ = fedad("score", plants, "--bank", path, "--maps", tmp_path / "maps")
+    assert code != 0
+    assert "embedder.backbone = 'tiny'" in said
+
+
+def test_data_check_counts_and_finds_what_is_wrong(fedad, own, plants):
+    code, _, said = fedad("data", "check", plants)
+    assert code == 0
+    assert "nothing is wrong" in said
+    assert "licence" in said
+    image = own / "bolt" / "test" / "blot" / "0000.png"
+    image.write_bytes(image.read_bytes()[:300])
+    mask = own / "hose" / "ground_truth" / "blot" / "0000"
+    shutil.rmtree(mask)
+    code, _, said = fedad("data", "check", own)
+    assert code == 1
+    assert str(image) in said
+    assert "without a mask" in said
+    assert "2 problems" in said
+
+
+def test_unknown_words_of_the_command_line_are_answered(fedad):
+    code, said, _ = fedad("rnu")
+    assert code == 2
+    assert "No such command" in said
+
+
+def test_what_fedad_itself_does_wrong_is_one_line_and_a_file(fedad, monkeypatch, tmp_path):
+    def fail(path):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("fedad.commands.banks.info_table", fail)
+    code, said, _ = fedad("bank", "info", tmp_path)
+    assert code == 70
+    assert "RuntimeError: a bug" in said
+    assert said.count("\n") == 1
+    report = Path(said.rsplit(" ", 1)[1].strip())
+    assert "Traceback" in report.read_text()
+
+
+def test_a_run_that_fails_under_flower_says_why_and_exits_with_its_code(overlay, own, tmp_path):
+    path = own / "bolt" / "train" / "good" / "0000.png"
+    path.write_bytes(path.read_bytes()[:600])
+    done = subprocess.run(
+        [*FEDAD, "run", overlay, "-c", f"data.dir={own}", "--runs", tmp_path / "runs"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode != 0
+    assert last.startswith("error: site graz: ")
+    assert str(path) in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bank_on_disk_is_the_bank_in_memory(tmp_path):
+    bank = bank_of(np.random.default_rng(0).normal(size=(5, 3)), "lyon")
+    save_bank(tmp_path / "b.safetensors", bank)
+    again = load_bank(tmp_path / "b.safetensors")
+    np.testing.assert_array_equal(bank.rows, again.rows)
+    assert bank.fingerprint == again.fingerprint

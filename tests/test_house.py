@@ -1,0 +1,116 @@
+"""The shape of the house: which way imports point, who knows Flower, what is never called."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fedad.config import Config, read
+
+ROOT = Path(__file__).parents[1]
+# Each may import from those before it, and from its own.
+FLOW = [
+    ["errors", "__init__"],
+    ["types", "seeding", "plugins", "files", "progress", "images"],
+    ["config"],
+    ["compute", "capacity", "bank_file"],
+    ["datasets"],
+    ["partition"],
+    ["embedders"],
+    ["coresets"],
+    ["aggregation"],
+    ["scoring"],
+    ["methods"],
+    ["metrics"],
+    ["judging"],
+    ["round"],
+    ["yardsticks"],
+    ["reporting"],
+    ["wire"],
+    ["runner", "commands"],
+    ["launch"],
+    ["cli"],
+]
+MODULES = sorted((ROOT / "fedad").rglob("*.py"))
+SOURCES = [
+    *MODULES,
+    *sorted((ROOT / "server_app").glob("*.py")),
+    *(ROOT / "client_app").glob("*.py"),
+]
+
+
+def place(module: str) -> int:
+    """How far down the flow `fedad.<module>` stands."""
+    (at,) = (k for k, names in enumerate(FLOW) if module in names)
+    return at
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part(path: Path) -> str:
+    return path.relative_to(ROOT / "fedad").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down_the_flow(path):
+    for name in imported(path):
+        words = name.split(".")
+        if words[0] == "fedad" and len(words) > 1 and words[1] != "__version__":
+            assert place(words[1]) <= place(part(path)), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_wire_knows_flower(path):
+    words = {name.split(".")[0] for name in imported(path)}
+    assert part(path) == "wire" or "flwr" not in words
+    assert part(path) == "launch" or not words & {"server_app", "client_app"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_unpickles_or_evaluates(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("eval", "exec", "pickle.load", "pickle.loads", "joblib.load")
+            if called == "torch.load":
+                assert path.name == "weights.py"
+                assert "weights_only=True" in ast.unparse(node)
+            if called in ("np.load", "numpy.load"):
+                assert "allow_pickle=True" not in ast.unparse(node)
+    assert not imported(path) & {"pickle", "dill", "joblib", "cloudpickle"}
+
+
+def test_every_knob_stands_in_pyproject_with_its_default():
+    flower = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    listed = {f"{t}.{key}": value for t, knobs in flower.items() for key, value in knobs.items()}
+    assert listed == Config().flat()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda p: p.name)
+def test_every_shipped_configuration_reads(path):
+    tables = tomllib.loads(path.read_text())
+    read({f"{t}.{key}": value for t, knobs in tables.items() for key, value in knobs.items()})
+    assert path.read_text().startswith("# ")
+
+
+def test_metrics_and_help_need_neither_flower_nor_torch():
+    code = (
+        "import sys\n"
+        "class No:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] in ('flwr', 'torch', 'timm'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, No())\n"
+        "import fedad.metrics, fedad.cli, fedad.datasets.autovi\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,136 @@
+"""One round gives the same bytes however it is run, and in whatever order sites answer."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fedad.bank_file import load_bank
+from fedad.datasets.base import open_dataset
+from fedad.embedders.embedder import Embedder
+from fedad.launch import launch
+from fedad.metrics import Counts
+from fedad.partition import partition
+from fedad.progress import Bars
+from fedad.round import run_round
+from fedad.types import Bank
+from fedad.yardsticks import ALL, centralised, isolated
+
+
+@pytest.fixture(scope="module")
+def sites(config):
+    return partition(open_dataset(config.data), config.data, seed=config.round.seed)
+
+
+@pytest.fixture(scope="module")
+def embed(config):
+    return Embedder(config.embedder)
+
+
+@pytest.fixture(scope="module")
+def plain(config, sites, embed):
+    return run_round(config, sites, embed)
+
+
+def same_bank(one: Bank, other: Bank) -> None:
+    for name in ("rows", "category", "site", "row", "images", "patches"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert (one.sites, one.categories) == (other.sites, other.categories)
+
+
+def same_counts(one: dict[str, Counts], other: dict[str, Counts]) -> None:
+    assert one.keys() == other.keys()
+    for site, counts in one.items():
+        assert counts.cells.keys() == other[site].cells.keys()
+        for cell, table in counts.cells.items():
+            np.testing.assert_array_equal(table, other[site].cells[cell])
+
+
+@pytest.fixture(scope="module")
+def local(config, tmp_path_factory):
+    return launch(
+        config, via="local", root=tmp_path_factory.mktemp("runs"), with_yardsticks=True, sink=Bars()
+    )
+
+
+def figures(folder):
+    return json.loads((folder / "record.json").read_text())["figures"]
+
+
+def test_the_apps_in_process_give_the_bank_of_the_plain_round(local, plain):
+    same_bank(load_bank(local / "bank.safetensors"), plain.bank)
+
+
+def test_flwr_run_gives_the_bank_and_the_figures_of_the_apps_in_process(
+    config, local, tmp_path, plain
+):
+    flower = launch(config, via="flwr", root=tmp_path, with_yardsticks=False, sink=Bars())
+    same_bank(load_bank(flower / "bank.safetensors"), plain.bank)
+    assert figures(flower)["federated"] == figures(local)["federated"]
+
+
+def test_the_order_in_which_sites_answer_does_not_matter(config, sites, embed, plain):
+    other = run_round(config, sites[::-1], embed)
+    same_bank(other.bank, plain.bank)
+    same_counts(dict(sorted(other.counts.items())), plain.counts)
+
+
+def test_another_seed_keeps_other_rows(config, sites, embed, plain):
+    other = replace(config, round=replace(config.round, seed=1))
+    assert not np.array_equal(run_round(other, sites, embed).bank.rows, plain.bank.rows)
+
+
+def test_one_site_is_centralised(config, sites, embed):
+    samples = sorted((s for site in sites for s in site.train), key=lambda s: s.name)
+    whole = replace(sites[0], name=ALL, train=tuple(samples))
+    alone = run_round(config, [whole, *(replace(s, train=()) for s in sites)], embed)
+    counts = centralised(config, sites, embed)
+    del alone.counts[ALL]
+    same_counts(alone.counts, counts)
+
+
+def test_isolated_and_centralised_banks_have_the_rows_of_the_federated_one(
+    config, sites, embed, plain
+):
+    assert len(plain.bank) == 6 * 2 * 64 // 4
+    assert set(isolated(config, sites, embed)) == {site.name for site in sites}
+
+
+def test_half_the_bytes_and_the_same_values_everywhere(config, sites, embed, local, tmp_path):
+    half = replace(config, wire=replace(config.wire, dtype="float16"))
+    folder = launch(half, via="local", root=tmp_path, with_yardsticks=False, sink=Bars())
+    bank = load_bank(folder / "bank.safetensors")
+    same_bank(bank, run_round(half, sites, embed).bank)
+    np.testing.assert_array_equal(bank.rows, bank.rows.astype(np.float16).astype(np.float32))
+    rows, columns = 192, 4 * 3 * 192  # columns and tables do not shrink
+    up = [uploaded(f, "bank") for f in (folder, local)]
+    assert up[1] - up[0] == rows * bank.rows.shape[1] * 2
+    assert up[0] < 0.51 * up[1] + columns
+
+
+def uploaded(folder, record):
+    sites = json.loads((folder / "record.json").read_text())["sites"].values()
+    return sum(site["bytes"]["up"][record] for site in sites)
+
+
+def test_a_run_folder_has_what_a_person_opens(local):
+    record = json.loads((local / "record.json").read_text())
+    assert set(record["figures"]) == {"isolated", "federated", "centralised"}
+    assert set(record["sites"]) == {"graz", "lyon", "turin"}
+    assert record["bank"]["rows"] == 192
+    assert record["bytes"]["up"] > 0
+    assert {"enrol", "train", "merge", "evaluate"} == set(record["seconds"])
+    lines = (local / "per_site.csv").read_text().splitlines()
+    assert lines[0] == "way,site,category,figure,value,bound,low,high"
+    assert any(line.startswith("federated,lyon,bolt,image_auroc,") for line in lines)
+    assert "torch" in json.loads((local / "environment.json").read_text())["versions"]
+    assert sorted(local.glob("pictures/hit-*.png"))
+    assert sorted(local.glob("pictures/miss-*.png"))
+    assert (local.parent / "latest").resolve() == local.resolve()
+
+
+def test_what_stays_at_a_site_is_not_in_what_travels(local):
+    own = load_bank(next(local.glob("sites/lyon/*/own.safetensors")))
+    assert len(own.source) == len(own)
+    assert len(load_bank(local / "bank.safetensors").source) == 0
