@@ -212,10 +212,11 @@ def _show(folder: Path) -> None:
     from rich.console import Console
 
     from fedad.reporting.run_folder import read_record
-    from fedad.reporting.table import site_table
+    from fedad.reporting.table import site_tables
 
     record = read_record(folder)
-    Console().print(site_table(record["figures"]))
+    for table in site_tables(record["figures"]):
+        Console().print(table)
     moved = record["bytes"]
     print(
         f"bytes up {moved['up']:,}, down {moved['down']:,}; no image left its site\n"

@@ -81,7 +81,7 @@ class Score:
 
     scoring: str = "nearest"
     neighbours: Positive = 1  # above 1: PatchCore's weighting of the image score
-    sigma: Annotated[float, Field(ge=0)] = 4.0  # smoothing of maps, in pixels at embedder.size
+    sigma: Annotated[float, Field(ge=0)] = 2.0  # smoothing of maps, in pixels at embedder.size
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | str, *, flush: bool = True) -> None:
     """Replace `path` by `content`; a crash leaves the old file or the new one, never a part.
+
+    `flush=False` is for what can be made again: the machine's own crash may lose it.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; `path` is as it was.
@@ -23,8 +25,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     try:
         with part.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,10 @@ def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink:
 
             run_flower(config.flat(), folder, sites=len(sites), sink=sink)
         else:
-            _run_here(config, len(sites))
+            from server_app.local_grid import run_locally  # before its logger is redirected
+
+            with _flower_log_in(folder / "flower.log"):
+                run_locally(config.flat(), sites=len(sites))
         if with_yardsticks:
             _add_yardsticks(config, sites, folder)
     gather(folder / "sites", folder / "pictures")
@@ -86,13 +91,17 @@ def _counted(site: Site) -> dict[str, int]:
     return {category: categories.count(category) for category in set(categories)}
 
 
-def _run_here(config: Config, sites: int) -> None:
-    from client_app.app import app as client_app
-    from server_app.app import app as server_app
-    from server_app.local_grid import run_locally
-
-    nodes = [{"partition-id": number, "num-partitions": sites} for number in range(sites)]
-    run_locally(server_app, client_app, config.flat(), nodes)
+@contextmanager
+def _flower_log_in(path: Path) -> Iterator[None]:
+    """What Flower logs goes to a file: the terminal shows progress and the result."""
+    logger = logging.getLogger("flwr")
+    before, file = logger.handlers[:], logging.FileHandler(path)
+    logger.handlers = [file]
+    try:
+        yield
+    finally:
+        logger.handlers = before
+        file.close()
 
 
 def _add_yardsticks(config: Config, sites: Sequence[Site], folder: Path) -> None:

@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Advance = Callable[[int], None]  # called with how many are done
 
@@ -62,9 +65,9 @@ def _ignore(done: int) -> None:
 class Bars:
     """Bars on a terminal, for stages that last; a line every ten seconds elsewhere."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self.stream = stream
-        self.bars = None
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.bars: Progress | None = None
 
     def __enter__(self) -> Bars:
         if self.stream.isatty():

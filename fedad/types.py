@@ -230,16 +230,17 @@ class Bank:
 
     def replace(self, **fields: object) -> Bank:
         """A copy with these fields changed."""
-        return Bank(**{**vars(self), **fields})  # type: ignore[arg-type]
+        return Bank(**{**vars(self), **fields})
 
     def sealed(self, site: str, dtype: str) -> Bank:
         """One site's bank as it may travel: values rounded once to `dtype`, no private column."""
-        rows = self.rows.astype(dtype).astype(np.float32)
-        if not np.isfinite(rows).all():
+        largest = float(np.abs(self.rows).max(initial=0))
+        if not largest <= float(np.finfo(dtype).max):
             raise ValueError(
-                f"a feature is not finite in {dtype}: its largest value is "
-                f"{np.abs(self.rows).max():.3g}, and float16 ends at 65504"
+                f"a feature is not finite in {dtype}: the largest is {largest:.3g}, and {dtype} "
+                f"ends at {float(np.finfo(dtype).max):.6g}"
             )
+        rows = self.rows.astype(dtype).astype(np.float32)
         return self.replace(rows=rows, sites=(site,), dtype=dtype, source=_column())
 
 

@@ -47,9 +47,9 @@ def unpack_counts(content: RecordDict) -> Counts:
     return metrics.unpack(header, _numpy(content, "counts"))
 
 
-def size(content: RecordDict) -> int:
-    """Bytes of the serialised records, before they are deflated for transport."""
-    return sum(record.count_bytes() for record in content.values())
+def sizes(content: RecordDict) -> dict[str, int]:
+    """Bytes of each serialised record, before it is deflated for transport."""
+    return {name: record.count_bytes() for name, record in content.items()}
 
 
 def _arrays(tensors: Mapping[str, np.ndarray]) -> ArrayRecord:

@@ -43,7 +43,7 @@ def exchange(grid: Grid, messages: Sequence[Message], *, seconds: float) -> list
     waiting = {message.metadata.dst_node_id: i for message, i in zip(listed, ids, strict=True)}
     for pair in waiting.items():
         threading.Thread(target=pull, args=pair, daemon=True).start()
-    replies = {}
+    replies: dict[int, Reply] = {}
     while len(replies) < len(waiting):
         try:
             reply = answers.get(timeout=max(0.01, until + 1 - time.monotonic()))
@@ -74,5 +74,5 @@ def _read(node: int, message: Message) -> Reply:
         return Reply(node, None, f"Flower error {message.error.code}: {message.error.reason}")
     if wire.REFUSAL in message.content.config_records:
         refusal = message.content.config_records[wire.REFUSAL]
-        return Reply(node, None, str(refusal.get("text") or f"{refusal.get('kind')}, see its log"))
+        return Reply(node, None, str(refusal.get("text") or str(refusal["kind"]) + ", see its log"))
     return Reply(node, message)

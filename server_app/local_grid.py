@@ -8,9 +8,12 @@ from typing import Any
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+
+from client_app.app import app as client_app
+from server_app.app import app as server_app
 
 RUN_ID, SERVER_NODE, FIRST_NODE = 1, 1, 100
 
@@ -30,14 +33,8 @@ class LocalGrid(Grid):
     ) -> None:
         self.client_app = client_app
         self.contexts = {
-            FIRST_NODE + number: Context(
-                run_id=RUN_ID,
-                node_id=FIRST_NODE + number,
-                node_config=dict(node_config),
-                state=RecordDict(),
-                run_config=dict(run_config),
-            )
-            for number, node_config in enumerate(node_configs)
+            node: _context(node, node_config, run_config)
+            for node, node_config in enumerate(node_configs, start=FIRST_NODE)
         }
         self.replies: dict[str, Message] = {}
         self.ids = itertools.count(1)
@@ -83,25 +80,24 @@ class LocalGrid(Grid):
         return self.pull_messages(self.push_messages(messages))
 
 
-def run_locally(
-    server_app: ServerApp,
-    client_app: ClientApp,
-    run_config: Mapping[str, Any],
-    node_configs: Iterable[Mapping[str, Any]],
-) -> None:
-    """One run of the apps in this process, as `flwr run` would do it.
+def run_locally(run_config: Mapping[str, Any], *, sites: int) -> None:
+    """One run of our apps in this process over virtual sites, as `flwr run` would do it.
 
     Raises:
         Exception: whatever the ServerApp raises.
     """
-    grid = LocalGrid(client_app, node_configs, run_config)
+    nodes = [{"partition-id": number, "num-partitions": sites} for number in range(sites)]
+    grid = LocalGrid(client_app, nodes, run_config)
     for part in ("run_id", "node_id", "task_id"):
         setattr(TaskIdentity, part, RUN_ID)  # Flower makes messages only inside a run
-    context = Context(
+    server_app(grid, _context(SERVER_NODE, {}, run_config))
+
+
+def _context(node: int, node_config: Mapping[str, Any], run_config: Mapping[str, Any]) -> Context:
+    return Context(
         run_id=RUN_ID,
-        node_id=SERVER_NODE,
-        node_config={},
+        node_id=node,
+        node_config=dict(node_config),
         state=RecordDict(),
         run_config=dict(run_config),
     )
-    server_app(grid, context)

@@ -214,12 +214,14 @@ class OneRound(Strategy):
         down: RecordDict | None = None,
         stage: str = "",
     ) -> None:
-        """Add what moved to and from a site, and the seconds that a stage took there."""
+        """Add what moved to and from a site, by record, and the seconds that a stage took there."""
         told = self.sites[name].told
-        for way, content in (("bytes_up", up), ("bytes_down", down)):
-            told[way] = told.get(way, 0) + (wire.size(content) if content is not None else 0)
+        moved = told.setdefault("bytes", {"up": {}, "down": {}})
+        for way, content in (("up", up), ("down", down)):
+            for record, size in wire.sizes(content or RecordDict()).items():
+                moved[way][record] = moved[way].get(record, 0) + size
         if up is not None:
-            told[f"seconds_{stage}"] = float(up["metrics"]["seconds"])
+            told[f"seconds_{stage}"] = float(up.metric_records["metrics"]["seconds"])  # type: ignore[arg-type]
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -113,7 +113,7 @@ def test_a_sites_csv_that_does_not_fit_is_named(plants, tmp_path, text, says):
 
 
 def test_more_sites_than_images():
-    with pytest.raises(ConfigError, match="data.sites = 9: /data has 3 good"):
+    with pytest.raises(ConfigError, match=r"data.sites = 9: /data has 3 good"):
         partition(dataset({"bolt": (3, 0, 0)}), Data(partition="iid", sites=9), seed=0)
 
 

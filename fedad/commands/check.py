@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from rich.table import Table
 
@@ -57,11 +58,11 @@ def _of(sample: Sample) -> list[str]:
             return [str(error)]
         return []
 
-    found = attempt(lambda: read_image(sample.path))
+    found = attempt(partial(read_image, sample.path))
     if not found:
         size = image_size(sample.path)
         for channel in sample.masks or ():
-            found += attempt(lambda channel=channel: read_region(channel, size))
+            found += attempt(partial(read_region, channel, size))
     if sample.masks is None:
         found.append(f"{sample.path}: a defective image without a mask counts for no pixel figure")
     return found

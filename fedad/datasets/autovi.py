@@ -14,7 +14,7 @@ leaves is read as it is. Counts are taken from disk: they differ from the paper'
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedad.datasets._tree import image_files, read_tree
+from fedad.datasets._tree import mask_folder, read_tree
 from fedad.types import Dataset
 
 __all__ = ["autovi"]
@@ -28,8 +28,4 @@ def autovi(root: Path, *, categories: Sequence[str] = ()) -> Dataset:
     Raises:
         DataError: the folder, a category or `defects_config.json` is not as shown above.
     """
-    return read_tree("autovi", root, licence=LICENCE, categories=categories, masks=_masks)
-
-
-def _masks(folder: Path, defect: str, stem: str) -> list[Path]:
-    return image_files(folder / "ground_truth" / defect / stem)
+    return read_tree("autovi", root, licence=LICENCE, categories=categories, masks=mask_folder)

@@ -17,12 +17,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
-from fedad.datasets._files import complete
-from fedad.datasets._plan import PRODUCTS, Plan
-from fedad.datasets._tree import image_files, read_tree
+from fedad.datasets._drawn.files import complete
+from fedad.datasets._drawn.plan import PRODUCTS, Plan
+from fedad.datasets._tree import mask_folder, read_tree
 from fedad.errors import DataError
 from fedad.types import Dataset
 
@@ -33,36 +33,24 @@ _STAMP = "demo.json"
 _DRAWING = 1  # counts up when the same plan gives other pixels
 
 
-def synthetic(
-    root: Path,
-    *,
-    categories: Sequence[str] = (),
-    seed: int = 0,
-    size: int = 256,
-    train: int = 12,
-    good: int = 8,
-    defective: int = 8,
-) -> Dataset:
+def synthetic(root: Path, *, categories: Sequence[str] = (), **numbers: int) -> Dataset:
     """The demo plants below `root`; what is not there yet is drawn.
 
     Args:
         categories: the products wanted; none means all three. All are drawn.
-        size: width and height of the images.
-        train: good images to learn from, a plant and product.
-        good: test images without a defect, a plant and product.
-        defective: test images with one, a plant and product.
+        numbers: of the plan, see `Plan`; those not given are what the plants that are there were
+            drawn with, or `Plan`'s own.
 
     Raises:
         ConfigError: a number is too small to draw.
         DataError: `root` holds something else, or plants drawn with other numbers.
     """
-    plan = Plan(seed, size, train, good, defective)
     try:
-        _provide(root, plan)
+        _provide(root, Plan(**{**_drawn_with(root), **numbers}))
     except OSError as error:
         raise DataError(f"{root}: the demo plants cannot be drawn there ({error})") from error
     return read_tree(
-        "synthetic", root, licence=LICENCE, categories=categories, kind=_kind, masks=_masks
+        "synthetic", root, licence=LICENCE, categories=categories, kind=_kind, masks=mask_folder
     )
 
 
@@ -71,8 +59,15 @@ def _kind(defect: str) -> str:
     return next(found, "")
 
 
-def _masks(folder: Path, defect: str, stem: str) -> list[Path]:
-    return image_files(folder / "ground_truth" / defect / stem)
+def _drawn_with(root: Path) -> dict[str, int]:
+    """The numbers that the plants below `root` were drawn with, if there are any."""
+    if not (root / _STAMP).exists():
+        return {}
+    there = _read(root / _STAMP)
+    known = {field.name for field in fields(Plan)}
+    return {
+        name: value for name, value in there.items() if name in known and isinstance(value, int)
+    }
 
 
 def _provide(root: Path, plan: Plan) -> None:

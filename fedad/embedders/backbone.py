@@ -85,7 +85,7 @@ def build(knobs: Embedder) -> Backbone:
         batch=knobs.batch,
     )
     return Backbone(
-        model=model.to(device, memory_format=torch.channels_last),
+        model=model.to(device).to(memory_format=torch.channels_last),
         levels=tuple(levels),
         grid=grid,
         mean=torch.tensor(how["mean"], device=device).view(3, 1, 1),

@@ -45,7 +45,7 @@ class Cache:
         return grid
 
     def put(self, path: Path, grid: np.ndarray) -> None:
-        write_atomic(path, save({"grid": grid}))
+        write_atomic(path, save({"grid": grid}), flush=False)
 
     def trim(self) -> None:
         """Delete the features used longest ago until the cache is within its limit."""

@@ -61,7 +61,7 @@ def record_of(
         "bank": describe_bank(bank),
         "sites": dict(sites),
         "bytes": {
-            way: sum(int(site.get(f"bytes_{way}", 0)) for site in sites.values())
+            way: sum(sum(site["bytes"][way].values()) for site in sites.values() if "bytes" in site)
             for way in ("up", "down")
         },
         "seconds": dict(seconds),

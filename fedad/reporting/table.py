@@ -13,26 +13,25 @@ from fedad.reporting.record import number
 HEADLINE = {"image_auroc": "image AUROC", "auc_spro_0.05": "AUC-sPRO@0.05"}
 
 
-def site_table(figures: Mapping[str, Any]) -> Table:
-    """Each site's headline figures under every way of sharing, means over its categories.
+def site_tables(figures: Mapping[str, Any]) -> list[Table]:
+    """A table for each headline figure: a site a line, a way of sharing a column.
 
-    The last line is their mean over sites by test images; sites with nothing to rank are left out.
+    A site's figure is its mean over categories. The last line is the mean over sites by test
+    images; sites with nothing to rank are left out.
     """
-    table = Table(title="mean over categories; each site's own test images")
+    return [_table(figures, key, title) for key, title in HEADLINE.items()]
+
+
+def _table(figures: Mapping[str, Any], key: str, title: str) -> Table:
+    table = Table(title=f"{title}, each site's own test images", title_justify="left")
     table.add_column("site")
-    for name in HEADLINE.values():
-        for way in figures:
-            table.add_column(f"{name}\n{way}", justify="right")
+    for way in figures:
+        table.add_column(way, justify="right")
     for site in sorted({site for found in figures.values() for site in found["sites"]}):
-        cells = [
-            _shown(_mean(found["sites"].get(site, {}), key))
-            for key in HEADLINE
-            for found in figures.values()
-        ]
-        table.add_row(site, *cells)
+        told = (found["sites"].get(site, {}) for found in figures.values())
+        table.add_row(site, *(_shown(_mean(one, key)) for one in told))
     table.add_section()
-    averages = [average(found, key) for key in HEADLINE for found in figures.values()]
-    table.add_row("mean by test images", *(_shown(value) for value in averages))
+    table.add_row("mean", *(_shown(average(found, key)) for found in figures.values()))
     return table
 
 

@@ -6,10 +6,10 @@ from math import radians
 
 import numpy as np
 
-from fedad.datasets._canvas import Canvas, Colour, Point, box, disc, dome, hexagon, line
-from fedad.datasets._flaws import RUST, crack, dent, scratch, stain
-from fedad.datasets._part import Masks, Product, Reading, logical, structural
-from fedad.datasets._texture import brushed, grain, tint, weather
+from fedad.datasets._drawn.canvas import Canvas, Colour, Point, box, disc, dome, hexagon, line
+from fedad.datasets._drawn.flaws import RUST, crack, dent, scratch, stain
+from fedad.datasets._drawn.part import Masks, Product, Reading, logical, structural
+from fedad.datasets._drawn.texture import brushed, grain, tint, weather
 
 _HOLES = (-0.52, 0.0, 0.52)  # along the strap, which lies along x = 0
 _WIDTH = 0.26  # half the strap's

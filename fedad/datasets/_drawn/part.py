@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedad.datasets._canvas import Canvas
+from fedad.datasets._drawn.canvas import Canvas
 from fedad.types import Saturation
 
 Masks = dict[str, np.ndarray]  # reading -> (H, W) bool

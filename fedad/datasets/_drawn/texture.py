@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from scipy import ndimage
 
-from fedad.datasets._canvas import Canvas
+from fedad.datasets._drawn.canvas import Canvas
 
 
 def grain(canvas: Canvas, width: float, rng: np.random.Generator) -> np.ndarray:

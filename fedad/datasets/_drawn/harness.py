@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedad.datasets._canvas import Canvas, Colour, box, dome, hexagon
-from fedad.datasets._texture import grain
+from fedad.datasets._drawn.canvas import Canvas, Colour, box, dome, hexagon
+from fedad.datasets._drawn.texture import grain
 
 WIRES = 5
 PITCH = 0.15  # between two wires at the connector

@@ -8,7 +8,7 @@ from math import cos, hypot, radians, sin
 import numpy as np
 from scipy import ndimage
 
-from fedad.datasets._canvas import Canvas, Colour, Point
+from fedad.datasets._drawn.canvas import Canvas, Colour, Point
 
 _REACH = 0.3  # of the longest shadow
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedad.datasets._canvas import Canvas
-from fedad.datasets._part import Product
-from fedad.datasets._pipe_clip import PIPE_CLIP
-from fedad.datasets._plants import PLANTS, Plant
-from fedad.datasets._tank_screw import TANK_SCREW
-from fedad.datasets._wiring import WIRING
+from fedad.datasets._drawn.canvas import Canvas
+from fedad.datasets._drawn.part import Product
+from fedad.datasets._drawn.pipe_clip import PIPE_CLIP
+from fedad.datasets._drawn.plants import PLANTS, Plant
+from fedad.datasets._drawn.tank_screw import TANK_SCREW
+from fedad.datasets._drawn.wiring import WIRING
 from fedad.errors import ConfigError
 from fedad.seeding import stream
 from fedad.types import GOOD
@@ -24,14 +24,17 @@ _LEAST = {"seed": 0, "size": 64, "train": 1, "good": 3, "defective": 1}
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is drawn: `train` good images to learn from, `good` and `defective` ones to judge
-    a plant and product, each `size` x `size` pixels."""
+    """How much is drawn, of images of `size` x `size` pixels.
 
-    seed: int
-    size: int
-    train: int
-    good: int
-    defective: int
+    A plant and product has `train` good images to learn from, and `good` and `defective` ones to
+    judge.
+    """
+
+    seed: int = 0
+    size: int = 256
+    train: int = 12
+    good: int = 8
+    defective: int = 8
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():

@@ -9,8 +9,8 @@ from math import radians
 
 import numpy as np
 
-from fedad.datasets._canvas import Canvas, Colour, Point, box, disc, line
-from fedad.datasets._texture import grain
+from fedad.datasets._drawn.canvas import Canvas, Colour, Point, box, disc, line
+from fedad.datasets._drawn.texture import grain
 
 OIL: Colour = (0.045, 0.032, 0.018)
 RUST: Colour = (0.26, 0.10, 0.03)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fedad.datasets._part import Product
-from fedad.datasets._plan import PRODUCTS, Plan, Shot, draw_image, shots
+from fedad.datasets._drawn.part import Product
+from fedad.datasets._drawn.plan import PRODUCTS, Plan, Shot, draw_image, shots
+from fedad.files import write_atomic
 
 
 def complete(root: Path, plan: Plan) -> None:
@@ -33,10 +33,10 @@ def complete(root: Path, plan: Plan) -> None:
 def _write_tables(root: Path, product: Product, taken: Sequence[Shot], plan: Plan) -> None:
     config, sites = root / product.name / "defects_config.json", root / product.name / "sites.csv"
     if not config.exists():
-        _put(config, json.dumps(_saturations(product, plan.size), indent=1).encode())
+        write_atomic(config, json.dumps(_saturations(product, plan.size), indent=1), flush=False)
     if not sites.exists():
         rows = sorted(f"{shot.file},{shot.plant.name}" for shot in taken)
-        _put(sites, "\n".join(["file,site", *rows, ""]).encode())
+        write_atomic(sites, "\n".join(["file,site", *rows, ""]), flush=False)
 
 
 def _saturations(product: Product, size: int) -> list[dict[str, object]]:
@@ -66,19 +66,11 @@ def _write_shot(root: Path, shot: Shot, plan: Plan) -> None:
     *truth, file = _files(root, shot)
     for path, reading in zip(truth, shot.readings, strict=True):
         level = masks[reading] * np.uint8(shot.product.pixel_values[reading])
-        _put(path, _png(np.repeat(level[..., None], 3, axis=2)))
-    _put(file, _png(image))
+        write_atomic(path, _png(np.repeat(level[..., None], 3, axis=2)), flush=False)
+    write_atomic(file, _png(image), flush=False)
 
 
 def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)  # noise does not compress anyway
     return buffer.getvalue()
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Writes a file that nobody ever sees half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
-    part.write_bytes(content)
-    part.replace(path)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedad.datasets._canvas import Canvas, Colour, disc, dome
-from fedad.datasets._flaws import burn, crack
-from fedad.datasets._harness import (
+from fedad.datasets._drawn.canvas import Canvas, Colour, disc, dome
+from fedad.datasets._drawn.flaws import burn, crack
+from fedad.datasets._drawn.harness import (
     CONDUIT,
     CONNECTOR,
     HOLDER,
@@ -20,8 +20,8 @@ from fedad.datasets._harness import (
     tie,
     white_connector,
 )
-from fedad.datasets._part import Masks, Product, Reading, logical, structural
-from fedad.datasets._texture import grain, tint, weather
+from fedad.datasets._drawn.part import Masks, Product, Reading, logical, structural
+from fedad.datasets._drawn.texture import grain, tint, weather
 
 _COLOURS: tuple[Colour, ...] = (
     (0.52, 0.045, 0.03),

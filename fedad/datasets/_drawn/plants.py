@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from fedad.datasets._canvas import Camera, Canvas
-from fedad.datasets._light import Light, shade
+from fedad.datasets._drawn.canvas import Camera, Canvas
+from fedad.datasets._drawn.light import Light, shade
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from fedad.datasets._canvas import Canvas, Colour, Point, box, disc, dome, hexagon, turned
-from fedad.datasets._flaws import OIL, crack, dent, scratch, stain
-from fedad.datasets._part import Masks, Product, Reading, logical, structural
-from fedad.datasets._texture import brushed, grain, tint, weather
+from fedad.datasets._drawn.canvas import Canvas, Colour, Point, box, disc, dome, hexagon, turned
+from fedad.datasets._drawn.flaws import OIL, crack, dent, scratch, stain
+from fedad.datasets._drawn.part import Masks, Product, Reading, logical, structural
+from fedad.datasets._drawn.texture import brushed, grain, tint, weather
 
 _RADIUS = 0.18  # of the pipe, which lies along y = 0
 _ARCH = 0.25  # half the width of what bends over it

@@ -1,0 +1,195 @@
+"""The server's half: what it refuses, and that one site never holds up another."""
+
+import csv
+import json
+import shutil
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+from client_app.app import app as client_app
+from fedad import wire
+from fedad.config import read
+from fedad.errors import FedadError
+from server_app.exchange import exchange
+from server_app.local_grid import LocalGrid
+from server_app.strategy import OneRound, RunRefusedError
+from tests.conftest import bank_of
+
+
+@pytest.fixture(autouse=True)
+def _in_a_run(monkeypatch):
+    for part in ("run_id", "node_id", "task_id"):
+        monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
+
+
+@pytest.fixture
+def settings(knobs, tmp_path):
+    return {**knobs, "round.out": str(tmp_path / "run"), "round.enrol-seconds": 1.0}
+
+
+def nodes(count=3):
+    return [{"partition-id": k, "num-partitions": count} for k in range(count)]
+
+
+def start(settings, node_configs, app=client_app):
+    strategy = OneRound(read(settings))
+    strategy.start(LocalGrid(app, node_configs, settings), ArrayRecord())
+    return strategy
+
+
+def meddling(change):
+    """Our app, with `change(site, message, reply content)` applied to each reply."""
+
+    def app(message, context):
+        reply = client_app(message, context)
+        site = reply.content["site"]["name"] if "site" in reply.content else ""
+        changed = change(site, message, reply.content)
+        return Message(changed or reply.content, reply_to=message)
+
+    return app
+
+
+def test_a_factorys_node_config_gives_the_bank_of_the_simulation(settings, plants, tmp_path):
+    """One folder a site: what deployment reads gives the bytes that the simulation gives."""
+    for category in ("bolt", "hose"):
+        for row in csv.DictReader((plants / category / "sites.csv").read_text().splitlines()):
+            for tree in ("", "ground_truth"):
+                source = plants / category / tree / row["file"].removeprefix("test/" * bool(tree))
+                source = source.with_suffix("") if tree else source
+                if source.exists():
+                    target = (
+                        tmp_path / row["site"] / category / source.relative_to(plants / category)
+                    )
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+        for site in ("graz", "lyon", "turin"):
+            shutil.copy(plants / category / "defects_config.json", tmp_path / site / category)
+    factories = [
+        {"site": site, "data-dir": str(tmp_path / site), "output-dir": str(tmp_path / site / "out")}
+        for site in ("turin", "graz", "lyon")
+    ]
+    deployed = start({**settings, "data.dir": "/ignored"}, factories)
+    simulated = start(settings, nodes())
+    np.testing.assert_array_equal(deployed.merged.rows, simulated.merged.rows)
+    assert json.dumps(deployed.record()["figures"]) == json.dumps(simulated.record()["figures"])
+    assert (tmp_path / "lyon" / "out" / "scores.csv").exists()
+
+
+def test_nan_in_an_upload_is_refused_by_name(settings):
+    def poison(site, message, content):
+        if site == "lyon" and "bank" in content:
+            rows = content["bank"]["rows"].numpy().copy()
+            rows[2, 1] = np.nan
+            bad = wire.pack_bank(wire.unpack_bank(content).replace(rows=rows))
+            return RecordDict({**content, **bad})
+        return None
+
+    with pytest.raises(FedadError, match="site lyon: row 2 of the bank of lyon holds NaN"):
+        start(settings, nodes(), meddling(poison))
+
+
+def test_a_site_that_embeds_otherwise_is_refused_naming_both_and_what_differs(settings):
+    def other_network(message, context):
+        if context.node_config["partition-id"] == 1:
+            context.run_config = {**settings, "embedder.pool": 1}
+        return client_app(message, context)
+
+    with pytest.raises(FedadError, match=r"graz and lyon do not mix \(pool: 3 and 1\)"):
+        start(settings, nodes(), other_network)
+
+
+def test_a_bank_in_another_sites_name_is_refused(settings):
+    def disguise(site, message, content):
+        if site == "lyon" and "bank" in content:
+            return RecordDict({**content, **wire.pack_bank(bank_of(np.ones((2, 3)), "graz"))})
+        return None
+
+    with pytest.raises(FedadError, match="site lyon sent a bank of graz"):
+        start(settings, nodes(), meddling(disguise))
+
+
+def test_a_site_that_changes_its_name_is_refused(settings):
+    def rename(site, message, content):
+        if site == "lyon" and message.metadata.message_type == "train":
+            return RecordDict({**content, "site": ConfigRecord({"name": "oslo"})})
+        return None
+
+    with pytest.raises(RunRefusedError, match="site lyon answers as 'oslo'"):
+        start(settings, nodes(), meddling(rename))
+
+
+def test_two_nodes_of_one_name_are_refused(settings, plants):
+    twins = [{"site": "lyon", "data-dir": str(plants)}] * 3
+    with pytest.raises(RunRefusedError, match="two nodes say that they are site 'lyon'"):
+        start(settings, twins)
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [({}, "InternalError|ConfigError"), ({"site": "lyon", "data-dir": "/gone"}, "DataError, see")],
+)
+def test_what_fails_at_a_factory_is_told_without_a_path(settings, node, says):
+    with pytest.raises(RunRefusedError, match=says) as refusal:
+        start({**settings, "data.sites": 1}, [node])
+    assert "/gone" not in str(refusal.value)
+
+
+def test_fewer_nodes_than_sites_end_the_run_in_time(settings):
+    began = time.monotonic()
+    with pytest.raises(RunRefusedError, match=r"data.sites = 3, and 2 nodes came in 1 s"):
+        start(settings, nodes()[:2])
+    assert time.monotonic() - began < 5
+
+
+def test_virtual_nodes_that_do_not_fit_the_sites_are_refused(settings):
+    with pytest.raises(RunRefusedError, match=r"num-supernodes = 4: .* makes 3 sites"):
+        start(settings, nodes(4))
+
+
+def test_a_bank_size_that_cannot_be_met_is_refused_before_training(settings):
+    trained = []
+    app = meddling(lambda site, message, content: trained.append(message.metadata.message_type))
+    with pytest.raises(FedadError, match=r"bank.size = 9999: the sites can upload 192 rows"):
+        start({**settings, "bank.size": 9999}, nodes(), app)
+    assert set(trained) == {"query"}
+
+
+class SlowGrid:
+    """A grid whose node 1 is stuck in its upload and whose node 2 never answers."""
+
+    def __init__(self):
+        self.released = threading.Event()
+
+    def push_messages(self, messages):
+        return [f"id-{message.metadata.dst_node_id}" for message in messages]
+
+    def pull_messages(self, ids):
+        if ids == ["id-1"]:
+            self.released.wait(30)
+        return [answer(7)] if ids == ["id-3"] else []
+
+
+def answer(node):
+    return Message(RecordDict(), node, "train")
+
+
+def test_a_stuck_and_a_silent_site_hold_up_nobody_beyond_the_deadline():
+    grid, began = SlowGrid(), time.monotonic()
+    replies = exchange(grid, [answer(1), answer(2), answer(3)], seconds=1.0)
+    assert time.monotonic() - began < 5
+    grid.released.set()
+    assert [reply.message is None for reply in replies] == [True, True, False]
+    assert "no answer in" in replies[0].reason
+    assert "no answer in" in replies[1].reason
+
+
+def test_a_message_that_could_not_be_sent_is_said():
+    grid = SimpleNamespace(push_messages=lambda messages: [None], pull_messages=lambda ids: [])
+    (reply,) = exchange(grid, [answer(1)], seconds=1.0)
+    assert reply.reason == "the message could not be sent"
