@@ -49,7 +49,8 @@ def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink:
         FedadError: anything that a user can mend; nothing has started where the configuration,
             the folders or the sites are wrong.
     """
-    sites = _sites(config)
+    with shown_by(sink):
+        sites = _sites(config)
     folder = new_folder(config.round.name, root)
     config = replace(
         config,

@@ -37,7 +37,7 @@ class RunFailedError(FedadError):
 
 
 def run_flower(
-    run_config: Mapping[str, str | int | float], out: Path, *, sites: int, sink: Sink | None
+    run_config: Mapping[str, str | int | float], out: Path, *, sites: int, sink: Sink
 ) -> None:
     """`flwr run` in simulation, with `sites` virtual SuperNodes; the run folder is `out`.
 
@@ -186,14 +186,15 @@ def _end(process: subprocess.Popen[bytes], patience: float = 10.0) -> None:
     process.wait()
 
 
-def _watch(process: subprocess.Popen[bytes], out: Path, sink: Sink | None) -> None:
+def _watch(process: subprocess.Popen[bytes], out: Path, sink: Sink) -> None:
     """Show what the sites write of their progress until the run has ended."""
     bars: dict[tuple[str, str], Advance] = {}
+    started = sink.start("starting Flower", 1)
     try:
         while process.poll() is None:
-            if sink is not None:
-                for file in (out / "progress").glob("*.json"):
-                    _show(file, bars, sink)
+            for file in (out / "progress").glob("*.json"):
+                started(1)
+                _show(file, bars, sink)
             time.sleep(0.25)
     except BaseException:
         process.terminate()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from logging import INFO
 from pathlib import Path
 
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
+from flwr.supercore import log
 
 from fedad.config import read
 from fedad.errors import FedadError
@@ -26,6 +28,7 @@ def main(grid: Grid, context: Context) -> None:
         strategy = OneRound(config)
         strategy.start(grid, ArrayRecord(), num_rounds=1)
         write_run(folder, strategy.merged, strategy.record())
+        log(INFO, "everything is in %s", folder)
     except FedadError as error:
         if folder is not None:
             write_failure(folder, error)

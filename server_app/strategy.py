@@ -133,7 +133,11 @@ class OneRound(Strategy):
             self.counts[name] = wire.unpack_counts(content)
             self._note(name, up=content, stage="evaluate")
         together = report(sum((self.counts[name] for name in sorted(self.counts)), Counts()))
-        return MetricRecord({key: float(one["value"]) for key, one in together["mean"].items()})
+        figures = {key: float(one["value"]) for key, one in together["mean"].items()}
+        log(INFO, "means over categories, all sites together:")
+        for key, value in figures.items():
+            log(INFO, "  %-14s %.4f", key, value)
+        return MetricRecord(figures)  # type: ignore[arg-type]
 
     @property
     def merged(self) -> Bank:

@@ -15,6 +15,7 @@ from PIL import Image
 from fedad.datasets._drawn.part import Product
 from fedad.datasets._drawn.plan import PRODUCTS, Plan, Shot, draw_image, shots
 from fedad.files import write_atomic
+from fedad.progress import track
 
 
 def complete(root: Path, plan: Plan) -> None:
@@ -26,8 +27,10 @@ def complete(root: Path, plan: Plan) -> None:
     for product in PRODUCTS:
         _write_tables(root, product, [shot for shot in planned if shot.product is product], plan)
     missing = [shot for shot in planned if not all(file.exists() for file in _files(root, shot))]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda shot: _write_shot(root, shot, plan), missing))
+    with ThreadPoolExecutor(os.cpu_count()) as pool, track("drawing", len(missing)) as progress:
+        drawn = pool.map(lambda shot: _write_shot(root, shot, plan), missing)
+        for done, _ in enumerate(drawn, start=1):
+            progress(done)
 
 
 def _write_tables(root: Path, product: Product, taken: Sequence[Shot], plan: Plan) -> None:
