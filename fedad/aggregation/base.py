@@ -11,7 +11,6 @@ import numpy as np
 from fedad.config import Merge
 from fedad.types import Bank
 
-
 Choose = Callable[[np.ndarray, int, Sequence[int]], np.ndarray]
 """Points (N, D), how many, rows kept already -> row numbers: a coreset with its draws settled."""
 
@@ -60,6 +59,11 @@ def shares(weights: Sequence[float], size: int, available: Sequence[int]) -> lis
 def image_counts(uploads: Sequence[Bank]) -> list[float]:
     """How many good images stand behind each upload: its weight."""
     return [float(upload.images.sum()) for upload in uploads]
+
+
+def thin(pool: Bank, size: int, choose: Choose, *, kept: Sequence[int] = (0,)) -> Bank:
+    """`size` rows of a pool, chosen from the rows `kept`; all of it where that is its size."""
+    return pool if size == len(pool) else pool.take(choose(pool.rows, size, kept))
 
 
 def prefixes(uploads: Sequence[Bank], sizes: Sequence[int]) -> list[Bank]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedad.aggregation.base import Choose, image_counts, prefixes, shares
+from fedad.aggregation.base import Choose, image_counts, prefixes, shares, thin
 from fedad.config import Merge
 from fedad.types import Bank, join
 
@@ -32,5 +32,4 @@ def diversity_preserving(
     kept = [
         int(at) + row for at, floor in zip(starts, floors, strict=False) for row in range(floor)
     ]
-    pool = join(offers)
-    return pool.take(choose(pool.rows, size, kept or (0,)))
+    return thin(join(offers), size, choose, kept=kept or (0,))

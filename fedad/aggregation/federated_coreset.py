@@ -8,7 +8,7 @@ sites have in common are kept once.
 import math
 from collections.abc import Sequence
 
-from fedad.aggregation.base import Choose, image_counts, prefixes, shares
+from fedad.aggregation.base import Choose, image_counts, prefixes, shares, thin
 from fedad.config import Merge
 from fedad.types import Bank, join
 
@@ -22,4 +22,4 @@ def federated_coreset(uploads: Sequence[Bank], size: int, *, knobs: Merge, choos
     """
     parts = shares(image_counts(uploads), size, [len(upload) for upload in uploads])
     pool = join(prefixes(uploads, [math.ceil(knobs.oversample * part) for part in parts]))
-    return pool.take(choose(pool.rows, size, (0,)))
+    return thin(pool, size, choose)

@@ -3,6 +3,7 @@
 import re
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,11 @@ every_metric = pytest.mark.parametrize("name", NAMES)
 
 def figures(name, images):
     return values(plugin("metrics", name)(rank_exactly(images), LIMITS))
+
+
+def counts_figures(name, images):
+    counts = reduce(add, map(Counts.of, images))
+    return plugin("metrics", name)(rank_counts(counts), LIMITS)
 
 
 def test_the_promised_figures_are_there():
@@ -80,7 +86,8 @@ def replace(image, scores):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_a_perfect_map_gives_one(name, dtype):
     images = [replace(image, perfect(image, dtype)) for image in draw(2)]
-    assert all(value == pytest.approx(1, abs=1e-12) for value in figures(name, images).values())
+    assert set(figures(name, images).values()) == {1.0}
+    assert set(values(counts_figures(name, images)).values()) == {1.0}
 
 
 def perfect(image, dtype):
@@ -103,8 +110,7 @@ def test_does_not_depend_on_the_order_of_images_or_regions(name, images):
 @given(images=categories())
 @settings(max_examples=25)
 def test_counts_of_integers_give_the_same(name, images):
-    counts = reduce(add, map(Counts.of, images))
-    found = values(plugin("metrics", name)(rank_counts(counts), LIMITS))
+    found = values(counts_figures(name, images))
     assert found == pytest.approx(figures(name, images), abs=1e-9, nan_ok=True)
 
 
@@ -120,6 +126,23 @@ def test_replicates_are_figures_of_their_own(name):
         for key, figure in alone.items():
             assert together[key].value[k] == pytest.approx(float(figure.value), abs=1e-12)
             assert together[key].bound[k] == pytest.approx(float(figure.bound), abs=1e-12)
+
+
+def test_a_new_metric_is_a_file(tmp_path, monkeypatch):
+    """The one that `docs/metrics.md` shows."""
+    import fedad.metrics
+    from fedad.metrics import _breakdown
+
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    code = next(part for part in page.split("```python\n") if part.startswith('"""Pixel AUROC up'))
+    (tmp_path / "pixel_auroc_low.py").write_text(code.split("```")[0])
+    monkeypatch.setattr(fedad.metrics, "__path__", [*fedad.metrics.__path__, str(tmp_path)])
+    _breakdown._metrics.cache_clear()
+    try:
+        found = values(_breakdown.measure(rank_exactly(draw(0)), LIMITS))
+    finally:
+        _breakdown._metrics.cache_clear()
+    assert 0 < found["pixel_auroc_low"] < found["pixel_auroc"]
 
 
 @given(categories())

@@ -139,7 +139,7 @@ def test_maps_that_are_none_are_refused(scores, message):
     [("good", None), ("missing", ()), ("good", (Region(np.ones((2, 3), bool), 1),))],
 )
 def test_regions_that_contradict_the_defect_are_refused(defect, regions):
-    with pytest.raises(DataError, match=r"a good image has no region .*of 'good|missing' has "):
+    with pytest.raises(DataError, match=rf"a good image has no region.* of '{defect}' has "):
         Scored(np.ones((2, 3)), regions, defect=defect)
 
 

@@ -5,7 +5,18 @@ import pytest
 from scipy.stats import binomtest
 
 from fedad.errors import ConfigError, DataError
-from fedad.metrics import Decisions, Rate, threshold
+from fedad.metrics import Decisions, Rate, Scored, decide, threshold
+
+
+def judged(category, good, defective):
+    for defect, scores in (("good", good), ("missing", defective)):
+        for score in scores:
+            regions = None if defect == "missing" else ()
+            yield Scored(np.zeros((2, 2)), regions, category, defect, score=score)
+
+
+def decided(good, defective, limit) -> Decisions:
+    return decide(judged("bolt", good, defective), {"bolt": limit})["bolt"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +60,7 @@ def test_the_promise_holds_for_small_samples(n, rate):
 
 
 def test_ties_reject_less_never_more():
-    assert Decisions.of(np.ones(50), np.ones(3), threshold(np.ones(50), 0.1)).rejected == 0
+    assert decided([1] * 50, [1], threshold(np.ones(50), 0.1)) == Decisions(50, 0, 1, 1)
 
 
 @pytest.mark.parametrize(("cases", "of"), [(0, 10), (10, 10), (3, 10), (1, 374), (0, 1)])
@@ -75,15 +86,21 @@ def test_intervals_cover_at_least_at_their_rate(true):
 
 
 def test_decisions_add_over_sites_and_count_both_errors():
-    lyon = Decisions.of([1, 2, 3, 9], [2, 8, 9], threshold=5)
+    lyon = decided([1, 2, 3, 9], [2, 8, 9], 5)
     assert lyon == Decisions(good=4, rejected=1, defective=3, escaped=1)
-    graz = Decisions.of([1, 1], [], threshold=5)
+    graz = decided([1, 1], [], 5)
     total = lyon + graz
     assert total == graz + lyon == Decisions(6, 1, 3, 1)
     assert total + Decisions() == total
     assert total.false_rejects() == Rate.exact(1, 6)
     assert total.escapes() == Rate.exact(1, 3)
     assert np.isnan(graz.escapes().value)
+
+
+def test_each_category_has_its_own_threshold():
+    images = [*judged("bolt", [1, 4], [4]), *judged("hose", [1, 4], [4])]
+    found = decide(images, {"bolt": 2, "hose": 4})
+    assert found == {"bolt": Decisions(2, 1, 1, 0), "hose": Decisions(2, 0, 1, 1)}
 
 
 @pytest.mark.parametrize("counts", [(1, 2, 0, 0), (0, 0, 1, 2), (-1, 0, 0, 0), (1, -1, 0, 0)])
