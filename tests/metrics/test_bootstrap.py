@@ -71,8 +71,18 @@ def test_a_report_with_replicates_has_intervals_around_its_figures():
             assert 0 <= figure["low"] <= figure["value"] + 0.02
             assert figure["value"] - 0.02 <= figure["high"] <= 1
         assert figures["image_auroc"]["high"] - figures["image_auroc"]["low"] > 0.02
+    auroc = found["categories"]["bolt"]["figures"]["image_auroc"]  # of 8 good and 8 defective
+    drawn = break_down_counts(of_site("graz"))["all"]["image_auroc"].value
+    assert (auroc["low"], auroc["high"]) == interval(auroc["value"], drawn, 8, 0.95)
     without = report(counts)["mean"]["image_auroc"]
     assert np.isnan([without["low"], without["high"]]).all()
+
+
+def test_fewer_images_give_a_wider_interval():
+    drawn = np.random.default_rng(0).normal(0.5, 0.05, 1001)
+    widths = [high - low for low, high in (interval(0.5, drawn, n, 0.95) for n in (500, 20, 5))]
+    assert widths == sorted(widths)
+    assert widths[0] == pytest.approx(2 * 1.96 * 0.05, rel=0.1)
 
 
 def test_a_wider_confidence_gives_a_wider_interval():

@@ -7,7 +7,7 @@ from fedad.errors import DataError
 from fedad.metrics import _official as module
 from fedad.metrics import spro_areas
 from fedad.types import Region
-from tests.metrics.drawn import GOLDEN, draw, golden
+from tests.metrics.drawn import GOLDEN, draw, golden, region
 from tests.metrics.test_exact import areas
 
 
@@ -15,6 +15,43 @@ from tests.metrics.test_exact import areas
 def test_golden_cases(name):
     images, limits, official = golden(name)
     assert np.abs(np.subtract(areas(images, limits, mode="official"), official)).max() < 1e-9
+
+
+SMALL = {  # seed, height, width -> what the official evaluator gave for `hashed` of them
+    (0, 23, 53): (
+        *(0.2623803898240568, 0.2894177046950578, 0.3287983796086151),
+        *(0.5737224459935899, 0.8702880100752859),
+    ),
+    (11, 31, 47): (
+        *(0.1587505026135907, 0.2045435444639997, 0.28432315252427376),
+        *(0.5622002170851268, 0.8675144357214895),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SMALL)
+def test_small_cases_in_which_few_gaps_are_wide(case):
+    """Here the order of equally wide gaps, and where spare thresholds go, moves the area."""
+    maps, regions = hashed(*case)
+    found = spro_areas(maps, regions, mode="official")
+    assert list(found.values()) == pytest.approx(SMALL[case], abs=1e-12)
+
+
+def hashed(seed, height, width):
+    """Three uint16 maps with none, one and two regions, the same on every machine."""
+    maps, regions = [], []
+    for i in range(3):
+        number = np.arange(height * width, dtype=np.uint64) + np.uint64(1_000_000 * i + 7919 * seed)
+        scores = (number * np.uint64(2654435761) % np.uint64(2**32)) >> np.uint64(17)
+        scores, found = scores.astype(np.uint16).reshape(height, width), []
+        for c in range(i):
+            mask = np.zeros(scores.shape, bool)
+            mask[3 : 9 + 8 * c, 2 + 5 * c : 9 + 9 * c] = True
+            scores[mask] += np.uint16(1500)
+            found.append(region(mask, 0.4, True))
+        maps.append(scores)
+        regions.append(found)
+    return maps, regions
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

@@ -1,0 +1,13 @@
+"""Image AP: the mean precision at the scores of the defective images."""
+
+from collections.abc import Sequence
+
+from fedad.metrics._curve import Bounded, average_precision
+from fedad.metrics._ranked import Ranked
+
+__all__ = ["image_ap"]
+
+
+def image_ap(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
+    """The average precision of the images, defective ones being sought."""
+    return {"image_ap": average_precision(ranked.images)}

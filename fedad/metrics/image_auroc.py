@@ -1,0 +1,13 @@
+"""Image AUROC: the chance that a defective image scores above a good one; ties count half."""
+
+from collections.abc import Sequence
+
+from fedad.metrics._curve import Bounded, areas
+from fedad.metrics._ranked import Ranked
+
+__all__ = ["image_auroc"]
+
+
+def image_auroc(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
+    """The area below the ROC curve of the images."""
+    return {"image_auroc": areas(ranked.images, [1.0])[0]}

@@ -1,0 +1,13 @@
+"""Pixel AP: the mean precision at the scores of the pixels in regions."""
+
+from collections.abc import Sequence
+
+from fedad.metrics._curve import Bounded, average_precision
+from fedad.metrics._ranked import Ranked
+
+__all__ = ["pixel_ap"]
+
+
+def pixel_ap(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
+    """The average precision of the pixels, those in regions being sought."""
+    return {"pixel_ap": average_precision(ranked.pixels)}

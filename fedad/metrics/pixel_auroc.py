@@ -1,0 +1,13 @@
+"""Pixel AUROC: the chance that a pixel in a region scores above one in none; ties count half."""
+
+from collections.abc import Sequence
+
+from fedad.metrics._curve import Bounded, areas
+from fedad.metrics._ranked import Ranked
+
+__all__ = ["pixel_auroc"]
+
+
+def pixel_auroc(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
+    """The area below the ROC curve of the pixels, regions merged."""
+    return {"pixel_auroc": areas(ranked.pixels, [1.0])[0]}
