@@ -19,7 +19,7 @@ import torch
 from fedad.config import read
 from fedad.datasets.synthetic import synthetic
 from fedad.embedders.embedder import Embedder
-from fedad.metrics import Counts
+from fedad.findings import Findings
 from fedad.partition import partition
 from fedad.reporting.record import figures_of
 from fedad.reporting.table import average
@@ -33,18 +33,17 @@ BOUNDS = {"image_auroc": 0.03, "auc_spro_0.05": 0.05}
 def figures(root: Path, seed: int, **numbers: int) -> dict[str, tuple[float, ...]]:
     """Way -> (image AUROC, AUC-sPRO@0.05) on plants drawn with `seed`."""
     dataset = synthetic(root, seed=seed, **numbers)
-    found: dict[str, dict[str, Counts]] = {}
+    found: dict[str, dict[str, Findings]] = {}
     for weights in ("random", "package"):
         config = read({"embedder.weights": weights, "embedder.cache": "off", "round.seed": seed})
         sites = partition(dataset, config.data, seed=seed)
         embed = Embedder(config.embedder)
-        found[f"federated, {weights} weights"] = run_round(config, sites, embed).counts
+        found[f"federated, {weights} weights"] = run_round(config, sites, embed).findings
         if weights == "package":
             found["isolated"] = isolated(config, sites, embed)
             found["centralised"] = centralised(config, sites, embed)
     return {
-        way: tuple(average(figures_of(counts), key) for key in KEYS)
-        for way, counts in found.items()
+        way: tuple(average(figures_of(told), key) for key in KEYS) for way, told in found.items()
     }
 
 

@@ -21,10 +21,11 @@ import torch
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embed, Embedder
+from fedad.findings import Findings
 from fedad.metrics import Counts, report
 from fedad.partition import partition
 from fedad.progress import Bars, shown_by
-from fedad.round import count, fit, merge, seal
+from fedad.round import examine, fit, merge, seal
 from fedad.types import Bank, Site
 from fedad.yardsticks import ALL, isolated
 
@@ -59,15 +60,15 @@ def ways(config: Config, sites: tuple[Site, ...], embed: Embed) -> Iterator[tupl
 
 
 def sealed(config: Config, site: Site, embed: Embed) -> Bank:
-    return seal(config, site, fit(config, site, embed))
+    return seal(config, site.name, fit(config, site, embed))
 
 
 def judged(config: Config, sites: tuple[Site, ...], embed: Embed, bank: Bank) -> Counts:
-    return total({site.name: count(config, site, embed, bank) for site in sites})
+    return total({s.name: examine(config, s, embed, bank, {}) for s in sites})
 
 
-def total(counts: dict[str, Counts]) -> Counts:
-    return sum(counts.values(), Counts())
+def total(findings: dict[str, Findings]) -> Counts:
+    return sum(findings.values(), Findings()).counts
 
 
 def main() -> None:

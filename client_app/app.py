@@ -7,7 +7,9 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from logging import ERROR
+from pathlib import Path
 
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
@@ -15,14 +17,14 @@ from flwr.supercore import log
 
 from client_app.site import Node, node_of, progress_of
 from fedad import __version__, wire
-from fedad.bank_file import save_bank
+from fedad.bank_file import load_bank, save_bank
+from fedad.calibration import calibrate
 from fedad.embedders.backbone import grid_of
 from fedad.errors import FedadError
-from fedad.judging import judge
-from fedad.metrics import Counts
+from fedad.files import write_json
 from fedad.reporting.gallery import Gallery
 from fedad.reporting.heatmap import scale_of
-from fedad.round import fit, seal
+from fedad.round import examine, fit, seal
 
 app = ClientApp()
 
@@ -51,8 +53,8 @@ def upload(message: Message, context: Context) -> Message:
     def learn(node: Node) -> RecordDict:
         began = time.perf_counter()
         own = fit(node.config, node.site, node.embed)
-        save_bank(node.folder / str(context.run_id) / "own.safetensors", own, private=True)
-        content = wire.pack_bank(seal(node.config, node.site, own))
+        save_bank(_own(node, context), own, private=True)
+        content = wire.pack_bank(seal(node.config, node.site.name, own))
         content["metrics"] = MetricRecord({"seconds": time.perf_counter() - began})
         return content
 
@@ -67,14 +69,25 @@ def evaluate(message: Message, context: Context) -> Message:
         began = time.perf_counter()
         bank = wire.unpack_bank(message.content)
         gallery = Gallery(node.site.name, scale_of(bank))
-        verdicts = judge(node.config, node.site.test, node.embed, bank)
-        counts = sum((Counts.of(one.scored) for one in gallery.watch(verdicts)), Counts())
+        own = load_bank(_own(node, context)) if node.site.train else None
+        config, site, embed = node.config, node.site, node.embed
+        thresholds = calibrate(config, site, embed, bank, own)
+        findings = examine(config, site, embed, bank, thresholds, own=own, watch=gallery.watch)
         gallery.write(node.folder)
-        content = wire.pack_counts(counts)
+        write_json(
+            node.folder / "thresholds.json",
+            {name: asdict(threshold) for name, threshold in thresholds.items()},
+        )
+        content = wire.pack_findings(findings)
         content["metrics"] = MetricRecord({"seconds": time.perf_counter() - began})
         return content
 
     return _answer(message, context, score)
+
+
+def _own(node: Node, context: Context) -> Path:
+    """Where a site keeps its own bank between being asked to learn and being asked to judge."""
+    return node.folder / str(context.run_id) / "own.safetensors"
 
 
 def _answer(message: Message, context: Context, work: Callable[[Node], RecordDict]) -> Message:

@@ -126,6 +126,43 @@ def score(
     print(f"{count} maps in {maps}, image scores in {maps / 'scores.csv'}")
 
 
+@app.command()
+def evaluate(  # noqa: PLR0917 - options, which are named
+    data_folder: Annotated[Path, typer.Option("--data", help="A data set, AutoVI's or LOCO's.")],
+    maps: Annotated[Path, typer.Option("--maps", help="One anomaly map a test image.")],
+    out: Annotated[Path, typer.Option(help="Where JSON, CSV and the plot go.")] = Path(
+        "evaluation"
+    ),
+    limits: Annotated[
+        str, typer.Option(help="False-positive rates up to which AUC-sPRO is taken.")
+    ] = "0.01,0.05,0.1,0.3,1.0",
+    mode: Annotated[str, typer.Option(help="exact, or official.")] = "exact",
+    categories: Annotated[str, typer.Option(help="A comma list; all if empty.")] = "",
+    replicates: Annotated[int, typer.Option(help="Of the bootstrap; 0 for no intervals.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and the official sample.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """AUC-sPRO and its company for anybody's anomaly maps; needs neither Flower nor torch."""
+    from fedad.commands.evaluate import print_evaluation, rates
+    from fedad.config import words
+    from fedad.metrics import evaluate as judge
+    from fedad.metrics import write_evaluation
+    from fedad.progress import Bars, shown_by
+
+    with shown_by(Bars()):
+        found = judge(
+            data_folder,
+            maps,
+            limits=rates(limits),
+            mode=mode,
+            categories=words(categories),
+            replicates=replicates,
+            seed=seed,
+        )
+        write_evaluation(found, out)
+    print_evaluation(found, out, as_json=as_json)
+
+
 @data.command("check")
 def data_check(
     folder: Annotated[Path, typer.Argument(help="The data set's root.")],

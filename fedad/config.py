@@ -82,6 +82,8 @@ class Score:
     scoring: str = "nearest"
     neighbours: Positive = 1  # above 1: PatchCore's weighting of the image score
     sigma: Annotated[float, Field(ge=0)] = 2.0  # smoothing of maps, in pixels at embedder.size
+    false_rejects: Annotated[float, Field(gt=0, lt=1)] = 0.1  # wished share of good parts stopped
+    replicates: Annotated[int, Field(ge=0)] = 200  # resampled counts a site sends, for intervals
 
 
 @dataclass(frozen=True)

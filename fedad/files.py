@@ -35,7 +35,12 @@ def write_atomic(path: Path, content: bytes | str, *, flush: bool = True) -> Non
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """`value` as indented JSON, atomically; NaN is written as null, which JSON has."""
-    write_atomic(path, json.dumps(_plain(value), indent=1) + "\n")
+    write_atomic(path, as_json_text(value) + "\n")
+
+
+def as_json_text(value: Mapping[str, Any]) -> str:
+    """`value` as indented JSON, with null for NaN."""
+    return json.dumps(_plain(value), indent=1)
 
 
 def _plain(value: Any) -> Any:

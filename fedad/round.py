@@ -5,31 +5,37 @@ The Flower apps compute the very same arrays, byte for byte (`tests/test_round.p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from fedad.calibration import Threshold, calibrate
 from fedad.config import Config
 from fedad.embedders.embedder import Embed
-from fedad.judging import judge
+from fedad.findings import Findings, find
+from fedad.judging import Verdict, judge
 from fedad.methods.base import method_of
-from fedad.metrics import Counts
 from fedad.seeding import stream
 from fedad.types import Bank, Site
 
 
 class Outcome(NamedTuple):
-    """What a run leaves: the broadcast bank, and the counts of each site's test images."""
+    """What a run leaves: the broadcast bank, and what each site found with it."""
 
     bank: Bank
-    counts: dict[str, Counts]
+    findings: dict[str, Findings]
 
 
 def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
     """Images -> patch features -> local banks -> uploads -> one bank -> maps -> counts by site."""
     in_order = sorted(sites, key=lambda site: site.name)
-    uploads = [seal(config, site, fit(config, site, embed)) for site in in_order if site.train]
-    bank = merge(config, uploads)
-    return Outcome(bank, {site.name: count(config, site, embed, bank) for site in in_order})
+    own = {site.name: fit(config, site, embed) for site in in_order if site.train}
+    bank = merge(config, [seal(config, name, kept) for name, kept in own.items()])
+    findings = {}
+    for site in in_order:
+        mine = own.get(site.name)
+        thresholds = calibrate(config, site, embed, bank, mine)
+        findings[site.name] = examine(config, site, embed, bank, thresholds, own=mine)
+    return Outcome(bank, findings)
 
 
 def fit(config: Config, site: Site, embed: Embed) -> Bank:
@@ -38,9 +44,9 @@ def fit(config: Config, site: Site, embed: Embed) -> Bank:
     return method_of(config).fit(embed(site.train), None, rng=rng)
 
 
-def seal(config: Config, site: Site, own: Bank) -> Bank:
+def seal(config: Config, site: str, own: Bank) -> Bank:
     """What travels of it."""
-    return own.sealed(site.name, config.wire.dtype)
+    return own.sealed(site, config.wire.dtype)
 
 
 def merge(config: Config, uploads: Sequence[Bank]) -> Bank:
@@ -49,7 +55,16 @@ def merge(config: Config, uploads: Sequence[Bank]) -> Bank:
     return method_of(config).merge(in_order, None, rng=stream(config.round.seed, "merge"))
 
 
-def count(config: Config, site: Site, embed: Embed, bank: Bank) -> Counts:
-    """What a site says of its test images."""
-    verdicts = judge(config, site.test, embed, bank)
-    return sum((Counts.of(verdict.scored) for verdict in verdicts), Counts())
+def examine(
+    config: Config,
+    site: Site,
+    embed: Embed,
+    bank: Bank,
+    thresholds: Mapping[str, Threshold],
+    *,
+    own: Bank | None = None,
+    watch: Callable[[Iterable[Verdict]], Iterable[Verdict]] = iter,
+) -> Findings:
+    """What a site says of its test images; what `watch` sees of each stays there."""
+    verdicts = watch(judge(config, site.test, embed, bank, own=own))
+    return find(config, site.name, verdicts, thresholds)

@@ -1,16 +1,18 @@
-"""Banks and counts <-> Flower records. The only file of fedad that knows Flower."""
+"""Banks and findings <-> Flower records. The only file of fedad that knows Flower."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import astuple
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from fedad import bank_file, metrics
 from fedad.errors import UploadError
-from fedad.metrics import Counts
+from fedad.findings import Findings
+from fedad.metrics import Counts, Decisions
 from fedad.types import Bank
 
 SITE = "site"  # the record that says who answers
@@ -33,23 +35,52 @@ def unpack_bank(content: RecordDict) -> Bank:
     return bank_file.unpack(_numpy(content, "bank"), header)
 
 
-def pack_counts(counts: Counts) -> RecordDict:
-    """Counts as two records: sparse arrays and a JSON header."""
-    header, arrays = metrics.pack(counts)
+def pack_findings(findings: Findings) -> RecordDict:
+    """Findings as five records: two of sparse counts with their headers, and the decisions."""
+    decisions = {name: astuple(made) for name, made in sorted(findings.decisions.items())}
+    told = {"decisions": decisions, "calibrated": dict(sorted(findings.calibrated.items()))}
     return RecordDict(
-        {"counts": _arrays(arrays), "counts-header": ConfigRecord({"json": json.dumps(header)})}
+        {
+            **_pack_counts("counts", findings.counts),
+            **_pack_counts("replicates", findings.replicates),
+            "decisions": ConfigRecord({"json": json.dumps(told)}),
+        }
     )
 
 
-def unpack_counts(content: RecordDict) -> Counts:
-    """The inverse of `pack_counts`."""
-    header = json.loads(str(_config(content, "counts-header")["json"]))
-    return metrics.unpack(header, _numpy(content, "counts"))
+def unpack_findings(content: RecordDict) -> Findings:
+    """The inverse of `pack_findings`.
+
+    Raises:
+        UploadError: records that are missing, or that no images could give.
+    """
+    try:
+        told = json.loads(str(_config(content, "decisions")["json"]))
+        decisions = {str(name): Decisions(*made) for name, made in told["decisions"].items()}
+        calibrated = {str(name): int(images) for name, images in told["calibrated"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UploadError(f"decisions that do not fit: {error}") from error
+    return Findings(
+        _unpack_counts(content, "counts"),
+        _unpack_counts(content, "replicates"),
+        decisions,
+        calibrated,
+    )
 
 
 def sizes(content: RecordDict) -> dict[str, int]:
     """Bytes of each serialised record, before it is deflated for transport."""
     return {name: record.count_bytes() for name, record in content.items()}
+
+
+def _pack_counts(name: str, counts: Counts) -> dict[str, ArrayRecord | ConfigRecord]:
+    header, arrays = metrics.pack(counts)
+    return {name: _arrays(arrays), f"{name}-header": ConfigRecord({"json": json.dumps(header)})}
+
+
+def _unpack_counts(content: RecordDict, name: str) -> Counts:
+    header = json.loads(str(_config(content, f"{name}-header")["json"]))
+    return metrics.unpack(header, _numpy(content, name))
 
 
 def _arrays(tensors: Mapping[str, np.ndarray]) -> ArrayRecord:

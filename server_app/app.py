@@ -27,7 +27,7 @@ def main(grid: Grid, context: Context) -> None:
         folder = folder or new_folder(config.round.name)
         strategy = OneRound(config)
         strategy.start(grid, ArrayRecord(), num_rounds=1)
-        write_run(folder, strategy.merged, strategy.record())
+        write_run(folder, strategy.merged, strategy.record(), strategy.together.counts)
         log(INFO, "everything is in %s", folder)
     except FedadError as error:
         if folder is not None:

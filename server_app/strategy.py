@@ -19,7 +19,8 @@ from fedad import __version__, wire
 from fedad.capacity import check_bank_size
 from fedad.config import Config
 from fedad.errors import DataError, FedadError, UploadError
-from fedad.metrics import Counts, report
+from fedad.findings import Findings
+from fedad.metrics import report
 from fedad.reporting.record import record_of
 from fedad.round import merge
 from fedad.types import Bank
@@ -48,7 +49,7 @@ class OneRound(Strategy):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.bank: Bank | None = None
-        self.counts: dict[str, Counts] = {}
+        self.findings: dict[str, Findings] = {}
         self.sites: dict[str, SiteLog] = {}
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
@@ -130,10 +131,11 @@ class OneRound(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord:
         """Counts, which add up over sites, -> the mean figures over categories."""
         for name, content in self._by_site(replies):
-            self.counts[name] = wire.unpack_counts(content)
+            self.findings[name] = wire.unpack_findings(content)
             self._note(name, up=content, stage="evaluate")
-        together = report(sum((self.counts[name] for name in sorted(self.counts)), Counts()))
-        figures = {key: float(one["value"]) for key, one in together["mean"].items()}
+        self.warnings += _uncalibrated(self.findings)
+        means = report(self.together.counts)["mean"]
+        figures = {key: float(one["value"]) for key, one in means.items()}
         log(INFO, "means over categories, all sites together:")
         for key, value in figures.items():
             log(INFO, "  %-14s %.4f", key, value)
@@ -145,6 +147,11 @@ class OneRound(Strategy):
         if self.bank is None:
             raise RuntimeError("there is no bank before aggregate_train")
         return self.bank
+
+    @property
+    def together(self) -> Findings:
+        """What all sites found."""
+        return sum(self.findings.values(), Findings())
 
     def record(self) -> dict[str, Any]:
         """What `record.json` says of the run."""
@@ -159,7 +166,7 @@ class OneRound(Strategy):
         return record_of(
             self.config,
             self.merged,
-            self.counts,
+            self.findings,
             sites=sites,
             seconds=self.seconds,
             warnings=self.warnings,
@@ -246,6 +253,16 @@ def _wait_for_nodes(grid: Grid, count: int, seconds: float) -> list[int]:
             )
         time.sleep(0.2)
     return nodes
+
+
+def _uncalibrated(findings: Mapping[str, Findings]) -> list[str]:
+    """Where good images were too few for a threshold at the wished false-reject rate."""
+    return [
+        f"site {name} has too few good images of {category} for a threshold at score.false-rejects"
+        for name, found in findings.items()
+        for category, images in found.calibrated.items()
+        if not images
+    ]
 
 
 def _check_sites(config: Config, sites: Mapping[str, Mapping[str, Any]]) -> list[str]:

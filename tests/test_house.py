@@ -26,6 +26,8 @@ FLOW = [
     ["methods"],
     ["metrics"],
     ["judging"],
+    ["calibration"],
+    ["findings"],
     ["round"],
     ["yardsticks"],
     ["reporting"],

@@ -9,8 +9,8 @@ import pytest
 from fedad.bank_file import load_bank
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
+from fedad.findings import Findings
 from fedad.launch import launch
-from fedad.metrics import Counts
 from fedad.partition import partition
 from fedad.progress import Bars
 from fedad.round import run_round
@@ -39,12 +39,16 @@ def same_bank(one: Bank, other: Bank) -> None:
     assert (one.sites, one.categories) == (other.sites, other.categories)
 
 
-def same_counts(one: dict[str, Counts], other: dict[str, Counts]) -> None:
+def same_findings(one: dict[str, Findings], other: dict[str, Findings]) -> None:
     assert one.keys() == other.keys()
-    for site, counts in one.items():
-        assert counts.cells.keys() == other[site].cells.keys()
-        for cell, table in counts.cells.items():
-            np.testing.assert_array_equal(table, other[site].cells[cell])
+    for site, found in one.items():
+        for mine, theirs in (
+            (found.counts, other[site].counts),
+            (found.replicates, other[site].replicates),
+        ):
+            assert mine.cells.keys() == theirs.cells.keys()
+            for cell, table in mine.cells.items():
+                np.testing.assert_array_equal(table, theirs.cells[cell])
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def test_flwr_run_gives_the_bank_and_the_figures_of_the_apps_in_process(
 def test_the_order_in_which_sites_answer_does_not_matter(config, sites, embed, plain):
     other = run_round(config, sites[::-1], embed)
     same_bank(other.bank, plain.bank)
-    same_counts(dict(sorted(other.counts.items())), plain.counts)
+    same_findings(dict(sorted(other.findings.items())), plain.findings)
 
 
 def test_another_seed_keeps_other_rows(config, sites, embed, plain):
@@ -85,9 +89,8 @@ def test_one_site_is_centralised(config, sites, embed):
     samples = sorted((s for site in sites for s in site.train), key=lambda s: s.name)
     whole = replace(sites[0], name=ALL, train=tuple(samples))
     alone = run_round(config, [whole, *(replace(s, train=()) for s in sites)], embed)
-    counts = centralised(config, sites, embed)
-    del alone.counts[ALL]
-    same_counts(alone.counts, counts)
+    del alone.findings[ALL]
+    same_findings(alone.findings, centralised(config, sites, embed))
 
 
 def test_isolated_and_centralised_banks_have_the_rows_of_the_federated_one(

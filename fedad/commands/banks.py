@@ -23,7 +23,7 @@ def build(config: Config, site: str, out: Path) -> Bank:
     dataset = open_dataset(config.data)
     check_trainable(dataset)
     plant = one_site(site, dataset, config.data, seed=config.round.seed)
-    sealed = seal(config, plant, fit(config, plant, Embedder(config.embedder)))
+    sealed = seal(config, site, fit(config, plant, Embedder(config.embedder)))
     save_bank(out, sealed)
     return sealed
 

@@ -14,11 +14,12 @@ from fedad.metrics._counts import Counts
 from fedad.metrics._curves import curves
 from fedad.metrics._evaluate import Evaluation, evaluate
 from fedad.metrics._packing import pack, unpack
+from fedad.metrics._plot import draw_fpr_spro
 from fedad.metrics._quality import Decisions, Rate, decide, threshold
 from fedad.metrics._report import report
 from fedad.metrics._scored import Cell, Scored
 from fedad.metrics._spro import spro_areas
-from fedad.metrics._write import table_rows, write_evaluation
+from fedad.metrics._write import as_csv, table_rows, write_evaluation
 
 __all__ = [
     "COARSE",
@@ -32,10 +33,12 @@ __all__ = [
     "Evaluation",
     "Rate",
     "Scored",
+    "as_csv",
     "bootstrap",
     "break_down_counts",
     "curves",
     "decide",
+    "draw_fpr_spro",
     "evaluate",
     "pack",
     "report",

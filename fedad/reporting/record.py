@@ -19,7 +19,8 @@ import numpy as np
 
 from fedad import __version__
 from fedad.config import Config
-from fedad.metrics import Counts, report
+from fedad.findings import Findings
+from fedad.metrics import Rate, report
 from fedad.types import Bank
 
 SCHEMA = 1
@@ -39,7 +40,7 @@ PACKAGES = (
 def record_of(
     config: Config,
     bank: Bank,
-    counts: Mapping[str, Counts],
+    findings: Mapping[str, Findings],
     *,
     sites: Mapping[str, Mapping[str, Any]],
     seconds: Mapping[str, float],
@@ -48,7 +49,7 @@ def record_of(
     """The record of a federated run.
 
     Args:
-        counts: of each site's test images, judged by `bank`.
+        findings: of each site on its test images, judged by `bank`.
         sites: what is known of each site: images, bytes up and down, seconds by stage.
         seconds: of the server, by stage.
     """
@@ -66,17 +67,35 @@ def record_of(
         },
         "seconds": dict(seconds),
         "warnings": warnings,
-        "figures": {"federated": figures_of(counts)},
+        "figures": {"federated": figures_of(findings)},
     }
 
 
-def figures_of(counts: Mapping[str, Counts]) -> dict[str, Any]:
+def figures_of(findings: Mapping[str, Findings]) -> dict[str, Any]:
     """Figures of all sites together and of each alone, from counts."""
-    together = sum((counts[name] for name in sorted(counts)), Counts())
+    together = sum((findings[name] for name in sorted(findings)), Findings())
     return {
-        "together": report(together),
-        "sites": {name: report(counts[name]) for name in sorted(counts)},
+        "together": _figures(together),
+        "sites": {name: _figures(findings[name]) for name in sorted(findings)},
     }
+
+
+def _figures(found: Findings) -> dict[str, Any]:
+    """The report on counts, and what thresholds stopped, by category."""
+    return report(found.counts, found.replicates) | {
+        "decisions": {
+            category: {
+                "calibrated_on": found.calibrated.get(category, 0),
+                "false_rejects": _rate(made.false_rejects()),
+                "escapes": _rate(made.escapes()),
+            }
+            for category, made in sorted(found.decisions.items())
+        }
+    }
+
+
+def _rate(rate: Rate) -> dict[str, float]:
+    return rate._asdict()
 
 
 def describe_bank(bank: Bank) -> dict[str, Any]:

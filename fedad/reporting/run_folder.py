@@ -11,6 +11,7 @@ from typing import Any
 from fedad.bank_file import save_bank
 from fedad.errors import DataError, FedadError
 from fedad.files import write_atomic, write_json
+from fedad.metrics import LIMITS, Counts, as_csv, curves, draw_fpr_spro
 from fedad.reporting.record import environment, per_site_csv
 from fedad.types import Bank
 
@@ -29,9 +30,16 @@ def new_folder(name: str, root: Path | None = None) -> Path:
     raise DataError(f"{root}: there are a thousand runs named {stem}")
 
 
-def write_run(folder: Path, bank: Bank, record: Mapping[str, Any]) -> None:
-    """Write what a finished run leaves; `record.json` comes last, and says that it is whole."""
+def write_run(folder: Path, bank: Bank, record: Mapping[str, Any], counts: Counts) -> None:
+    """Write what a finished run leaves; `record.json` comes last, and says that it is whole.
+
+    `counts` are of all sites: of them come each category's ROC and FPR-sPRO curves.
+    """
     digest = save_bank(folder / BANK, bank)
+    drawn = {name: curves(counts.in_category(name)) for name in counts.categories}
+    for name, columns in drawn.items():
+        write_atomic(folder / "curves" / f"{name}.csv", as_csv(columns))
+    draw_fpr_spro(drawn, LIMITS, folder / "curves" / "fpr_spro")
     write_json(folder / "environment.json", environment())
     write_record(folder, {**record, "bank": {**record["bank"], "sha256": digest}})
 

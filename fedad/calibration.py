@@ -1,0 +1,92 @@
+"""Good images -> the score above which a part is stopped, for a site and a product.
+
+Held-out images (`data.holdout`) are scored as they are. Without them every training image is scored
+against the bank less that image's own rows: the site alone knows which those are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fedad.config import Config
+from fedad.embedders.embedder import Embed
+from fedad.errors import ConfigError
+from fedad.judging import CHUNK
+from fedad.methods.base import Method, method_of
+from fedad.metrics import threshold
+from fedad.progress import track
+from fedad.types import Bank, Features, Sample, Site
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The score of one category above which a part is stopped, and how many images it rests on.
+
+    NaN where those are too few for the wished rate.
+    """
+
+    score: float
+    images: int
+
+
+def calibrate(
+    config: Config, site: Site, embed: Embed, bank: Bank, own: Bank | None
+) -> dict[str, Threshold]:
+    """The thresholds of a site's categories at the rate `score.false-rejects`.
+
+    There are none without its `own` bank, which says of what image each of its rows is.
+    """
+    if own is None:
+        return {}
+    scores: dict[str, list[float]] = {}
+    for sample, score in _scores(config, site, embed, bank, own):
+        scores.setdefault(sample.category, []).append(score)
+    return {name: _threshold(found, config.score.false_rejects) for name, found in scores.items()}
+
+
+def _threshold(scores: Sequence[float], rate: float) -> Threshold:
+    try:
+        return Threshold(threshold(np.array(scores), rate), len(scores))
+    except ConfigError:  # too few for the rate: the run goes on, and says so
+        return Threshold(float("nan"), len(scores))
+
+
+def _scores(
+    config: Config, site: Site, embed: Embed, bank: Bank, own: Bank
+) -> Iterator[tuple[Sample, float]]:
+    """The score of each held-out image, or of each training image by a bank without its rows."""
+    method, images = method_of(config), site.held or site.train
+    with track("calibrating", len(images)) as progress:
+        for at in range(0, len(images), CHUNK):
+            features = embed(images[at : at + CHUNK])
+            for k, sample in enumerate(images[at : at + CHUNK]):
+                rest = bank if site.held else _without(bank, site.name, own, at + k, features)
+                yield sample, _score(method, rest, _only(features, k), own)
+                progress(at + k + 1)
+
+
+def _score(method: Method, bank: Bank, image: Features, own: Bank | None) -> float:
+    _, scores = method.score(bank, image, own=own)
+    return float(scores[0])
+
+
+def _only(features: Features, k: int) -> Features:
+    some = slice(k, k + 1)
+    return replace(
+        features,
+        grid=features.grid[some],
+        categories=features.categories[some],
+        images=features.images[some],
+    )
+
+
+def _without(bank: Bank, name: str, own: Bank, image: int, features: Features) -> Bank:
+    """`bank` less the rows that the site took from its training image of that number."""
+    if name not in bank.sites:
+        return bank
+    mine = bank.site == bank.sites.index(name)
+    of_image = own.source // features.patches_per_image == image
+    return bank.take(np.flatnonzero(~(mine & of_image[np.where(mine, bank.row, 0)])))
