@@ -244,6 +244,29 @@ def test_score_writes_the_maps_that_evaluation_reads(fedad, plants, knobs, overl
     np.testing.assert_allclose(levels * full / 65535, np.minimum(one, full), atol=full / 65535)
 
 
+def test_evaluate_reads_what_score_wrote(fedad, plants, overlay, tmp_path):
+    fedad("run", overlay, "--via", "local", "--runs", tmp_path / "runs")
+    bank = tmp_path / "runs" / "latest" / "bank.safetensors"
+    small = ["-c", "embedder.weights=random", "-c", "embedder.batch=4"]
+    maps, out = tmp_path / "maps", tmp_path / "out"
+    fedad("score", plants, "--bank", bank, "--maps", maps, *small)
+    words = ("evaluate", "--data", plants, "--maps", maps, "--out", out, "--replicates", 50)
+    code, _, said = fedad(*words, "--limits", "0.05,0.3")
+    assert code == 0
+    assert "AUC-sPRO@0.05" in said
+    official = json.loads((out / "bolt" / "metrics.json").read_text())
+    assert set(official["localization"]["auc_spro"]) == {"0.05", "0.3"}
+    code, _, said = fedad(*words, "--json", "--categories", "hose", "--mode", "official")
+    assert set(json.loads(said)["categories"]) == {"hose"}
+    (maps / "bolt" / "test" / "good" / "0000.npy").unlink()
+    code, said, _ = fedad(*words)
+    assert code == 3
+    assert "0000.png has no anomaly map" in said
+    code, said, _ = fedad(*words, "--limits", "5 %")
+    assert code == 2
+    assert "--limits 5 %" in said
+
+
 def test_score_refuses_a_bank_of_another_network(fedad, plants, tmp_path, overlay):
     path = tmp_path / "bank.safetensors"
     save_bank(path, bank_of(np.ones((4, 3))))

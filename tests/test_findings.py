@@ -1,0 +1,127 @@
+"""Thresholds come from good images alone, and what a site says adds up and travels unchanged."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fedad import wire
+from fedad.calibration import calibrate
+from fedad.config import read
+from fedad.datasets.base import open_dataset
+from fedad.embedders.embedder import Embedder
+from fedad.errors import UploadError
+from fedad.findings import Findings
+from fedad.methods.base import method_of
+from fedad.metrics import Decisions, report
+from fedad.partition import partition
+from fedad.round import examine, fit, merge, run_round, seal
+
+
+@pytest.fixture(scope="module")
+def embed(config):
+    return Embedder(config.embedder)
+
+
+@pytest.fixture(scope="module")
+def sites(config):
+    return partition(open_dataset(config.data), config.data, seed=0)
+
+
+@pytest.fixture(scope="module")
+def outcome(config, sites, embed):
+    return run_round(config, sites, embed)
+
+
+def test_a_training_image_is_scored_without_its_own_rows(config, sites, embed):
+    """The obvious way: fit the bank, take out every row of that image by hand, score it."""
+    site = sites[1]
+    eager = replace(config, score=replace(config.score, false_rejects=0.49))
+    own = fit(eager, site, embed)
+    bank = merge(eager, [seal(eager, s.name, fit(eager, s, embed)) for s in sites])
+    found = calibrate(eager, site, embed, bank, own)
+    features = embed(site.train)
+    scores = {"bolt": [], "hose": []}
+    for k, sample in enumerate(site.train):
+        patches = features.grid[k].reshape(-1, features.grid.shape[-1])
+        others = ~(bank.rows[:, None] == patches[None]).all(-1).any(1)
+        alone = replace(
+            features,
+            grid=features.grid[k : k + 1],
+            categories=(sample.category,),
+            images=(sample.name,),
+        )
+        _, score = method_of(eager).score(bank.take(np.flatnonzero(others)), alone)
+        scores[sample.category].append(float(score[0]))
+    for category, expected in scores.items():
+        assert found[category].images == 2
+        assert found[category].score == pytest.approx(max(expected))
+
+
+def test_held_out_images_are_scored_as_they_are(config, embed):
+    held = replace(config, data=replace(config.data, holdout=0.5))
+    sites = partition(open_dataset(held.data), held.data, seed=0)
+    site = sites[0]
+    assert (len(site.train), len(site.held)) == (2, 2)
+    bank = merge(held, [seal(held, s.name, fit(held, s, embed)) for s in sites])
+    eager = replace(held, score=replace(held.score, false_rejects=0.9))
+    found = calibrate(eager, site, embed, bank, fit(eager, site, embed))
+    _, scores = method_of(eager).score(bank, embed(site.held))
+    assert sorted(one.score for one in found.values()) == pytest.approx(sorted(scores.tolist()))
+
+
+def test_too_few_images_for_the_rate_give_no_threshold_and_no_decision(outcome):
+    for found in outcome.findings.values():
+        assert set(found.calibrated.values()) == {0}
+        assert found.decisions == {}
+
+
+def test_decisions_count_what_the_threshold_stops(config, sites, embed, outcome):
+    from fedad.calibration import Threshold
+
+    for score, rejected, escaped in ((-1.0, 2, 0), (1e9, 0, 2)):
+        thresholds = {name: Threshold(score, 9) for name in ("bolt", "hose")}
+        found = examine(config, sites[0], embed, outcome.bank, thresholds)
+        assert found.decisions["bolt"] == Decisions(2, rejected, 2, escaped)
+        assert found.calibrated == {"bolt": 9, "hose": 9}
+
+
+def test_findings_add_up_in_any_order_and_nothing_adds_nothing(outcome):
+    one, two, three = outcome.findings.values()
+    for a, b in (((one + two) + three, three + (two + one)), (one, one + Findings())):
+        told = [json.dumps(report(x.counts, x.replicates)) for x in (a, b)]
+        assert told[0] == told[1]
+
+
+def test_findings_travel_unchanged(outcome):
+    for found in outcome.findings.values():
+        again = wire.unpack_findings(wire.pack_findings(found))
+        assert again.decisions == found.decisions
+        assert again.calibrated == found.calibrated
+        for mine, theirs in ((found.counts, again.counts), (found.replicates, again.replicates)):
+            assert mine.cells.keys() == theirs.cells.keys()
+            for cell, table in mine.cells.items():
+                np.testing.assert_array_equal(table, theirs.cells[cell])
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"decisions": {"bolt": [1, 2, 0, 0]}}', "{}"])
+def test_decisions_that_no_images_could_give_are_refused(outcome, text):
+    content = wire.pack_findings(outcome.findings["lyon"])
+    content["decisions"]["json"] = text
+    with pytest.raises(UploadError, match="decisions that do not fit"):
+        wire.unpack_findings(content)
+
+
+def test_another_seed_resamples_other_images_and_another_number_of_them(config, sites, embed):
+    few = replace(config, score=replace(config.score, replicates=5))
+    bank = merge(few, [seal(few, s.name, fit(few, s, embed)) for s in sites])
+    one = examine(few, sites[0], embed, bank, {}).replicates
+    again = examine(few, sites[0], embed, bank, {}).replicates
+    other = examine(
+        replace(few, round=read({"round.seed": 3}).round), sites[0], embed, bank, {}
+    ).replicates
+    (cell, *_) = one.cells
+    assert one.batch == (6,)
+    np.testing.assert_array_equal(one.cells[cell], again.cells[cell])
+    assert any(not np.array_equal(one.cells[c], other.cells[c]) for c in one.cells)
