@@ -6,6 +6,7 @@ of pyproject.toml are the same (a test says so).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, get_type_hints
@@ -31,6 +32,7 @@ class Data:
     sites: Positive = 3  # for iid and dirichlet
     alpha: Annotated[float, Field(gt=0)] = 0.5  # for dirichlet: smaller is less even
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of train/good kept for thresholds
+    skip_budget: Annotated[float, Field(ge=0, lt=1)] = 0.05  # share of images that may be unusable
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Embedder:
     size: Annotated[int, Field(ge=32)] = 256  # images are resized to size x size, not cropped
     batch: Positive = 16
     threads: Positive = 2
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the network's arithmetic
     device: Literal["auto", "cpu", "cuda"] = "auto"
     cache: str = ""  # folder of cached features; empty is ~/.cache/fedad, "off" is none
     cache_gb: Annotated[float, Field(gt=0)] = 20.0  # the oldest features go first
@@ -56,6 +59,7 @@ class Coreset:
 
     selection: str = "kcenter"
     local_ratio: Share = 0.1
+    memory_gb: Annotated[float, Field(ge=0)] = 0.0  # for a site's bank building; 0 is no limit
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Merge:
     aggregation: str = "federated_coreset"
     oversample: Annotated[float, Field(ge=1)] = 2.0  # rows of a site in the pool, in shares
     floor: Annotated[int, Field(ge=0)] = 100  # rows a site keeps under diversity_preserving
+    weighting: str = "n"  # of sites: n, sqrt, equal, coverage, or factors such as graz=2,lyon=0.5
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Score:
     """How a patch, a pixel and an image are scored."""
 
     scoring: str = "nearest"
+    search: Literal["torch", "bfloat16", "faiss"] = "torch"  # all exact; what they compute with
+    q: Positive = 2  # for q_of_n, which holds against q - 1 malicious sites
     neighbours: Positive = 1  # above 1: PatchCore's weighting of the image score
     sigma: Annotated[float, Field(ge=0)] = 2.0  # smoothing of maps, in pixels at embedder.size
     false_rejects: Annotated[float, Field(gt=0, lt=1)] = 0.1  # wished share of good parts stopped
@@ -101,9 +108,13 @@ class Round:
     seed: Annotated[int, Field(ge=0)] = 0
     name: str = ""  # of the run folder
     out: str = ""  # absolute path of the run folder; empty keeps none
+    resume: bool = False  # go on with the run that `out` holds
+    expected: str = ""  # comma list of the sites waited for; empty: any `data.sites`
+    min_sites: Annotated[int, Field(ge=0)] = 0  # go on with so many at a deadline; 0: only with all
     enrol_seconds: Seconds = 120.0
     train_seconds: Seconds = 3600.0
     evaluate_seconds: Seconds = 3600.0
+    rejoin_seconds: Seconds = 120.0  # how long a site that was lost may take to come back
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,13 @@ class Config:
             for knob in fields(getattr(self, table.name))
         }
 
+    def essence(self) -> dict[str, str | int | float]:
+        """The knobs that what a run computes depends on: a run goes on only with the same."""
+        ways = {*WAYS}
+        if self.data.partition in ("iid", "dirichlet"):
+            ways -= {"data.sites"}
+        return {key: value for key, value in self.flat().items() if key not in ways}
+
 
 TABLES: dict[str, type] = {
     "data": Data,
@@ -138,6 +156,24 @@ TABLES: dict[str, type] = {
     "wire": Wire,
     "round": Round,
 }
+# Knobs that say how a run goes, and change nothing of what it computes.
+WAYS = (
+    "data.dir",
+    "data.sites",
+    "embedder.cache",
+    "embedder.cache-gb",
+    "round.name",
+    "round.out",
+    "round.resume",
+    "round.expected",
+    "round.min-sites",
+    "round.enrol-seconds",
+    "round.train-seconds",
+    "round.evaluate-seconds",
+    "round.rejoin-seconds",
+)
+COVERAGE = "coverage"  # the weighting for which the sites are asked
+WEIGHTINGS = ("n", "sqrt", "equal", COVERAGE)  # of sites in a merge, beside factors a site
 # Knobs whose value is the name of a plug-in file -> the folder it is in.
 PLUGINS = {
     "data.dataset": "datasets",
@@ -156,7 +192,7 @@ def read(run_config: Mapping[str, Any]) -> Config:
 
     Raises:
         ConfigError: an unknown table or key, answered with the nearest one; a value of the wrong
-            kind or out of range; a name without a plug-in file.
+            kind or out of range; a name without a plug-in file; knobs that exclude each other.
     """
     knobs = Config().flat()
     tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
@@ -172,7 +208,35 @@ def read(run_config: Mapping[str, Any]) -> Config:
                 f"{key} = {value!r}{nearest(str(value), names(kind))}: "
                 f"expected one of {', '.join(names(kind))}"
             )
+    if config.score.scoring == "q_of_n" and config.score.neighbours > 1:
+        raise ConfigError(
+            f"score.neighbours = {config.score.neighbours}: expected 1 with score.scoring = "
+            "'q_of_n', since a malicious site may put rows around another's"
+        )
+    if config.merge.weighting not in WEIGHTINGS:
+        factors(config.merge.weighting)
     return config
+
+
+def factors(text: str) -> dict[str, float]:
+    """`"graz=2, lyon=0.5"` -> `{"graz": 2.0, "lyon": 0.5}`: weights of sites beside their images.
+
+    Raises:
+        ConfigError: no such list, or a factor that is not above 0.
+    """
+    found = {}
+    for word in words(text):
+        site, _, factor = word.rpartition("=")
+        try:
+            found[site.strip()] = float(factor)
+        except ValueError:
+            found[site] = 0.0
+    if not found or not all(0 < factor < math.inf for factor in found.values()):
+        raise ConfigError(
+            f"merge.weighting = {text!r}{nearest(text, WEIGHTINGS)}: expected one of "
+            f"{', '.join(WEIGHTINGS)}, or factors above 0 such as graz=2,lyon=0.5"
+        )
+    return found
 
 
 def words(text: str) -> tuple[str, ...]:

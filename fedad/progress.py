@@ -62,6 +62,13 @@ def _ignore(done: int) -> None:
     pass
 
 
+class Silent:
+    """Shows nothing."""
+
+    def start(self, stage: str, total: int) -> Advance:
+        return _ignore
+
+
 class Bars:
     """Bars on a terminal, for stages that last; a line every ten seconds elsewhere."""
 

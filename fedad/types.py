@@ -7,13 +7,14 @@ a patch, M rows a bank, C categories (products), S sites.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from fedad.errors import MismatchError
+from fedad.faults import Fault
 
 GOOD = "good"  # the folder and label of images without a defect
 
@@ -91,11 +92,16 @@ class Dataset:
     root: Path
     licence: str
     samples: tuple[Sample, ...]
-    warnings: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()  # of folders; what is wrong with a file is found by reading it
 
     @property
     def categories(self) -> tuple[str, ...]:
         return tuple(sorted({sample.category for sample in self.samples}))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The faults as sentences."""
+        return tuple(fault.text for fault in self.faults)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +129,7 @@ class Fingerprint:
     pool: int
     size: int
     transform: str
+    precision: str = "float32"
     threads: int = 0
     batch: int = 0
 
@@ -163,6 +170,23 @@ class Features:
     def patches_per_image(self) -> int:
         return self.grid.shape[1] * self.grid.shape[2]
 
+    def parts(self, category: str | None = None) -> Iterator[np.ndarray]:
+        """The patches (n, D) of a category, or all, in as many arrays as memory asks for: one."""
+        if category is None or set(self.categories) == {category}:
+            yield self.patches
+            return
+        images = [name == category for name in self.categories]
+        yield self.grid[images].reshape(-1, self.grid.shape[-1])
+
+    def take(self, images: Sequence[int]) -> Features:
+        """The features of these images, in this order."""
+        return Features(
+            grid=self.grid[list(images)],
+            categories=tuple(self.categories[k] for k in images),
+            images=tuple(self.images[k] for k in images),
+            fingerprint=self.fingerprint,
+        )
+
 
 def _column() -> np.ndarray:
     return np.empty(0, np.int32)
@@ -188,7 +212,10 @@ class Bank:
     fingerprint: Fingerprint
     dtype: str = "float32"  # what the rows were rounded to when they were sealed
     scope: str = "category"  # whether a patch is compared with its category's rows, or "mixed"
-    source: np.ndarray = field(default_factory=_column)  # (M,) or (0,); never leaves the site
+    # Two private fields, which never leave the site: of what patch of its images each row is, and
+    # within what distance of a row every patch lies, where that was found in parts.
+    source: np.ndarray = field(default_factory=_column)  # (M,) or (0,)
+    radius: float = math.nan
 
     def __post_init__(self) -> None:
         m, table = len(self.rows), (len(self.sites), len(self.categories))
@@ -241,7 +268,9 @@ class Bank:
                 f"ends at {float(np.finfo(dtype).max):.6g}"
             )
         rows = self.rows.astype(dtype).astype(np.float32)
-        return self.replace(rows=rows, sites=(site,), dtype=dtype, source=_column())
+        return self.replace(
+            rows=rows, sites=(site,), dtype=dtype, source=_column(), radius=math.nan
+        )
 
 
 def join(banks: Sequence[Bank]) -> Bank:
@@ -294,6 +323,7 @@ def join(banks: Sequence[Bank]) -> Bank:
         images=images,
         patches=patches,
         source=_column(),
+        radius=math.nan,
     )
 
 

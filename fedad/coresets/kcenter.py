@@ -12,6 +12,7 @@ rows are those of the plain float64 loop, index by index, whatever the threads o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = ["kcenter"]
 ACTIVE = 1024  # points among which one round picks
 BATCH = 2048  # points that the first round refreshes; it grows while rounds yield little
 BLOCK = 2048  # points and kept rows in one block of distances
+WORKSPACE = 128 * 2**20  # bytes
 GONE = -np.inf  # the bound of a row that is kept already
 
 
@@ -35,32 +37,46 @@ def kcenter(
     rng: np.random.Generator,
     kept: Sequence[int] = (),
     device: str = "cpu",
+    workspace: int = WORKSPACE,
 ) -> np.ndarray:
     """`kept` (or one row that `rng` draws), then always the point farthest from all kept ones.
 
     No point ends farther from a kept row than twice the smallest radius that any `size` rows could
     give (Gonzalez, 1985). Of equally far points the lowest row wins. O(N size D) time; beside the
-    points, memory holds 28 bytes a point, the kept rows in both precisions and a fixed workspace.
+    points, memory holds 24 bytes a point, a copy of the kept rows and `workspace` bytes.
     See `base.Coreset` for arguments and errors.
     """
     check(points, size, kept)
-    search = _Search(points, size, torch.device(device))
-    search.keep(torch.tensor(list(kept) or [int(rng.integers(len(points)))]))
+    return cover(points, size, kept or (int(rng.integers(len(points))),), device, workspace)[0]
+
+
+def cover(
+    points: np.ndarray, size: int, kept: Sequence[int], device: str, workspace: int = WORKSPACE
+) -> tuple[np.ndarray, float]:
+    """The rows that `kcenter` keeps, and a radius within which they cover all points.
+
+    The radius is that of the selection, rounded up by what float32 may be off.
+    """
+    search = _Search(points, size, torch.device(device), workspace)
+    search.keep(torch.tensor(list(kept)))
     with track("coreset", size) as progress:
         while search.count < size:
             progress(search.count)
             search.pick_some() or search.pick_one()
-    return search.kept[:size].cpu().numpy().astype(np.intp)
+    return search.kept.cpu().numpy().astype(np.intp), search.radius()
 
 
 class _Search:
     """One selection: the rows kept so far, and how far every point is from them at most."""
 
-    def __init__(self, points: np.ndarray, size: int, device: torch.device) -> None:
+    def __init__(self, points: np.ndarray, size: int, device: torch.device, workspace: int) -> None:
         n, d = points.shape
+        self.block = max(1, min(BLOCK, math.isqrt(workspace // 24)))  # float64, and its copies
+        self.most_active = min(ACTIVE, self.block)
         self.points = torch.from_numpy(np.ascontiguousarray(points)).to(device)
         self.device, self.size, self.count = device, size, 0
-        self.mean = self.points.mean(0, dtype=torch.float64)
+        # By blocks: torch would copy all points to float64 first.
+        self.mean = sum(block.double().sum(0) for block in self.points.split(self.block)) / n
         self.norm = self._squared_norms()
         radius = float(self.norm.max())
         if not np.isfinite(radius):
@@ -69,17 +85,13 @@ class _Search:
         self.slack32 = (4 * d + 64) * 2.0**-24 * radius
         self.slack64 = (4 * d + 64) * 2.0**-53 * radius
         self.kept = torch.empty(size, dtype=torch.int64, device=device)
-        self.rows32, self.norms32 = self._kept_rows(torch.float32)
-        self.rows64, self.norms64 = self._kept_rows(torch.float64)
+        self.rows = torch.empty(size, d, device=device)  # of what is kept, centred
+        self.norms = torch.empty(size, device=device)
         self.bound = torch.full((n,), torch.inf, device=device)
-        self.seen = torch.zeros(n, dtype=torch.int64, device=device)  # kept rows in the bound
+        self.seen = torch.zeros(n, dtype=torch.int32, device=device)  # kept rows in the bound
         self.gap = torch.full((n,), torch.inf, dtype=torch.float64, device=device)
         self.gap_seen = torch.zeros(n, dtype=torch.int32, device=device)  # kept rows in the gap
         self.batch = min(BATCH, n)
-
-    def _kept_rows(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = torch.empty(self.size, self.points.shape[1], dtype=dtype, device=self.device)
-        return rows, torch.empty(self.size, dtype=dtype, device=self.device)
 
     def _centred(self, rows: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         points = self.points[rows]
@@ -90,7 +102,7 @@ class _Search:
     def _squared_norms(self) -> torch.Tensor:
         every = torch.arange(len(self.points), device=self.device)
         return torch.cat(
-            [self._centred(rows, torch.float32).square().sum(1) for rows in every.split(BLOCK)]
+            [self._centred(rows, torch.float32).square().sum(1) for rows in every.split(self.block)]
         )
 
     def keep(self, rows: torch.Tensor) -> None:
@@ -98,12 +110,16 @@ class _Search:
         rows = rows.to(self.device)
         new = slice(self.count, self.count + len(rows))
         self.kept[new] = rows
-        self.rows64[new] = self._centred(rows, torch.float64)
-        self.norms64[new] = self.rows64[new].square().sum(1)
-        self.rows32[new] = self._centred(rows, torch.float32)
-        self.norms32[new] = self.rows32[new].square().sum(1)
+        self.rows[new] = self._centred(rows, torch.float32)
+        self.norms[new] = self.rows[new].square().sum(1)
         self.bound[rows] = GONE
         self.count = new.stop
+
+    def radius(self) -> float:
+        """No point is farther than this from a kept one."""
+        left = torch.nonzero(self.bound > GONE).flatten()
+        self._refresh(left)
+        return float(self.bound[left].clamp(min=0).max().sqrt()) if len(left) else 0.0
 
     def pick_some(self) -> bool:
         """One round: keep every row that is farthest for certain, in order; False if none is.
@@ -119,7 +135,7 @@ class _Search:
         between = torch.addmm(norms, rows, rows.T, alpha=-2).add_(norms[:, None]).cpu().numpy()
         gap = self.gap[active].cpu().numpy()
         picks = self._pick_among(active.cpu().numpy(), between, gap, rival)
-        if 4 * len(picks) < ACTIVE:
+        if 4 * len(picks) < self.most_active:
             self.batch = min(2 * self.batch, len(self.bound))
         self.keep(active[torch.from_numpy(picks).to(self.device)])
         self._update(active, torch.from_numpy(gap).to(self.device))
@@ -152,8 +168,8 @@ class _Search:
             rows, rival = torch.nonzero(self.bound > GONE).flatten(), GONE
         self._refresh(rows)
         bound = self.bound[rows]
-        if len(rows) > ACTIVE:
-            top = torch.topk(bound, ACTIVE + 1)
+        if len(rows) > self.most_active:
+            top = torch.topk(bound, self.most_active + 1)
             rival = max(rival, float(top.values[-1]))
             rows, bound = rows[top.indices[:-1]], top.values[:-1]
         return torch.sort(rows[bound > rival]).values, rival
@@ -200,20 +216,24 @@ class _Search:
         self, rows: torch.Tensor, seen: torch.Tensor, dtype: torch.dtype
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Blocks of `rows`, each with its least |c|^2 - 2xc over the kept rows not seen yet."""
-        centres, norms = (
-            (self.rows32, self.norms32) if dtype == torch.float32 else (self.rows64, self.norms64)
-        )
         for first in torch.unique(seen[rows]).tolist():
             if first == self.count:
                 continue
-            for some in rows[seen[rows] == first].split(BLOCK):
+            for some in rows[seen[rows] == first].split(self.block):
                 points = self._centred(some, dtype)
                 least = torch.full((len(some),), torch.inf, dtype=dtype, device=self.device)
-                for at in range(first, self.count, BLOCK):
-                    new = slice(at, min(at + BLOCK, self.count))
-                    block = torch.addmm(norms[new], points, centres[new].T, alpha=-2)
+                for at in range(first, self.count, self.block):
+                    centres, norms = self._kept(slice(at, min(at + self.block, self.count)), dtype)
+                    block = torch.addmm(norms, points, centres.T, alpha=-2)
                     least = torch.minimum(least, block.amin(1))
                 yield some, least
+
+    def _kept(self, some: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Some of the kept rows, centred, and their squared norms."""
+        if dtype == torch.float32:
+            return self.rows[some], self.norms[some]
+        centres = self._centred(self.kept[some], dtype)
+        return centres, centres.square().sum(1)
 
     def _settle(self, tied: np.ndarray, also: Sequence[int] | np.ndarray = ()) -> int:
         """Of rows that products leave tied, the one that the plain loop picks."""
@@ -231,7 +251,7 @@ class _Search:
         centres = self._centred(kept, torch.float64)
         norms = centres.square().sum(1)
         best, farthest = -1, -1.0
-        for some in self._index(rows).split(max(1, BLOCK * BLOCK // len(kept))):
+        for some in self._index(rows).split(max(1, self.block**2 // len(kept))):
             points = self._centred(some, torch.float64)
             products = torch.addmm(norms, points, centres.T, alpha=-2)
             at, to = torch.nonzero(

@@ -45,14 +45,22 @@ class Backbone:
         """
         short = self.knobs.batch - len(pixels)
         padded = np.concatenate([pixels, np.zeros((short, *pixels.shape[1:]), np.uint8)])
-        with threads(self.knobs.threads), torch.inference_mode():
+        with threads(self.knobs.threads), torch.inference_mode(), self._arithmetic():
             x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float().div_(255)
             x = x.sub_(self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
             maps = self.model.forward_intermediates(  # type: ignore[operator]
                 x, indices=list(self.levels), intermediates_only=True
             )
-            patches = patch_features(maps, grid=self.grid, pool=self.knobs.pool)
+            patches = patch_features(
+                [level.float() for level in maps], grid=self.grid, pool=self.knobs.pool
+            )
         return patches[: len(pixels)].cpu().numpy()
+
+    def _arithmetic(self) -> torch.autocast:
+        """The network in `embedder.precision`; pooling and everything after stay in float32."""
+        lower = self.knobs.precision != "float32"
+        dtype = getattr(torch, self.knobs.precision) if lower else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=dtype, enabled=lower)
 
 
 def build(knobs: Embedder) -> Backbone:
@@ -81,6 +89,7 @@ def build(knobs: Embedder) -> Backbone:
         pool=knobs.pool,
         size=knobs.size,
         transform=f"rgb, bilinear, mean {how['mean']}, std {how['std']}",
+        precision=knobs.precision,
         threads=knobs.threads,
         batch=knobs.batch,
     )
@@ -112,6 +121,13 @@ def grid_of(knobs: Embedder) -> tuple[int, int, int]:
         patches = patch_features(maps, grid=_grid(knobs, layers), pool=knobs.pool)
     _, h, w, d = patches.shape
     return h, w, d
+
+
+def parameters_of(knobs: Embedder) -> int:
+    """How many weights the whole network has: what sending it, rather than a bank, would cost."""
+    with torch.device("meta"):
+        model = _create(replace(knobs, weights="random"))
+    return sum(weights.numel() for weights in model.parameters())
 
 
 def _create(knobs: Embedder) -> torch.nn.Module:

@@ -32,7 +32,11 @@ class Cache:
 
     def path(self, fingerprint: Fingerprint, image: Path) -> Path:
         """Where the features of this image file are kept."""
-        digest = hashlib.sha256(image.read_bytes()).hexdigest()
+        return self.place(fingerprint, image.read_bytes())
+
+    def place(self, fingerprint: Fingerprint, content: bytes) -> Path:
+        """Where the features of an image file with this content are kept."""
+        digest = hashlib.sha256(content).hexdigest()
         return self.folder(fingerprint) / digest[:2] / f"{digest[2:]}.safetensors"
 
     def get(self, path: Path) -> np.ndarray | None:

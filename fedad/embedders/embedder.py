@@ -13,7 +13,7 @@ from fedad.embedders.backbone import Backbone, build
 from fedad.embedders.cache import Cache
 from fedad.errors import DataError
 from fedad.files import cache_root
-from fedad.images import read_image
+from fedad.images import decode, read_file, to_rgb
 from fedad.progress import track
 from fedad.types import Features, Fingerprint, Sample
 
@@ -61,9 +61,9 @@ class Embedder:
                 missing.append(number)
             else:
                 yield number, grid
-        for numbers, pixels in self._decoded(samples, missing):
-            for number, grid in zip(numbers, self.backbone(pixels), strict=True):
-                self._keep(samples[number], grid)
+        for numbers, places, pixels in self._decoded(samples, missing):
+            for number, place, grid in zip(numbers, places, self.backbone(pixels), strict=True):
+                self._keep(samples[number], place, grid)
                 yield number, grid
 
     def _cached(self, sample: Sample) -> np.ndarray | None:
@@ -74,31 +74,38 @@ class Embedder:
         except OSError as error:
             raise DataError(f"{sample.path}: cannot be read ({error.strerror})") from error
 
-    def _keep(self, sample: Sample, grid: np.ndarray) -> None:
+    def _keep(self, sample: Sample, place: Path | None, grid: np.ndarray) -> None:
         if not np.isfinite(grid).all():
             raise DataError(
                 f"{sample.path}: its features are not finite: are the weights of "
                 f"{self.knobs.backbone} broken?"
             )
-        if self.cache is not None:
-            self.cache.put(self.cache.path(self.fingerprint, sample.path), grid)
+        if self.cache is not None and place is not None:
+            self.cache.put(place, grid)
 
     def _decoded(
         self, samples: Sequence[Sample], numbers: Sequence[int]
-    ) -> Iterator[tuple[Sequence[int], np.ndarray]]:
-        """Batches of pixels; the next batch is decoded while the network works on this one."""
+    ) -> Iterator[tuple[Sequence[int], Sequence[Path | None], np.ndarray]]:
+        """Batches of pixels; the next batch is decoded while the network works on this one.
 
-        def decode(number: int) -> np.ndarray:
-            return self.backbone.prepare(read_image(samples[number].path))
+        Beside them stands where their features belong, found from the very bytes that were
+        decoded: a file that changes meanwhile spoils no other's place.
+        """
+
+        def decoded(number: int) -> tuple[Path | None, np.ndarray]:
+            path = samples[number].path
+            content = read_file(path)
+            place = self.cache.place(self.fingerprint, content) if self.cache else None
+            return place, self.backbone.prepare(to_rgb(decode(content, path), path))
 
         size = self.knobs.batch
         batches = [numbers[at : at + size] for at in range(0, len(numbers), size)]
         with ThreadPoolExecutor(max_workers=max(1, self.knobs.threads)) as pool:
-            ahead = [pool.map(decode, batch) for batch in batches[:1]]
+            ahead = [pool.map(decoded, batch) for batch in batches[:1]]
             for at, batch in enumerate(batches):
-                pixels = np.stack(list(ahead.pop(0)))
-                ahead += [pool.map(decode, later) for later in batches[at + 1 : at + 2]]
-                yield batch, pixels
+                places, pixels = zip(*ahead.pop(0), strict=True)
+                ahead += [pool.map(decoded, later) for later in batches[at + 1 : at + 2]]
+                yield batch, places, np.stack(pixels)
 
 
 def _cache(knobs: Knobs) -> Cache | None:

@@ -15,10 +15,13 @@ from typing import Self
 
 import numpy as np
 
-from fedad.aggregation.base import Aggregation, image_counts, shares
+from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares
 from fedad.config import Config
+from fedad.coresets._parts import Cover, cover_in_parts
 from fedad.coresets.base import Coreset
+from fedad.embedders.in_parts import InParts
 from fedad.errors import ConfigError, DataError, MismatchError
+from fedad.methods.base import OWN
 from fedad.plugins import plugin
 from fedad.scoring._images import image_scores
 from fedad.scoring.base import Scoring
@@ -46,35 +49,33 @@ class PatchCore:
             device=device,
         )
 
-    def fit(self, features: Features, model: Bank | None, *, rng: np.random.Generator) -> Bank:
+    def fit(
+        self, features: Features | InParts, model: Bank | None, *, rng: np.random.Generator
+    ) -> Bank:
         """`coreset.local-ratio` of the patches: of each category, or of all where mixed."""
         categories = tuple(sorted(set(features.categories)))
         of_image = np.array([categories.index(name) for name in features.categories], np.int32)
-        patches = features.patches
         of_patch = np.repeat(of_image, features.patches_per_image)
         images = np.bincount(of_image, minlength=len(categories))[None]
-        everything = np.arange(len(of_patch))
-        groups = [everything[of_patch == number] for number in range(len(categories))]
-        kept = np.concatenate(
-            [
-                group[
-                    self.select(patches[group], self._kept(len(group)), rng=rng, device=self.device)
-                ]
-                for group in ([everything] if self._mixed else groups)
-            ]
-        )
+        groups = [(name, np.flatnonzero(of_patch == k)) for k, name in enumerate(categories)]
+        covers = [
+            self._cover(features, name, patches, rng)
+            for name, patches in ([(None, np.arange(len(of_patch)))] if self._mixed else groups)
+        ]
+        source = np.concatenate([cover.numbers for cover in covers])
         return Bank(
-            rows=patches[kept],
-            category=of_patch[kept],
-            site=np.zeros(len(kept), np.int32),
-            row=np.arange(len(kept), dtype=np.int32),
+            rows=np.concatenate([cover.points for cover in covers]),
+            category=of_patch[source],
+            site=np.zeros(len(source), np.int32),
+            row=np.arange(len(source), dtype=np.int32),
             categories=categories,
             sites=("",),
             images=images,
             patches=images * features.patches_per_image,
             fingerprint=features.fingerprint,
             scope=self.config.bank.scope,
-            source=kept,
+            source=source,
+            radius=max(cover.radius for cover in covers),
         )
 
     def merge(
@@ -108,17 +109,33 @@ class PatchCore:
             MismatchError: features of another backbone than the bank's.
             DataError: an image of a category that no site had a good image of.
         """
+        maps, scores, _ = self.trace(model, features, own=own)
+        return maps, scores
+
+    def trace(
+        self, model: Bank, features: Features, *, own: Bank | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `score` gives, and whose row each patch was nearest to; see `base.Tracing`."""
         if differing := model.fingerprint.differences(features.fingerprint):
             raise MismatchError(
                 f"the bank and these images were embedded differently ({'; '.join(differing)})"
             )
         maps = np.empty(features.grid.shape[:3], np.float32)
         scores = np.empty(len(maps), np.float32)
+        whose = np.empty(maps.shape, np.int32)
         for images, bank in self._banks(model, features):
             grid = features.grid[images]
             patches = grid.reshape(-1, grid.shape[-1])
-            found = self.nearest(bank, patches, own=own, device=self.device)
+            found = self.nearest(
+                bank,
+                patches,
+                own=_same_part(own, bank),
+                knobs=self.config.score,
+                device=self.device,
+            )
             maps[images] = found.distance.reshape(grid.shape[:3])
+            at = np.append(bank.site, OWN)[np.minimum(found.row, len(bank))]
+            whose[images] = at.reshape(grid.shape[:3])
             scores[images] = image_scores(
                 found,
                 patches,
@@ -126,11 +143,30 @@ class PatchCore:
                 per_image=features.patches_per_image,
                 neighbours=self.config.score.neighbours,
             )
-        return maps, scores
+        return maps, scores, whose
 
     @property
     def _mixed(self) -> bool:
         return self.config.bank.scope == "mixed"
+
+    def _cover(
+        self,
+        features: Features | InParts,
+        category: str | None,
+        patches: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Cover:
+        """What is kept of a category (None: of all), whose patches have these numbers."""
+        size = self._kept(len(patches))
+        parts = features.parts(category)
+        if isinstance(features, Features):
+            (points,) = parts
+            rows = self.select(points, size, rng=rng, device=self.device)
+            return Cover(points[rows], patches[rows], math.nan)
+        found = cover_in_parts(
+            parts, size, len(patches), rng=rng, memory=features.memory, device=self.device
+        )
+        return found._replace(numbers=patches[found.numbers])
 
     def _kept(self, patches: int) -> int:
         return max(1, math.floor(self.config.coreset.local_ratio * patches + 1e-9))
@@ -150,14 +186,19 @@ class PatchCore:
         uploaded = [len(group) for group in groups]
         wanted = self.config.bank.size
         if not wanted:
-            kept = [self._kept(int(group.patches.sum())) for group in groups]
+            kept = [self._kept(int(self._total(group.patches))) for group in groups]
             return [min(pair) for pair in zip(kept, uploaded, strict=True)]
         if wanted > sum(uploaded):
             raise ConfigError(
                 f"bank.size = {wanted}: the sites uploaded {sum(uploaded)} rows: "
                 "lower it, or raise coreset.local-ratio"
             )
-        return shares(image_counts(groups), wanted, uploaded)
+        return shares([self._total(group.images) for group in groups], wanted, uploaded)
+
+    def _total(self, counts: np.ndarray) -> float:
+        """The sum of a table (S, C), in which an untrusted site has only what is believed of it."""
+        of_site = counts.sum(axis=1).tolist()
+        return sum(believed(of_site) if self.config.merge.aggregation == DISTRUSTING else of_site)
 
     def _banks(self, model: Bank, features: Features) -> Iterator[tuple[np.ndarray, Bank]]:
         """Numbers of images, and the part of the bank that they are scored with."""
@@ -172,3 +213,11 @@ class PatchCore:
                 )
             images = np.array([i for i, c in enumerate(features.categories) if c == name])
             yield images, model.of_category(name)
+
+
+def _same_part(own: Bank | None, bank: Bank) -> Bank | None:
+    """What a site's own bank has of the category that `bank` is the part of; all where mixed."""
+    if own is None or bank.scope == "mixed":
+        return own
+    (category,) = bank.categories
+    return own.of_category(category) if category in own.categories else None

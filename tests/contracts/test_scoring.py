@@ -2,18 +2,24 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from fedad.config import Score
+from fedad.errors import ConfigError
 from fedad.plugins import names, plugin
-from fedad.scoring import nearest as nearest_file
+from fedad.scoring import _search
 from fedad.scoring._images import full_size, image_scores
 from fedad.scoring.base import Nearest
 from fedad.scoring.nearest import nearest
+from fedad.scoring.q_of_n import q_of_n
+from fedad.types import join
 from tests.conftest import bank_of
 
 FLOATS = st.floats(-100, 100, width=32)
+POINTS = arrays(np.float32, st.tuples(st.integers(1, 9), st.just(3)), elements=FLOATS)
+SITES = st.lists(POINTS, min_size=1, max_size=6)
 
 
 @pytest.mark.parametrize("name", names("scoring"))
@@ -26,7 +32,7 @@ def test_a_patch_that_is_a_row_scores_nothing_and_far_ones_score_more(name):
 
 
 @given(
-    rows=arrays(np.float32, st.tuples(st.integers(1, 9), st.just(3)), elements=FLOATS),
+    rows=POINTS,
     patches=arrays(np.float32, st.tuples(st.integers(0, 9), st.just(3)), elements=FLOATS),
 )
 def test_nearest_is_the_least_of_all_distances(rows, patches):
@@ -35,14 +41,17 @@ def test_nearest_is_the_least_of_all_distances(rows, patches):
     np.testing.assert_allclose(found.distance, every.min(1), rtol=1e-3, atol=1e-3)
 
 
-def test_nearest_does_not_cancel_far_from_zero(monkeypatch):
-    monkeypatch.setattr(nearest_file, "PATCHES", 7)
-    monkeypatch.setattr(nearest_file, "ROWS", 5)
+@pytest.mark.parametrize("search", _search.SEARCHES)
+def test_nearest_does_not_cancel_far_from_zero(search, monkeypatch):
+    if search == "faiss":
+        pytest.importorskip("faiss")
+    for name, size in (("PATCHES", 7), ("ROWS", 5), ("SUB", 3)):
+        monkeypatch.setattr(_search, name, size)
     rng = np.random.default_rng(1)
     rows = (1e4 + rng.normal(size=(23, 6))).astype(np.float32)
     patches = (1e4 + rng.normal(size=(31, 6))).astype(np.float32)
     every = np.linalg.norm(patches[:, None].astype(float) - rows[None], axis=2)
-    found = nearest(bank_of(rows), patches)
+    found = nearest(bank_of(rows), patches, knobs=Score(search=search))
     np.testing.assert_array_equal(found.row, every.argmin(1))
     np.testing.assert_allclose(found.distance, every.min(1), rtol=1e-6)
 
@@ -74,3 +83,86 @@ def test_a_map_is_resized_and_smoothed_but_never_stretched():
     assert abs(row - 25) <= 2
     assert abs(column - 110) <= 3
     assert 0.2 < large.max() < 1
+
+
+def of_sites(sites):
+    """One bank of sites "0", "1", ... with these rows."""
+    return join([bank_of(rows, str(k)) for k, rows in enumerate(sites)])
+
+
+def distances(sites, patches):
+    """(S, N): from each patch to each site's nearest row."""
+    return np.stack([nearest(bank_of(rows), patches).distance for rows in sites])
+
+
+@settings(deadline=None, max_examples=60)
+@given(sites=SITES, own=POINTS, patches=POINTS)
+def test_q_of_one_is_nearest_over_own_and_all_others_to_the_last_bit(sites, own, patches):
+    found = q_of_n(of_sites(sites), patches, own=bank_of(own, "me"), knobs=Score(q=1))
+    together = nearest(bank_of(np.concatenate([*sites, own])), patches)
+    np.testing.assert_array_equal(found.distance, together.distance)
+    np.testing.assert_array_equal(found.row, together.row)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sites=SITES, own=POINTS, patches=POINTS, q=st.integers(2, 6))
+def test_q_of_n_is_the_nearer_of_own_and_the_qth_smallest_of_the_others(sites, own, patches, q):
+    mine = distances([own], patches)[0]
+    others = np.sort(distances(sites, patches), axis=0)
+    expected = np.minimum(mine, others[q - 1]) if q <= len(sites) else mine
+    bank, me = of_sites(sites), bank_of(own, "me")
+    found = q_of_n(bank, patches, own=me, knobs=Score(q=q))
+    np.testing.assert_array_equal(found.distance, expected)
+    rows = np.concatenate([bank.rows, me.rows])[found.row]
+    np.testing.assert_allclose(
+        np.linalg.norm(patches - rows, axis=1), found.distance, rtol=1e-5, atol=1e-30
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(honest=SITES, malicious=SITES, own=POINTS, patches=POINTS, more=st.integers(0, 2))
+def test_no_upload_makes_a_patch_more_normal_than_its_nearest_honest_row(
+    honest, malicious, own, patches, more
+):
+    """With f malicious sites and q = f + 1 or more; an own bank is as honest as the site."""
+    knobs = Score(q=len(malicious) + 1 + more)
+    bank = of_sites([*honest, *malicious])
+    found = q_of_n(bank, patches, own=bank_of(own, "me"), knobs=knobs)
+    assert (found.distance >= distances([*honest, own], patches).min(0)).all()
+    newcomer = q_of_n(bank, patches, knobs=knobs)
+    assert (newcomer.distance >= distances(honest, patches).min(0)).all()
+
+
+def test_what_fewer_than_q_others_know_counts_for_nothing_beside_own_rows():
+    bank, patch = of_sites([[[0, 0, 0]], [[1, 0, 0]]]), np.zeros((1, 3), np.float32)
+    own = bank_of([[5, 0, 0]], "me")
+    found = [q_of_n(bank, patch, own=own, knobs=Score(q=q)) for q in (1, 2, 3)]
+    assert [float(one.distance[0]) for one in found] == [0, 1, 5]
+    newcomer = [q_of_n(bank, patch, knobs=Score(q=q)).distance[0] for q in (1, 2, 3)]
+    assert newcomer == [0, 1, 1]
+
+
+def test_a_sites_own_rows_in_the_bank_are_no_other_site():
+    """They went to the server and came back: only the copy that never left counts."""
+    bank, patch = of_sites([[[0, 0, 0]], [[3, 0, 0]], [[4, 0, 0]]]), np.zeros((1, 3), np.float32)
+    assert q_of_n(bank, patch, own=bank_of([[9, 0, 0]], "0")).distance == [4]
+    assert q_of_n(bank, patch, own=bank_of([[9, 0, 0]], "new")).distance == [3]
+
+
+def test_a_short_list_that_misleads_is_searched_again():
+    """Rows that bfloat16 cannot tell apart: only float32 finds the nearest of them."""
+    rng = np.random.default_rng(0)
+    rows = (1 + 1e-2 * rng.normal(size=(500, 8))).astype(np.float32)
+    rows[0] = -50  # keeps the others far from the mean, where bfloat16 rounds coarsely
+    patches = rows[100:200] + np.float32(1e-4)
+    every = np.linalg.norm(patches[:, None].astype(float) - rows[None], axis=2)
+    found = nearest(bank_of(rows), patches, knobs=Score(search="bfloat16"))
+    np.testing.assert_array_equal(found.row, every.argmin(1))
+
+
+def test_faiss_that_is_not_installed_is_said(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ConfigError, match="faiss is not installed"):
+        nearest(bank_of(np.ones((2, 2))), np.ones((1, 2), np.float32), knobs=Score(search="faiss"))
