@@ -42,7 +42,7 @@ def calibrate(
     if own is None:
         return {}
     scores: dict[str, list[float]] = {}
-    for sample, score in _scores(config, site, embed, bank, own):
+    for sample, score in good_scores(config, site, embed, bank, own):
         scores.setdefault(sample.category, []).append(score)
     return {name: _threshold(found, config.score.false_rejects) for name, found in scores.items()}
 
@@ -54,7 +54,7 @@ def _threshold(scores: Sequence[float], rate: float) -> Threshold:
         return Threshold(float("nan"), len(scores))
 
 
-def _scores(
+def good_scores(
     config: Config, site: Site, embed: Embed, bank: Bank, own: Bank
 ) -> Iterator[tuple[Sample, float]]:
     """The score of each held-out image, or of each training image by a bank without its rows."""
@@ -63,8 +63,11 @@ def _scores(
         for at in range(0, len(images), CHUNK):
             features = embed(images[at : at + CHUNK])
             for k, sample in enumerate(images[at : at + CHUNK]):
-                rest = bank if site.held else _without(bank, site.name, own, at + k, features)
-                yield sample, _score(method, rest, _only(features, k), own)
+                if site.held:
+                    rest, mine = bank, own
+                else:
+                    rest, mine = _without(bank, site.name, own, at + k, features)
+                yield sample, _score(method, rest, _only(features, k), mine)
                 progress(at + k + 1)
 
 
@@ -83,10 +86,13 @@ def _only(features: Features, k: int) -> Features:
     )
 
 
-def _without(bank: Bank, name: str, own: Bank, image: int, features: Features) -> Bank:
-    """`bank` less the rows that the site took from its training image of that number."""
-    if name not in bank.sites:
-        return bank
-    mine = bank.site == bank.sites.index(name)
+def _without(
+    bank: Bank, name: str, own: Bank, image: int, features: Features
+) -> tuple[Bank, Bank]:
+    """`bank` and `own`, less the rows that the site took from its training image of that number."""
     of_image = own.source // features.patches_per_image == image
-    return bank.take(np.flatnonzero(~(mine & of_image[np.where(mine, bank.row, 0)])))
+    rest = own.take(np.flatnonzero(~of_image))
+    if name not in bank.sites:
+        return bank, rest
+    mine = bank.site == bank.sites.index(name)
+    return bank.take(np.flatnonzero(~(mine & of_image[np.where(mine, bank.row, 0)]))), rest

@@ -17,9 +17,20 @@ class ConfigError(FedadError):
 
 
 class DataError(FedadError):
-    """A file or folder of images, masks, weights or a bank is missing or not what it should be."""
+    """A file or folder of images, masks, weights or a bank is missing or not what it should be.
+
+    `reason` is a word for it that names nothing, so that it may leave a site (`fedad/faults.py`).
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, reason: str = "data") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BadFileError(DataError):
+    """One of many files cannot be used; a run goes on without it, as long as they are few."""
 
 
 class MismatchError(FedadError):

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fedad.calibration import Threshold, calibrate
-from fedad.config import Config
+from fedad.config import COVERAGE, Config
+from fedad.covering import Distances, cover, distances
 from fedad.embedders.embedder import Embed
+from fedad.embedders.in_parts import within_memory
 from fedad.findings import Findings, find
 from fedad.judging import Verdict, judge
 from fedad.methods.base import method_of
 from fedad.seeding import stream
+from fedad.sifting import sift
 from fedad.types import Bank, Site
 
 
@@ -27,9 +30,15 @@ class Outcome(NamedTuple):
 
 def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
     """Images -> patch features -> local banks -> uploads -> one bank -> maps -> counts by site."""
-    in_order = sorted(sites, key=lambda site: site.name)
+    in_order = sorted((sift(config, site).site for site in sites), key=lambda site: site.name)
     own = {site.name: fit(config, site, embed) for site in in_order if site.train}
-    bank = merge(config, [seal(config, name, kept) for name, kept in own.items()])
+    uploads = [seal(config, name, kept) for name, kept in own.items()]
+
+    def ask(bank: Bank) -> Distances:
+        learned = (site for site in in_order if site.name in own)
+        return {s.name: distances(config, s, embed, bank, own[s.name]) for s in learned}
+
+    bank = agree(config, uploads, ask)
     findings = {}
     for site in in_order:
         mine = own.get(site.name)
@@ -39,9 +48,10 @@ def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
 
 
 def fit(config: Config, site: Site, embed: Embed) -> Bank:
-    """What a site keeps of its good images. It never travels."""
+    """What a site keeps of its good images, rounded as it will be sent. It never travels."""
     rng = stream(config.round.seed, site.name, "fit")
-    return method_of(config).fit(embed(site.train), None, rng=rng)
+    kept = method_of(config).fit(within_memory(config, embed, site.train), None, rng=rng)
+    return seal(config, site.name, kept).replace(source=kept.source, radius=kept.radius)
 
 
 def seal(config: Config, site: str, own: Bank) -> Bank:
@@ -49,8 +59,17 @@ def seal(config: Config, site: str, own: Bank) -> Bank:
     return own.sealed(site, config.wire.dtype)
 
 
+def agree(config: Config, uploads: Sequence[Bank], ask: Callable[[Bank], Distances]) -> Bank:
+    """The bank that is broadcast; `merge.weighting = coverage` takes asking the sites, and merging
+    anew."""
+    if config.merge.weighting != COVERAGE:
+        return merge(config, uploads)
+    bank, _ = cover(config, lambda weighted: merge(weighted, uploads), ask)
+    return bank
+
+
 def merge(config: Config, uploads: Sequence[Bank]) -> Bank:
-    """The bank that is broadcast, from the uploads in any order."""
+    """One bank from the uploads, in any order."""
     in_order = sorted(uploads, key=lambda bank: bank.sites)
     return method_of(config).merge(in_order, None, rng=stream(config.round.seed, "merge"))
 
@@ -66,5 +85,5 @@ def examine(
     watch: Callable[[Iterable[Verdict]], Iterable[Verdict]] = iter,
 ) -> Findings:
     """What a site says of its test images; what `watch` sees of each stays there."""
-    verdicts = watch(judge(config, site.test, embed, bank, own=own))
+    verdicts = watch(judge(config, site.test, embed, bank, own=own, site=site.name))
     return find(config, site.name, verdicts, thresholds)

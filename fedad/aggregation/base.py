@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import median_low
 from typing import Protocol
 
 import numpy as np
 
-from fedad.config import Merge
+from fedad.config import WEIGHTINGS, Merge, factors
 from fedad.types import Bank
+
+CAP = 1.5  # medians of all sites: the most that one site is believed to have
+DISTRUSTING = "quota"  # the one way of joining that does not take a site's word for its counts
 
 Choose = Callable[[np.ndarray, int, Sequence[int]], np.ndarray]
 """Points (N, D), how many, rows kept already -> row numbers: a coreset with its draws settled."""
@@ -20,7 +24,8 @@ class Aggregation(Protocol):
 
     Args:
         uploads: of one category, or of all where the scope is mixed; rows farthest first.
-        size: how many rows to keep, at most as many as were uploaded.
+        size: how many rows to keep, at most as many as were uploaded; `quota` keeps fewer where
+            a site repeats its rows.
         knobs: `merge.*`.
         choose: how to select among rows.
     """
@@ -57,8 +62,38 @@ def shares(weights: Sequence[float], size: int, available: Sequence[int]) -> lis
 
 
 def image_counts(uploads: Sequence[Bank]) -> list[float]:
-    """How many good images stand behind each upload: its weight."""
+    """How many good images stand behind each upload."""
     return [float(upload.images.sum()) for upload in uploads]
+
+
+def site_weights(uploads: Sequence[Bank], knobs: Merge) -> list[float]:
+    """How much of the bank each upload may claim, by `merge.weighting`.
+
+    By its images, their square root, alike, or its images times the factor that its site is given.
+    `coverage` begins with the images, and ends with factors (`fedad/covering.py`).
+    """
+    images, weighting = image_counts(uploads), knobs.weighting
+    if weighting == "equal":
+        return [1.0 for _ in images]
+    if weighting == "sqrt":
+        return [math.sqrt(count) for count in images]
+    given = {} if weighting in WEIGHTINGS else factors(weighting)
+    return [
+        count * given.get(upload.sites[0], 1.0)
+        for count, upload in zip(images, uploads, strict=True)
+    ]
+
+
+def believed(counts: Sequence[float]) -> list[float]:
+    """Counts of the sites, each from 1 to `CAP` medians, so that a lie moves little.
+
+    Of an even number of sites the median is the lower one: of two, the smaller counts.
+
+    >>> believed([305, 1e9, 290, 0])
+    [305.0, 435.0, 290.0, 1.0]
+    """
+    most = CAP * max(1.0, float(median_low(counts)))
+    return [min(max(1.0, float(count)), most) for count in counts]
 
 
 def thin(pool: Bank, size: int, choose: Choose, *, kept: Sequence[int] = (0,)) -> Bank:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fedad.aggregation.base import Choose, image_counts, prefixes, shares
+from fedad.aggregation.base import Choose, prefixes, shares, site_weights
 from fedad.config import Merge
 from fedad.types import Bank, join
 
@@ -11,5 +11,5 @@ __all__ = ["concatenate"]
 
 def concatenate(uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose) -> Bank:
     """The first rows of each upload, shared out by image count; see `base.Aggregation`."""
-    parts = shares(image_counts(uploads), size, [len(upload) for upload in uploads])
+    parts = shares(site_weights(uploads, knobs), size, [len(upload) for upload in uploads])
     return join(prefixes(uploads, parts))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedad.aggregation.base import Choose, image_counts, prefixes, shares, thin
+from fedad.aggregation.base import Choose, prefixes, shares, site_weights, thin
 from fedad.config import Merge
 from fedad.types import Bank, join
 
@@ -22,7 +22,7 @@ def diversity_preserving(
     """
     sizes = [len(upload) for upload in uploads]
     floors = [min(knobs.floor, size // len(uploads), most) for most in sizes]
-    parts = shares(image_counts(uploads), size, sizes)
+    parts = shares(site_weights(uploads, knobs), size, sizes)
     offered = [
         max(floor, math.ceil(knobs.oversample * part))
         for floor, part in zip(floors, parts, strict=True)

@@ -8,7 +8,7 @@ sites have in common are kept once.
 import math
 from collections.abc import Sequence
 
-from fedad.aggregation.base import Choose, image_counts, prefixes, shares, thin
+from fedad.aggregation.base import Choose, prefixes, shares, site_weights, thin
 from fedad.config import Merge
 from fedad.types import Bank, join
 
@@ -20,6 +20,6 @@ def federated_coreset(uploads: Sequence[Bank], size: int, *, knobs: Merge, choos
 
     With one site the rows are the first `size` of its upload: the centralised coreset.
     """
-    parts = shares(image_counts(uploads), size, [len(upload) for upload in uploads])
+    parts = shares(site_weights(uploads, knobs), size, [len(upload) for upload in uploads])
     pool = join(prefixes(uploads, [math.ceil(knobs.oversample * part) for part in parts]))
     return thin(pool, size, choose)

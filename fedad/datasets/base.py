@@ -38,5 +38,6 @@ def check_trainable(dataset: Dataset) -> None:
     if lost := sorted(set(dataset.categories) - learned):
         raise DataError(
             f"{dataset.root}: category {lost[0]!r} has no good training image at any site: "
-            f"expected {lost[0]}/train/good/*.png"
+            f"expected {lost[0]}/train/good/*.png",
+            reason="tree",
         )

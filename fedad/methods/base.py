@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from fedad.compute import device_of
 from fedad.config import Config
+from fedad.embedders.in_parts import InParts
 from fedad.plugins import plugin
 from fedad.types import Bank, Features
+
+OWN = -1  # in place of a site's number: the site's own bank, which did not travel
 
 
 class Method(Protocol):
@@ -27,7 +30,9 @@ class Method(Protocol):
     @classmethod
     def of(cls, config: Config, *, device: str) -> Self: ...
 
-    def fit(self, features: Features, model: Bank | None, *, rng: np.random.Generator) -> Bank:
+    def fit(
+        self, features: Features | InParts, model: Bank | None, *, rng: np.random.Generator
+    ) -> Bank:
         """At a site: private data in, what may travel out (once it is sealed)."""
         ...
 
@@ -44,6 +49,18 @@ class Method(Protocol):
 
         `own` is the site's own bank, which never travels.
         """
+        ...
+
+
+@runtime_checkable
+class Tracing(Protocol):
+    """What a method whose model is made of rows can say besides: whose row explains a patch."""
+
+    def trace(
+        self, model: Bank, features: Features, *, own: Bank | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `score` gives, and (B, h, w) int32: the number, in `model.sites`, of the site that
+        the nearest row of each patch is from, or `OWN`."""
         ...
 
 

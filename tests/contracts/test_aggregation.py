@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedad.aggregation.base import shares
+from fedad.aggregation.base import CAP, believed, shares
 from fedad.config import Merge
 from fedad.coresets.kcenter import kcenter
 from fedad.plugins import names, plugin
@@ -71,6 +71,61 @@ def test_floors_that_would_overfill_the_bank_become_equal_shares():
         uploads, 9, knobs=Merge(floor=100), choose=choose
     )
     assert np.bincount(bank.site).tolist() == [3, 3, 3]
+
+
+def quota(uploads, size):
+    return plugin("aggregation", "quota")(uploads, size, knobs=Merge(), choose=choose)
+
+
+@settings(deadline=None, max_examples=60)
+@given(made=UPLOADS, lie=st.integers(0, 10**12), data=st.data())
+def test_no_count_takes_more_than_a_site_is_believed_to_have(made, lie, data):
+    """Honest sites have rows enough, so that nothing is left over for the liar."""
+    size = data.draw(st.integers(1, 40))
+    honest = [upload(f"site-{k}", size, images) for k, (_, images) in enumerate(made)]
+    bank = quota([*honest, upload("zz", size, lie)], size)
+    counts = [images for _, images in made] + [lie]
+    most = CAP * max(1, sorted(counts)[(len(counts) - 1) // 2])
+    weights = [min(max(1, count), most) for count in counts]
+    share = size * weights[-1] / sum(weights)
+    assert abs((bank.site == len(made)).sum() - share) < 1
+
+
+def test_what_a_site_may_keep_is_covered_by_its_own_rows_in_any_order():
+    """Half honest, half not, honest rows first: the server does not take the order that came."""
+    rng = np.random.default_rng(3)
+    near, far = rng.normal(size=(20, 3)), rng.normal(size=(20, 3)) + 100
+    sent = bank_of(np.concatenate([near, far]), "lyon")
+    kept = quota([upload("graz", 40, 1), sent], 20)
+    of_lyon = kept.rows[kept.site == 1]
+    assert len(of_lyon) == 10
+    assert (of_lyon[:, 0] > 50).any()
+
+
+def test_repeated_rows_take_no_place_and_the_first_of_them_stays():
+    rows = np.array([[1, 1], [0.0, 2], [1, 1], [-0.0, 2], [3, 3]])
+    bank = quota([bank_of(rows, "lyon"), bank_of(rows[:2], "graz")], 7)
+    assert bank.row[bank.site == bank.sites.index("lyon")].tolist() == [0, 1, 4]
+    assert len(bank) == 5  # what two sites have in common is kept of both
+
+
+@pytest.mark.parametrize("shift", [0, 1, 100])
+def test_a_stranger_gets_only_the_places_that_others_leave(shift):
+    """Every place but the stranger's own rows where the bank takes all of what came."""
+    rng = np.random.default_rng(4)
+    near = [bank_of(rng.normal(size=(64, 3)), name) for name in "abc"]
+    sent = [*near, bank_of(rng.normal(size=(64, 3)) + shift, "z")]
+    kept = [(quota(sent, size).site == 3).sum() for size in (100, 192, 200, 256)]
+    assert kept == ([0, 0, 8, 64] if shift == 100 else [25, 48, 50, 64])
+
+
+@given(counts=st.lists(st.integers(0, 10**12), min_size=1, max_size=9))
+def test_believed_counts_are_within_the_cap_and_honest_ones_stay(counts):
+    found = believed(counts)
+    middle = max(1, sorted(counts)[(len(counts) - 1) // 2])
+    for told, taken in zip(counts, found, strict=True):
+        assert 1 <= taken <= CAP * middle
+        assert taken == told or not 1 <= told <= CAP * middle
 
 
 @given(

@@ -1,0 +1,86 @@
+"""What q other sites know is normal, and what the site itself knows: nobody else's word counts.
+
+    score(x) = min( d(x, own bank), q-th smallest over the other sites of d(x, their rows) )
+
+With at most q - 1 malicious sites among the others, the score never falls below the distance to the
+nearest row of an honest site, whatever they upload: of the q smallest distances one is an honest
+site's. The price: a variant that fewer than q other sites know stays an anomaly to a site that does
+not know it, since an honest site that is alone with something looks like an attacker. q = 1 trusts
+everybody, and is `nearest` over all rows.
+
+Where fewer than q other sites have rows, all of them may be malicious: a site with rows of its own
+judges by those alone. A site without any has nothing else to judge by, and takes the largest of the
+distances there are; it is safe from one site less than there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from fedad.config import Score
+from fedad.scoring.base import PLAIN, Nearest
+from fedad.scoring.nearest import nearest
+from fedad.types import Bank
+
+__all__ = ["q_of_n"]
+
+
+def q_of_n(
+    bank: Bank,
+    patches: np.ndarray,
+    *,
+    own: Bank | None = None,
+    knobs: Score = PLAIN,
+    device: str = "cpu",
+) -> Nearest:
+    """The nearer of `own` and the `score.q`-th nearest other site; see `base.Scoring`.
+
+    Args:
+        own: the site's own bank, in its name: rows of that name in `bank` are left out.
+    """
+    every = bank.rows if own is None else np.concatenate([bank.rows, own.rows])
+    mine = np.arange(len(bank), len(every))
+    others = _others(bank, own)
+
+    def by(numbers: np.ndarray) -> Nearest:
+        found = nearest(_of_rows(bank, every[numbers]), patches, knobs=knobs, device=device)
+        return Nearest(found.distance, numbers[found.row])
+
+    if knobs.q == 1:
+        return by(np.concatenate([*others, mine]))
+    if not len(mine):
+        return _qth(map(by, others), min(knobs.q, len(others)), len(patches))
+    if len(others) < knobs.q:
+        return by(mine)
+    return _qth([by(mine), _qth(map(by, others), knobs.q, len(patches))], 1, len(patches))
+
+
+def _others(bank: Bank, own: Bank | None) -> list[np.ndarray]:
+    """The row numbers of each site in the bank that has rows, but for the site itself."""
+    mine = own.sites if own is not None else ()
+    numbers = [n for n, name in enumerate(bank.sites) if name not in mine]
+    of_each = (np.flatnonzero(bank.site == number) for number in numbers)
+    return [rows for rows in of_each if len(rows)]
+
+
+def _qth(found: Iterable[Nearest], q: int, patches: int) -> Nearest:
+    """Of each patch the q-th smallest distance; of equal ones the first counts as smaller.
+
+    Memory is q + 1 distances a patch, however many sites there are.
+    """
+    distance, row = np.full((q, patches), np.inf, np.float32), np.zeros((q, patches), np.int64)
+    for one in found:
+        distance = np.concatenate([distance, one.distance[None]])
+        row = np.concatenate([row, one.row[None]])
+        order = np.argsort(distance, axis=0, kind="stable")[:q]
+        distance = np.take_along_axis(distance, order, 0)
+        row = np.take_along_axis(row, order, 0)
+    return Nearest(distance[-1], row[-1])
+
+
+def _of_rows(bank: Bank, rows: np.ndarray) -> Bank:
+    """A bank of these rows, whoever's they are."""
+    column = np.zeros(len(rows), np.int32)
+    return bank.replace(rows=rows, category=column, site=column, row=column)

@@ -1,0 +1,92 @@
+"""Every case of bad data ends as its rule says, with its word, in seconds and in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fedad.config import read
+from fedad.datasets.base import check_trainable, open_dataset
+from fedad.errors import DataError
+from fedad.faults import SKIPPED
+from fedad.partition import one_site, partition
+from fedad.sifting import sift
+from tests.bad_data.cases import REFUSE, SKIP, USE, WARN, Case, copied, draw_plant
+from tests.bad_data.image_cases import IMAGES
+from tests.bad_data.tree_cases import TREES
+
+CASES = [*IMAGES, *TREES]
+SECONDS, BYTES = 10.0, 2**30
+NOBODY = 65534  # a user to whom file modes apply, as they do not to root
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory) -> Path:
+    return draw_plant(tmp_path_factory.mktemp("good") / "plant")
+
+
+def outcome(root: Path, cache: str, *, listed: bool) -> tuple[str, set[str]]:
+    """The rule that applied to a site's folder, and the words that came with it."""
+    config = read({"data.dataset": "autovi", "data.dir": str(root), "embedder.cache": cache})
+    try:
+        dataset = open_dataset(config.data)
+        check_trainable(dataset)
+        if listed:
+            (site,) = partition(dataset, config.data, seed=0)
+        else:
+            site = one_site("lyon", dataset, config.data, seed=0)
+        faults = [*dataset.faults, *sift(config, site).faults]
+    except DataError as error:
+        assert str(error).isprintable()
+        return REFUSE, {error.reason}
+    words = {fault.reason for fault in faults}
+    for fault in faults:
+        assert fault.text.isprintable()
+    return (SKIP if words & set(SKIPPED) else WARN if words else USE), words
+
+
+def resident(what: str) -> int:
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(what))
+    return int(line.split()[1]) * 1024
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Inside, ten seconds pass and a gigabyte is taken at most."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before, began = resident("VmRSS"), time.monotonic()
+    yield
+    assert time.monotonic() - began < SECONDS
+    assert resident("VmHWM") - before < BYTES
+
+
+@contextmanager
+def ordinary_user(wanted: bool, folder: Path) -> Iterator[None]:
+    """Inside, file modes count, even where the tests run as root."""
+    if not wanted or os.geteuid() != 0:
+        yield
+        return
+    for path in folder.parents[:3]:  # pytest's own, which it keeps from others
+        path.chmod(0o755)
+    folder.chmod(0o755)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_case_ends_as_its_rule_says_and_so_a_second_time(case: Case, plant, tmp_path):
+    root = copied(plant, tmp_path / "plant")
+    case.build(root)
+    for _ in range(2):  # the second time good images are remembered
+        with bounded(), ordinary_user(case.read == "ordinary user", tmp_path):
+            rule, words = outcome(root, str(tmp_path / "cache"), listed=case.read == "sites.csv")
+        assert rule == case.rule, words
+        assert case.reason in words or not (case.reason or words)
