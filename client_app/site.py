@@ -7,18 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import Context
 
 from fedad.config import Config, read
 from fedad.config import Embedder as Knobs
 from fedad.datasets.base import open_dataset
-from fedad.embedders.embedder import Embedder
 from fedad.errors import ConfigError
 from fedad.files import cache_root
 from fedad.partition import one_site, partition
 from fedad.progress import Files, Log, Sink, shown_by
-from fedad.types import Site
+from fedad.types import Bank, Site
+
+if TYPE_CHECKING:  # a site that only says who it is needs no network in memory
+    from fedad.embedders.embedder import Embedder
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ def node_of(context: Context) -> Node:
     )
 
 
+def with_known_products(site: Site, bank: Bank) -> Site:
+    """The site less its test images of products that nobody who is left has a good image of."""
+    if bank.scope == "mixed":
+        return site
+    return replace(site, test=tuple(s for s in site.test if s.category in bank.categories))
+
+
 def _virtual(config: Config, number: int, count: int) -> Node:
     sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
     if count not in (0, len(sites)):
@@ -94,4 +104,6 @@ def _log(line: str) -> None:
 @lru_cache(maxsize=1)
 def _embedder(knobs: Knobs) -> Embedder:
     """The network in memory: Flower's virtual nodes share a process, and so share it."""
+    from fedad.embedders.embedder import Embedder
+
     return Embedder(knobs)

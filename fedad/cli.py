@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from fedad.commands.compare import compare
+from fedad.commands.factory import factory
 from fedad.errors import FedadError
 
 app = typer.Typer(
@@ -22,6 +24,8 @@ data = typer.Typer(help="Look at, or draw, a data set.", no_args_is_help=True)
 bank = typer.Typer(help="Build, merge and look at banks, file by file.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(bank, name="bank")
+app.add_typer(factory)
+app.add_typer(compare)
 
 
 class Via(StrEnum):
@@ -89,22 +93,56 @@ def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
 
 
 @app.command()
-def run(
-    config: Annotated[Path, typer.Argument(help="A TOML file, such as configs/demo.toml.")],
+def run(  # noqa: PLR0917 - options, which are named
+    config: Annotated[
+        Path | None, typer.Argument(help="A TOML file, such as configs/demo.toml.")
+    ] = None,
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     via: ViaOption = Via.FLWR,
     yardsticks: Annotated[
         bool, typer.Option("--yardsticks", help="Also isolated and centralised.")
     ] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="A run folder: go on with that run, by its configuration.")
+    ] = None,
 ) -> None:
     """Check a configuration, run it in simulation, and leave a run folder."""
-    from fedad.launch import launch, read_config
+    from fedad.launch import launch, read_config, resumed_config
     from fedad.progress import Bars
 
-    knobs = read_config(config, overrides or [])
+    knobs = (
+        resumed_config(resume, overrides or []) if resume else read_config(config, overrides or [])
+    )
     folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
     _show(folder)
+
+
+@app.command()
+def attack(
+    config: Annotated[Path, typer.Argument(help="A TOML file, such as configs/demo.toml.")],
+    attacks: Annotated[
+        list[str] | None, typer.Option("--attack", help="Which; all of them if none is named.")
+    ] = None,
+    sites: Annotated[
+        list[str] | None, typer.Option("--site", help="Who lies; the last site if none is named.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Let sites lie in simulation, and show the others' figures with and without each defence."""
+    from rich.console import Console
+
+    from fedad.commands.attack import cells, cells_table, plot
+    from fedad.launch import read_config
+    from fedad.plugins import names, plugin
+    from fedad.progress import Bars, shown_by
+
+    for name in attacks or ():
+        plugin("attacks", name)
+    with shown_by(Bars()):
+        found = plot(read_config(config, overrides or []), sites or ())
+        shown = list(cells(found, attacks or names("attacks")))
+    Console().print(cells_table(shown, f"{', '.join(found.defects)} lies"))
 
 
 @app.command()
@@ -179,8 +217,8 @@ def data_check(
     Console().print(counts_table(found))
     print(f"licence: {found.licence}")
     with shown_by(Bars()):
-        wrong = problems(found)
-    for line in wrong:
+        wrong, odd = problems(found)
+    for line in (*wrong, *odd):
         print(line)
     print(f"{len(wrong)} problems" if wrong else "nothing is wrong with it")
     if wrong:
@@ -197,6 +235,22 @@ def data_draw(
 
     drawn = synthetic(folder, seed=seed)
     print(f"{len(drawn.samples)} images of {', '.join(drawn.categories)} in {folder}")
+
+
+@data.command("split")
+def data_split(
+    folder: Annotated[Path, typer.Argument(help="The data set's root.")],
+    out: Annotated[Path, typer.Argument(help="Where each site gets a folder of its own.")],
+    dataset: Annotated[str, typer.Option(help="How its folders are laid out.")] = "autovi",
+    overrides: Overrides = None,
+) -> None:
+    """Deal a data set's images out to one folder a site, as factories have them."""
+    from fedad.commands.split import split
+    from fedad.launch import read_config, sites_of
+
+    knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
+    for path in split(sites_of(read_config(None, knobs)), out):
+        print(path)
 
 
 @bank.command("build")
@@ -245,17 +299,6 @@ def bank_info(file: Annotated[Path, typer.Argument(help="A bank.safetensors.")])
 
 
 def _show(folder: Path) -> None:
-    """The table of a finished run, the bytes that moved, and where everything is."""
-    from rich.console import Console
+    from fedad.commands.show import show_run
 
-    from fedad.reporting.run_folder import read_record
-    from fedad.reporting.table import site_tables
-
-    record = read_record(folder)
-    for table in site_tables(record["figures"]):
-        Console().print(table)
-    moved = record["bytes"]
-    print(
-        f"bytes up {moved['up']:,}, down {moved['down']:,}; no image left its site\n"
-        f"bank: {record['bank']['rows']} rows; everything is in {folder}"
-    )
+    show_run(folder)

@@ -29,8 +29,19 @@ def write_atomic(path: Path, content: bytes | str, *, flush: bool = True) -> Non
                 file.flush()
                 os.fsync(file.fileno())
         part.replace(path)
+        if flush:
+            flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring to disk which files a folder has: without it a machine's crash may undo a rename."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -14,12 +14,21 @@ from fedad import yardsticks
 from fedad.capacity import check_bank_size
 from fedad.config import Config, read
 from fedad.datasets.base import check_trainable, open_dataset
-from fedad.errors import ConfigError
+from fedad.errors import ConfigError, DataError
+from fedad.journal import events_of
 from fedad.partition import partition
 from fedad.progress import Sink, shown_by
 from fedad.reporting.gallery import gather
 from fedad.reporting.record import figures_of
-from fedad.reporting.run_folder import new_folder, point_latest, read_record, write_record
+from fedad.reporting.run_folder import (
+    FAILURE,
+    RECORD,
+    new_folder,
+    point_latest,
+    read_record,
+    write_record,
+)
+from fedad.sifting import sift
 from fedad.types import Site
 
 
@@ -29,17 +38,43 @@ def read_config(path: Path | None, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: no such file, not TOML, or a knob or value that is wrong.
     """
-    knobs = _flat(_read_toml(path)) if path else {}
+    knobs = flat(read_toml(path)) if path else {}
+    return read(absolute({**knobs, **read_knobs(overrides)}))
+
+
+def read_knobs(overrides: Sequence[str]) -> dict[str, Any]:
+    """`key=value` as knobs.
+
+    Raises:
+        ConfigError: no `=` in one of them.
+    """
+    knobs = {}
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:
             raise ConfigError(f"-c {override}: expected key=value, such as coreset.local-ratio=0.2")
         knobs[key.strip()] = _value(value.strip())
-    return read(_absolute(knobs))
+    return knobs
+
+
+def resumed_config(folder: Path, overrides: Sequence[str]) -> Config:
+    """The configuration of the run in `folder`, to go on with it; `overrides` may give it time.
+
+    Raises:
+        DataError: no run has begun there, or it has finished.
+    """
+    if (folder / RECORD).exists():
+        raise DataError(f"{folder}: the run has finished: {RECORD} is there")
+    begun = events_of(folder)[0]
+    (folder / FAILURE).unlink(missing_ok=True)
+    knobs = {**begun["config"], **read_knobs(overrides)}
+    return read({**absolute(knobs), "round.out": str(folder), "round.resume": True})
 
 
 def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink: Sink) -> Path:
     """Run once, and return the run folder below `root`, to which `root/latest` leads.
+
+    A configuration that goes on with a run does so in that run's folder.
 
     Args:
         via: "flwr" runs the Flower app under Ray, "local" the same apps in this process.
@@ -50,8 +85,23 @@ def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink:
             the folders or the sites are wrong.
     """
     with shown_by(sink):
-        sites = _sites(config)
-    folder = new_folder(config.round.name, root)
+        sites = sites_of(config)
+    knobs = config.round
+    folder = Path(knobs.out) if knobs.resume else new_folder(knobs.name, root)
+    config = run_in(folder, config, sites, via=via, sink=sink)
+    if with_yardsticks:
+        with shown_by(sink):
+            _add_yardsticks(config, sites, folder)
+    point_latest(folder)
+    return folder
+
+
+def run_in(folder: Path, config: Config, sites: Sequence[Site], *, via: str, sink: Sink) -> Config:
+    """Run once into `folder`, over the `sites` that the configuration gives, and return it as run.
+
+    Raises:
+        FedadError: the run failed; the message is the cause.
+    """
     config = replace(
         config,
         data=replace(config.data, sites=len(sites)),
@@ -67,14 +117,24 @@ def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink:
 
             with _flower_log_in(folder / "flower.log"):
                 run_locally(config.flat(), sites=len(sites))
-        if with_yardsticks:
-            _add_yardsticks(config, sites, folder)
+    write_record(folder, {**read_record(folder), "instead": instead(config, sites)})
     gather(folder / "sites", folder / "pictures")
-    point_latest(folder)
-    return folder
+    return config
 
 
-def _sites(config: Config) -> tuple[Site, ...]:
+def instead(config: Config, sites: Sequence[Site]) -> dict[str, Any]:
+    """What else could be sent: each site's good images, or the weights of the backbone."""
+    from fedad.embedders.backbone import parameters_of
+
+    return {
+        "image_bytes": {
+            site.name: sum(sample.path.stat().st_size for sample in site.train) for site in sites
+        },
+        "backbone_weights": parameters_of(config.embedder),
+    }
+
+
+def sites_of(config: Config) -> tuple[Site, ...]:
     """The sites of a simulation, checked as far as folders and counts tell."""
     from fedad.embedders.backbone import grid_of
 
@@ -109,6 +169,7 @@ def _add_yardsticks(config: Config, sites: Sequence[Site], folder: Path) -> None
     from fedad.embedders.embedder import Embedder
 
     embed, record = Embedder(config.embedder), read_record(folder)
+    sites = [sift(config, site).site for site in sites]
     found = {
         "isolated": figures_of(yardsticks.isolated(config, sites, embed)),
         **record["figures"],
@@ -117,7 +178,12 @@ def _add_yardsticks(config: Config, sites: Sequence[Site], folder: Path) -> None
     write_record(folder, {**record, "figures": found})
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: no such file, or not TOML.
+    """
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
@@ -126,11 +192,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not TOML ({error})") from error
 
 
-def _flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as `table.key`."""
     knobs: dict[str, Any] = {}
     for key, value in tables.items():
         if isinstance(value, Mapping):
-            knobs |= _flat(value, f"{prefix}{key}.")
+            knobs |= flat(value, f"{prefix}{key}.")
         else:
             knobs[prefix + key] = value
     return knobs
@@ -144,7 +211,7 @@ def _value(text: str) -> str | int | float | bool:
         return text
 
 
-def _absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
+def absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """Folders given relative to where the user stands, as Flower's processes stand elsewhere."""
     folders = [
         key for key in ("data.dir", "embedder.cache") if knobs.get(key, "off") not in ("", "off")

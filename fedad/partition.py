@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -76,7 +77,8 @@ def _natural(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
         file = sample.path.relative_to(folder).as_posix()
         if file not in listed[folder]:
             raise DataError(
-                f"{folder / 'sites.csv'}: {file} is not listed: was the image added later?"
+                f"{folder / 'sites.csv'}: {file} is not listed: was the image added later?",
+                reason="sites",
             )
         dealt[listed[folder][file]].append(sample)
     return dealt
@@ -86,13 +88,40 @@ def _read_sites(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise DataError(
             f"{path}: there is no such file, and data.partition = 'natural' needs the site of each "
-            "image in it (columns file,site): set data.partition to iid, category or dirichlet?"
+            "image in it (columns file,site): set data.partition to iid, category or dirichlet?",
+            reason="sites",
         )
-    with path.open(newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "site"} <= set(rows.fieldnames or ()):
-            raise DataError(f"{path}: expected the columns file,site, got {rows.fieldnames}")
-        return {row["file"]: row["site"] for row in rows}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or ()
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error})", reason="sites") from error
+    if not {"file", "site"} <= set(columns):
+        raise DataError(
+            f"{path}: expected the columns file,site, got {list(columns)[:9]!a:.200}",
+            reason="sites",
+        )
+    listed: dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        name, site = row.get("file"), row.get("site")
+        if not name or not site or not is_name(site):
+            raise DataError(
+                f"{path}: line {number}: expected a file and a site, named by up to 64 letters "
+                f"that may name a folder, got {name!a:.200} and {site!a:.200}",
+                reason="sites",
+            )
+        if listed.setdefault(name, site) != site:
+            raise DataError(
+                f"{path}: line {number}: {name!a:.200} is of {listed[name]} and of {site}",
+                reason="sites",
+            )
+    return listed
+
+
+def is_name(site: str) -> bool:
+    """Whether a site may be called so: its name becomes a folder's, and stands in every message."""
+    return re.fullmatch(r"[^/\\.][^/\\]{0,63}", site) is not None and site.isprintable()
 
 
 def _iid(dataset: Dataset, knobs: Data, seed: int) -> Dealt:

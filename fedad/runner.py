@@ -49,10 +49,10 @@ def run_flower(
     log = out / "flower.log"
     with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
         work = Path(scratch)
-        environment = _environment(work)
-        app = _assemble(work / "app")
+        environment = environment_of(work)
+        app = assemble(work / "app")
         config = work / "run.toml"
-        config.write_text(_toml(run_config))
+        config.write_text(as_toml(run_config))
         with _superlink(work, environment, log) as connection, log.open("ab") as written:
             command = ["flwr", "run", str(app), connection, "--stream"]
             command += ["--run-config", str(config), "--federation-config", _federation(sites)]
@@ -63,25 +63,31 @@ def run_flower(
     _check_end(out, log)
 
 
-def _check_end(out: Path, log: Path) -> None:
+def raise_failure(out: Path) -> None:
+    """Raise what a ServerApp has left as the cause of its run's failure, if anything."""
     if (out / FAILURE).exists():
         failure = json.loads((out / FAILURE).read_text())
         error = FedadError(failure["message"])
         error.exit_code = failure["exit_code"]
         raise error
+
+
+def _check_end(out: Path, log: Path) -> None:
+    raise_failure(out)
     if not (out / RECORD).exists():
         raise RunFailedError(
-            f"the run ended without a result: {_last_error(log)} (all of it: {log})"
+            f"the run ended without a result: {last_error(log)} (all of it: {log})"
         )
 
 
-def _last_error(log: Path) -> str:
+def last_error(log: Path) -> str:
+    """The last line of a log that tells of an error, or else its last line."""
     lines = log.read_text(errors="replace").splitlines()
     telling = [line for line in lines if "rror" in line or "xception" in line]
     return (telling or lines or ["Flower said nothing"])[-1].strip()
 
 
-def _environment(work: Path) -> dict[str, str]:
+def environment_of(work: Path) -> dict[str, str]:
     """Flower's home in the scratch folder, its tools on PATH, nothing sent or installed."""
     return {
         **os.environ,
@@ -96,7 +102,7 @@ def _environment(work: Path) -> dict[str, str]:
     }
 
 
-def _assemble(app: Path) -> Path:
+def assemble(app: Path) -> Path:
     """The app's folder: our packages and their pyproject.toml, and nothing else to pack."""
     root = Path(fedad.__file__).parents[1]
     app.mkdir()
@@ -113,7 +119,7 @@ def app_pyproject() -> Path:
     return beside if beside.exists() else package / "pyproject.toml"
 
 
-def _toml(run_config: Mapping[str, str | int | float]) -> str:
+def as_toml(run_config: Mapping[str, str | int | float]) -> str:
     """Flat knobs as TOML; a JSON string is a TOML string."""
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in run_config.items())
 
@@ -137,7 +143,7 @@ def _has_gpu() -> bool:
 @contextmanager
 def _superlink(work: Path, environment: Mapping[str, str], log: Path) -> Iterator[str]:
     """A SuperLink of our own on a free port of the loopback; yields its connection's name."""
-    port = _free_port()
+    port = free_port()
     home = Path(environment["FLWR_HOME"])
     home.mkdir()
     (home / "config.toml").write_text(
@@ -170,7 +176,7 @@ def _wait_until_up(port: int, process: subprocess.Popen[bytes], log: Path) -> No
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RunFailedError(f"Flower's SuperLink did not start: {_last_error(log)} (all of it: {log})")
+    raise RunFailedError(f"Flower's SuperLink did not start: {last_error(log)} (all of it: {log})")
 
 
 def _end(process: subprocess.Popen[bytes], patience: float = 10.0) -> None:
@@ -210,7 +216,8 @@ def _show(file: Path, bars: dict[tuple[str, str], Advance], sink: Sink) -> None:
     bars[key](told["done"])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

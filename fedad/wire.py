@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from safetensors import SafetensorError
 
 from fedad import bank_file, metrics
-from fedad.errors import UploadError
-from fedad.findings import Findings
+from fedad.errors import DataError, UploadError
+from fedad.findings import Borrowed, Findings
 from fedad.metrics import Counts, Decisions
 from fedad.types import Bank
 
 SITE = "site"  # the record that says who answers
 REFUSAL = "refusal"  # the record of a site that cannot do what it was asked
+RUN = "run"  # the record that says which run a request belongs to; it outlives a resumed run
 
 
 def pack_bank(bank: Bank) -> RecordDict:
@@ -37,8 +42,15 @@ def unpack_bank(content: RecordDict) -> Bank:
 
 def pack_findings(findings: Findings) -> RecordDict:
     """Findings as five records: two of sparse counts with their headers, and the decisions."""
-    decisions = {name: astuple(made) for name, made in sorted(findings.decisions.items())}
-    told = {"decisions": decisions, "calibrated": dict(sorted(findings.calibrated.items()))}
+    told = {
+        "decisions": {name: astuple(made) for name, made in sorted(findings.decisions.items())},
+        "calibrated": dict(sorted(findings.calibrated.items())),
+        "nearest": {
+            name: dict(sorted(patches.items()))
+            for name, patches in sorted(findings.nearest.items())
+        },
+        "borrowed": {name: astuple(made) for name, made in sorted(findings.borrowed.items())},
+    }
     return RecordDict(
         {
             **_pack_counts("counts", findings.counts),
@@ -58,6 +70,8 @@ def unpack_findings(content: RecordDict) -> Findings:
         told = json.loads(str(_config(content, "decisions")["json"]))
         decisions = {str(name): Decisions(*made) for name, made in told["decisions"].items()}
         calibrated = {str(name): int(images) for name, images in told["calibrated"].items()}
+        nearest = {str(name): _patches(counts) for name, counts in told["nearest"].items()}
+        borrowed = {str(name): Borrowed(*made) for name, made in told["borrowed"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UploadError(f"decisions that do not fit: {error}") from error
     return Findings(
@@ -65,7 +79,75 @@ def unpack_findings(content: RecordDict) -> Findings:
         _unpack_counts(content, "replicates"),
         decisions,
         calibrated,
+        nearest,
+        borrowed,
     )
+
+
+def pack_distances(distances: Mapping[str, float]) -> RecordDict:
+    """How far a site's good images of each category are from a bank, as one record."""
+    return RecordDict({"distances": ConfigRecord({"json": json.dumps(dict(distances))})})
+
+
+def unpack_distances(content: RecordDict) -> dict[str, float]:
+    """The inverse of `pack_distances`.
+
+    Raises:
+        UploadError: no such record, or a number that is no distance.
+    """
+    text = str(_config(content, "distances").get("json", ""))
+    try:
+        found = {str(name): float(far) for name, far in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UploadError(f"distances that do not fit: {error}") from error
+    if not all(0 <= far < math.inf for far in found.values()):
+        raise UploadError(f"distances that are none: {text[:80]}")
+    return found
+
+
+def _patches(counts: Mapping[str, int]) -> Counter[str]:
+    found = Counter({str(site): int(patches) for site, patches in counts.items()})
+    if any(patches < 0 for patches in found.values()):
+        raise ValueError(f"a negative number of patches: {found}")
+    return found
+
+
+def save(path: Path, content: RecordDict, **about: str) -> str:
+    """Write what travels as one checked file, with what it is `about`; return its sha256."""
+    tensors = {
+        f"{record}/{name}": array.numpy()
+        for record, arrays in content.array_records.items()
+        for name, array in arrays.items()
+    }
+    rest = {
+        "arrays": list(content.array_records),
+        "config": {name: dict(record) for name, record in content.config_records.items()},
+        "metrics": {name: dict(record) for name, record in content.metric_records.items()},
+    }
+    return bank_file.save_tensors(path, tensors, {**about, "content": json.dumps(rest)})
+
+
+def load(path: Path) -> tuple[RecordDict, dict[str, str]]:
+    """What `save` wrote: the content, and what it is about.
+
+    Raises:
+        DataError: no such file, or not whole: the message names it.
+    """
+    try:
+        tensors, about = bank_file.load_tensors(path)
+        rest = json.loads(about.pop("content"))
+    except (OSError, SafetensorError, UploadError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: not a whole message ({error})") from error
+    arrays: dict[str, dict[str, np.ndarray]] = {name: {} for name in rest["arrays"]}
+    for key, tensor in tensors.items():
+        record, _, name = key.partition("/")
+        arrays[record][name] = tensor
+    records: dict[str, ArrayRecord | ConfigRecord | MetricRecord] = {
+        **{name: _arrays(held) for name, held in arrays.items()},
+        **{name: ConfigRecord(held) for name, held in rest["config"].items()},
+        **{name: MetricRecord(held) for name, held in rest["metrics"].items()},
+    }
+    return RecordDict(records), about
 
 
 def sizes(content: RecordDict) -> dict[str, int]:

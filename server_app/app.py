@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from logging import INFO
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore import log
 
-from fedad.config import read
-from fedad.errors import FedadError
-from fedad.reporting.run_folder import new_folder, write_failure, write_run
+from fedad.config import Config, read
+from fedad.errors import ConfigError, DataError, FedadError
+from fedad.journal import TakenError
+from fedad.reporting.run_folder import FAILURE, new_folder, write_failure, write_run
+from server_app.kept import Kept
 from server_app.strategy import OneRound
 
 app = ServerApp()
@@ -24,12 +27,36 @@ def main(grid: Grid, context: Context) -> None:
     folder = Path(out) if out else None
     try:
         config = read(context.run_config)
-        folder = folder or new_folder(config.round.name)
-        strategy = OneRound(config)
+        folder = folder or _folder(config)
+        _run(grid, config, folder)
+        log(INFO, "everything is in %s", folder)
+    except TakenError:  # whose folder it is has the last word there
+        raise
+    except (FedadError, OSError) as error:
+        known = error if isinstance(error, FedadError) else _of_the_disk(error)
+        if folder is not None:
+            write_failure(folder, known)
+        raise known from error
+
+
+def _run(grid: Grid, config: Config, folder: Path) -> None:
+    begin = Kept.reopen if config.round.resume else Kept.begin
+    with closing(begin(folder, config)) as kept:
+        (folder / FAILURE).unlink(missing_ok=True)  # of what is resumed
+        strategy = OneRound(config, kept)
         strategy.start(grid, ArrayRecord(), num_rounds=1)
         write_run(folder, strategy.merged, strategy.record(), strategy.together.counts)
-        log(INFO, "everything is in %s", folder)
-    except FedadError as error:
-        if folder is not None:
-            write_failure(folder, error)
-        raise
+        kept.note("finished")
+
+
+def _folder(config: Config) -> Path:
+    if config.round.resume:
+        raise ConfigError("round.resume needs round.out, the folder of the run that is to go on")
+    return new_folder(config.round.name)
+
+
+def _of_the_disk(error: OSError) -> DataError:
+    return DataError(
+        f"{error.filename or 'the run folder'}: cannot be written ({error.strerror}): "
+        "is the server's disk full?"
+    )

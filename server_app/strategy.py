@@ -1,12 +1,16 @@
-"""One round: ask all who they are, merge their uploads in the order of their names, broadcast."""
+"""One round: ask all who they are, merge their uploads in the order of their names, broadcast.
+
+At each deadline the run goes on with the sites that are left, if they are `round.min-sites`; who
+was missing and why stands in the record. Everything that a site gives is kept before it counts, so
+that a run that ended early asks only for the rest (`server_app/kept.py`).
+"""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from logging import INFO, WARNING
 from typing import Any
 
@@ -15,29 +19,23 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from flwr.supercore import log
 
-from fedad import __version__, wire
-from fedad.capacity import check_bank_size
-from fedad.config import Config
-from fedad.errors import DataError, FedadError, UploadError
+from fedad import wire
+from fedad.config import COVERAGE, Config, words
+from fedad.errors import FedadError, UploadError
 from fedad.findings import Findings
 from fedad.metrics import report
 from fedad.reporting.record import record_of
-from fedad.round import merge
 from fedad.types import Bank
 from server_app.exchange import exchange
-
-
-class RunRefusedError(FedadError):
-    """The sites did not give what the run needs."""
-
-
-@dataclass
-class SiteLog:
-    """What the server knows of a site; all of it may stand in the record."""
-
-    node: int
-    about: dict[str, Any]
-    told: dict[str, Any] = field(default_factory=dict)
+from server_app.kept import Kept
+from server_app.registry import (
+    Register,
+    RunRefusedError,
+    SiteLog,
+    check_sites,
+    too_few,
+    wait_for,
+)
 
 
 class OneRound(Strategy):
@@ -46,11 +44,12 @@ class OneRound(Strategy):
     After `start`, `merged` is the bank and `record()` says what happened.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, kept: Kept | None = None) -> None:
         self.config = config
-        self.bank: Bank | None = None
-        self.findings: dict[str, Findings] = {}
+        self.kept = kept or Kept()
+        self.grid: Grid | None = None
         self.sites: dict[str, SiteLog] = {}
+        self.missing: dict[str, dict[str, str]] = {}  # site -> stage, reason
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
 
@@ -70,70 +69,69 @@ class OneRound(Strategy):
         """The whole run. Deadlines are `round.*-seconds`, not `timeout`; there is one round.
 
         Raises:
-            RunRefusedError: a site is missing, refuses or fails.
-            UploadError, MismatchError, ConfigError: what the sites sent does not make a bank.
+            RunRefusedError: more sites are missing, refuse or fail than `round.min-sites` allows.
+            MismatchError, ConfigError: what the sites sent does not make a bank.
         """
         self.summary()
-        knobs, result = self.config.round, Result()
+        self.grid = grid
+        knobs, result, config = self.config.round, Result(), ConfigRecord()
         with self._timed("enrol"):
             self._enrol(grid)
-        config = ConfigRecord()
-        with self._timed("train"):
-            asked = self.configure_train(1, initial_arrays, config, grid)
-            replies = self._ask(grid, asked, knobs.train_seconds)
-        with self._timed("merge"):
-            arrays, told = self.aggregate_train(1, replies)
+        asked = self.configure_train(1, initial_arrays, config, grid)
+        replies = self._ask(grid, asked, "train", knobs.train_seconds)
+        arrays, told = self.aggregate_train(1, replies)
         result.arrays, result.train_metrics_clientapp[1] = arrays, told
         with self._timed("evaluate"):
             asked = self.configure_evaluate(1, arrays, config, grid)
-            replies = self._ask(grid, asked, knobs.evaluate_seconds)
-        result.evaluate_metrics_clientapp[1] = self.aggregate_evaluate(1, replies)
+            replies = self._ask(grid, asked, "evaluate", knobs.evaluate_seconds)
+            result.evaluate_metrics_clientapp[1] = self.aggregate_evaluate(1, replies)
         return result
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
-        """Ask every site that has good images for its upload."""
-        learning = [site for site in self.sites.values() if site.about["train"]]
-        content = RecordDict({"config": config})
-        return [self._message(site.node, MessageType.TRAIN, content) for site in learning]
+        """Ask every site that has good images for its upload, if it is not there yet."""
+        if self.kept.bank is not None:
+            return []
+        return self._messages(
+            MessageType.TRAIN,
+            RecordDict({"config": config}),
+            {n for n, site in self.sites.items() if site.about["train"]} - {*self.kept.uploads},
+            "train",
+        )
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord, MetricRecord]:
-        """Uploads, in the order of their sites' names, -> the bank that is broadcast."""
-        uploads = []
-        for name, content in self._by_site(replies):
-            try:
-                upload = wire.unpack_bank(content)
-            except UploadError as error:
-                raise UploadError(f"site {name}: {error}") from error
-            if upload.sites != (name,):
-                raise UploadError(f"site {name} sent a bank of {', '.join(upload.sites)}")
-            self._note(name, up=content, stage="fit")
-            uploads.append(upload)
-        self.bank = merge(self.config, uploads)
-        told = MetricRecord({"uploaded-rows": sum(map(len, uploads)), "rows": len(self.bank)})
-        return wire.pack_bank(self.bank).array_records["bank"], told
+        """Uploads, kept as they come -> the bank that is broadcast, in the order of their names."""
+        with self._timed("train"):
+            for message in replies:
+                self._keep(message, "train", self._keep_upload)
+            self._require()
+        with self._timed("merge"):
+            if self.kept.bank is None:
+                self.kept.keep_bank(self._merge(), self.present)
+        uploaded = sum(map(len, self.kept.uploads.values()))
+        told = MetricRecord({"uploaded-rows": uploaded, "rows": len(self.merged)})
+        return wire.pack_bank(self.merged).array_records["bank"], told
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
-        """Broadcast the bank to every site that has test images."""
+        """Broadcast the bank to every site that has test images that it can judge."""
         content = wire.pack_bank(self.merged)
-        judging = {name: site for name, site in self.sites.items() if site.about["test"]}
+        judging = {name for name in self.present if self._judgeable(self.sites[name].about)}
+        judging -= {*self.kept.findings}
         for name in judging:
             self._note(name, down=content)
-        return [
-            self._message(site.node, MessageType.EVALUATE, content) for site in judging.values()
-        ]
+        return self._messages(MessageType.EVALUATE, content, judging, "evaluate")
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord:
         """Counts, which add up over sites, -> the mean figures over categories."""
-        for name, content in self._by_site(replies):
-            self.findings[name] = wire.unpack_findings(content)
-            self._note(name, up=content, stage="evaluate")
-        self.warnings += _uncalibrated(self.findings)
+        for message in replies:
+            self._keep(message, "evaluate", self._keep_findings)
+        self._require()
+        self.warnings += _uncalibrated(self.kept.findings)
         means = report(self.together.counts)["mean"]
         figures = {key: float(one["value"]) for key, one in means.items()}
         log(INFO, "means over categories, all sites together:")
@@ -144,14 +142,24 @@ class OneRound(Strategy):
     @property
     def merged(self) -> Bank:
         """The bank that is broadcast."""
-        if self.bank is None:
+        if self.kept.bank is None:
             raise RuntimeError("there is no bank before aggregate_train")
-        return self.bank
+        return self.kept.bank
+
+    @property
+    def findings(self) -> dict[str, Findings]:
+        """What each site found, by name."""
+        return dict(sorted(self.kept.findings.items()))
 
     @property
     def together(self) -> Findings:
         """What all sites found."""
         return sum(self.findings.values(), Findings())
+
+    @property
+    def present(self) -> list[str]:
+        """The sites that take part and have not been lost, by name."""
+        return [name for name in self.sites if name not in self.missing]
 
     def record(self) -> dict[str, Any]:
         """What `record.json` says of the run."""
@@ -163,7 +171,7 @@ class OneRound(Strategy):
             }
             for name, site in self.sites.items()
         }
-        return record_of(
+        record = record_of(
             self.config,
             self.merged,
             self.findings,
@@ -171,51 +179,163 @@ class OneRound(Strategy):
             seconds=self.seconds,
             warnings=self.warnings,
         )
+        return {
+            **record,
+            "missing": self.missing,
+            "resumed": len(self.kept.events("resumed")),
+        }
 
     def _enrol(self, grid: Grid) -> None:
         """Learn which node is which site, and refuse a run that cannot end well."""
-        nodes = _wait_for_nodes(grid, self.config.data.sites, self.config.round.enrol_seconds)
+        knobs, expected = self.config.round, words(self.config.round.expected)
+        count = len(expected) or self.config.data.sites
+        nodes = wait_for(grid, expected, count, knobs.enrol_seconds)
+        if len(nodes) < (knobs.min_sites or count):
+            raise RunRefusedError(too_few(self.config, nodes))
+        register = Register(nodes, expected)
         asked = [self._message(node, MessageType.QUERY, RecordDict()) for node in nodes]
-        for reply in exchange(grid, asked, seconds=self.config.round.enrol_seconds):
-            if reply.message is None:
-                raise RunRefusedError(reply.reason)
-            content = reply.message.content
-            name = str(content[wire.SITE]["name"])
-            if name in self.sites:
-                raise RunRefusedError(
-                    f"two nodes say that they are site {name!r}: check node-config"
-                )
-            about = json.loads(str(content["about"]["json"]))
-            self.sites[name] = SiteLog(reply.node, about)
-        self.sites = dict(sorted(self.sites.items()))
-        self.warnings += _check_sites(self.config, {n: s.about for n, s in self.sites.items()})
-        for warning in self.warnings:
-            log(WARNING, "%s", warning)
+        rejoin = knobs.rejoin_seconds
+        for reply in exchange(grid, asked, seconds=knobs.enrol_seconds, rejoin=rejoin, names=nodes):
+            register.enter(reply)
+        register.close()
+        self._take_over(register)
+        for name, reason in register.missing.items():
+            self._lose(name, "enrol", reason)
+        self._require()
+        about = {name: self.sites[name].about for name in self.present}
+        for name, told in about.items():
+            self.kept.keep_site(name, told)
+        self._warn(*register.left_out, *check_sites(self.config, about, lost=bool(self.missing)))
 
-    def _ask(self, grid: Grid, messages: list[Message], seconds: float) -> list[Message]:
-        """The answers of all sites asked, each from the site that it says it is."""
-        names = {site.node: name for name, site in self.sites.items()}
-        answers = []
-        for reply in exchange(grid, messages, seconds=seconds):
-            if reply.message is None:
-                raise RunRefusedError(f"site {names[reply.node]}: {reply.reason}")
-            claimed = reply.message.content[wire.SITE]["name"]
-            if claimed != names[reply.node]:
-                raise RunRefusedError(f"site {names[reply.node]} answers as {claimed!r}")
-            answers.append(reply.message)
-        return answers
+    def _take_over(self, register: Register) -> None:
+        """The sites that came, and of a run that is resumed those that gave something before."""
+        sites, given = register.sites, {*self.kept.uploads, *self.kept.findings}
+        for name, about in self.kept.enrolled().items():
+            if name in given and name not in sites:
+                sites[name] = SiteLog(None, about)
+                register.missing.pop(name, None)
+            if name in sites:
+                sites[name].told = self.kept.told(name)
+        self.sites = dict(sorted(sites.items()))
+        merged_from = self.kept.merged_from()
+        for name in self.sites:
+            if merged_from is not None and name not in merged_from:
+                register.missing[name] = "it came after the bank was merged without it"
 
-    def _by_site(self, replies: Iterable[Message]) -> list[tuple[str, RecordDict]]:
-        """Site names and contents by name: node ids are random, names are not."""
-        return sorted(
-            ((str(r.content[wire.SITE]["name"]), r.content) for r in replies),
-            key=lambda pair: pair[0],
-        )
+    def _ask(
+        self, grid: Grid, messages: list[Message], stage: str, seconds: float
+    ) -> Iterator[Message]:
+        """The answers as they come, each from the site that it says it is."""
+        names = {site.node: name for name, site in self.sites.items() if site.node is not None}
+        rejoin = self.config.round.rejoin_seconds
+        for reply in exchange(grid, messages, seconds=seconds, rejoin=rejoin, names=names):
+            name = names[reply.node]
+            claimed = _claimed(reply.message)
+            if reply.message is None:
+                self._lose(name, stage, reply.reason)
+            elif claimed != name:
+                self._lose(name, stage, f"it answers as {claimed!r}")
+            else:
+                yield reply.message
+
+    def _keep(self, message: Message, stage: str, keep: Callable[[str, RecordDict], None]) -> None:
+        """Keep an answer, or lose its site where the answer is not what was asked for."""
+        name = _claimed(message)
+        try:
+            keep(name, message.content)
+        except (UploadError, KeyError, TypeError, ValueError, MemoryError) as error:
+            known = isinstance(error, FedadError)
+            self._lose(
+                name, stage, str(error) if known else f"what it sent does not fit ({error!r})"
+            )
+
+    def _keep_upload(self, name: str, content: RecordDict) -> None:
+        upload = wire.unpack_bank(content)
+        if upload.sites != (name,):
+            raise UploadError(f"it sent a bank of {', '.join(upload.sites)}")
+        self._note(name, up=content, stage="fit")
+        self.kept.keep_upload(name, upload, self.sites[name].told)
+        log(INFO, "site %s uploaded %d rows", name, len(upload))
+
+    def _keep_findings(self, name: str, content: RecordDict) -> None:
+        self._note(name, up=content, stage="evaluate")
+        self.kept.keep_findings(name, content, self.sites[name].told)
+        log(INFO, "site %s has judged its images", name)
+
+    def _merge(self) -> Bank:
+        """The bank of all uploads; a `bank.size` above them is lowered if a site is missing."""
+        from fedad.round import agree
+
+        uploads, config = list(self.kept.uploads.values()), self.config
+        if not uploads:
+            raise RunRefusedError("no site has a good image: there is nothing to learn from")
+        rows = sum(map(len, uploads))
+        if self.missing and config.bank.size > rows:
+            self._warn(f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded")
+            config = replace(config, bank=replace(config.bank, size=rows))
+        return agree(config, uploads, self._distances)
+
+    def _distances(self, bank: Bank) -> dict[str, dict[str, float]]:
+        """How far each site's good images are from a bank, where `merge.weighting` is coverage."""
+        content, found = wire.pack_bank(bank), dict[str, dict[str, float]]()
+
+        def keep(name: str, reply: RecordDict) -> None:
+            found[name] = wire.unpack_distances(reply)
+            self._note(name, up=reply, stage="coverage")
+
+        learned = {name for name in self.present if self.sites[name].about["train"]}
+        for name in learned:
+            self._note(name, down=content)
+        asked = self._messages(f"{MessageType.QUERY}.{COVERAGE}", content, learned, COVERAGE)
+        if self.grid is not None:
+            for reply in self._ask(self.grid, asked, COVERAGE, self.config.round.train_seconds):
+                self._keep(reply, COVERAGE, keep)
+        return dict(sorted(found.items()))
+
+    def _judgeable(self, about: Mapping[str, Any]) -> bool:
+        known = about["test"] if self.merged.scope == "mixed" else self.merged.categories
+        return any(category in known for category in about["test"])
+
+    def _messages(
+        self, kind: str, content: RecordDict, names: Iterable[str], stage: str
+    ) -> list[Message]:
+        """A request a site; one that is not there cannot be asked."""
+        content[wire.RUN] = ConfigRecord({"key": self.kept.key})
+        found = []
+        for name in sorted(names):
+            node = self.sites[name].node
+            if node is None:
+                self._lose(name, stage, "it did not come back after the run was resumed")
+            elif name not in self.missing:
+                found.append(self._message(node, kind, content))
+        return found
 
     def _message(self, node: int, kind: str, content: RecordDict) -> Message:
         knobs = self.config.round
         ttl = max(knobs.enrol_seconds, knobs.train_seconds, knobs.evaluate_seconds) + 60
         return Message(content, node, kind, ttl=ttl, group_id="1")
+
+    def _lose(self, name: str, stage: str, reason: str) -> None:
+        self.missing[name] = {"stage": stage, "reason": reason}
+        self.kept.note("missing", site=name, stage=stage, reason=reason)
+        self._warn(f"{_called(name)}: {reason}")
+
+    def _require(self) -> None:
+        """Refuse to go on with fewer sites than `round.min-sites`; 0 is all.
+
+        Raises:
+            RunRefusedError: who is missing, and why.
+        """
+        least = self.config.round.min_sites
+        if self.missing and len(self.present) < (least or len(self.present) + 1):
+            told = "; ".join(f"{_called(n)}: {one['reason']}" for n, one in self.missing.items())
+            left = f" ({len(self.present)} sites are left, round.min-sites = {least})"
+            raise RunRefusedError(told + left * bool(least))
+
+    def _warn(self, *warnings: str) -> None:
+        self.warnings += warnings
+        for warning in warnings:
+            log(WARNING, "%s", warning)
 
     def _note(
         self,
@@ -242,49 +362,21 @@ class OneRound(Strategy):
         self.seconds[stage] = time.perf_counter() - began
 
 
-def _wait_for_nodes(grid: Grid, count: int, seconds: float) -> list[int]:
-    """The nodes, once there are `count`: right after a start Flower may list fewer."""
-    deadline = time.monotonic() + seconds
-    while len(nodes := sorted(grid.get_node_ids())) < count:
-        if time.monotonic() > deadline:
-            raise RunRefusedError(
-                f"data.sites = {count}, and {len(nodes)} nodes came in {seconds:.0f} s: "
-                "are all SuperNodes up, or is num-supernodes lower?"
-            )
-        time.sleep(0.2)
-    return nodes
+def _claimed(message: Message | None) -> str:
+    if message is None or wire.SITE not in message.content.config_records:
+        return ""
+    return str(message.content.config_records[wire.SITE].get("name", ""))
+
+
+def _called(name: str) -> str:
+    return name if name.startswith("node ") else f"site {name}"
 
 
 def _uncalibrated(findings: Mapping[str, Findings]) -> list[str]:
     """Where good images were too few for a threshold at the wished false-reject rate."""
     return [
         f"site {name} has too few good images of {category} for a threshold at score.false-rejects"
-        for name, found in findings.items()
+        for name, found in sorted(findings.items())
         for category, images in found.calibrated.items()
         if not images
     ]
-
-
-def _check_sites(config: Config, sites: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Refuse what cannot end well, as far as counts of images tell; return warnings."""
-    warnings = []
-    learned = {category for about in sites.values() for category in about["train"]}
-    for name, about in sites.items():
-        if about["version"] != __version__:
-            raise RunRefusedError(
-                f"site {name} runs fedad {about['version']}, the server {__version__}: install one"
-            )
-        if lost := sorted(set(about["test"]) - learned):
-            raise DataError(
-                f"site {name} has test images of {lost[0]!r}, of which no site has a good image"
-            )
-        if not about["train"]:
-            warnings.append(
-                f"site {name} has no good training image: it takes part in judging only"
-            )
-    check_bank_size(
-        config,
-        [about["train"] for about in sites.values()],
-        max(about["patches_per_image"] for about in sites.values()),
-    )
-    return warnings

@@ -13,7 +13,7 @@ from fedad.config import read
 from fedad.types import Bank, Features, Fingerprint
 
 SIDE = 64
-MARK = Fingerprint("tiny", "0" * 64, "layer2,layer3", "layer2", 3, SIDE, "rgb", 1, 4)
+MARK = Fingerprint("tiny", "0" * 64, "layer2,layer3", "layer2", 3, SIDE, "rgb", threads=1, batch=4)
 SITES = ("graz", "lyon", "turin")
 
 

@@ -110,7 +110,7 @@ def test_a_bank_in_another_sites_name_is_refused(settings):
             return RecordDict({**content, **wire.pack_bank(bank_of(np.ones((2, 3)), "graz"))})
         return None
 
-    with pytest.raises(FedadError, match="site lyon sent a bank of graz"):
+    with pytest.raises(FedadError, match="site lyon: it sent a bank of graz"):
         start(settings, nodes(), meddling(disguise))
 
 
@@ -120,7 +120,7 @@ def test_a_site_that_changes_its_name_is_refused(settings):
             return RecordDict({**content, "site": ConfigRecord({"name": "oslo"})})
         return None
 
-    with pytest.raises(RunRefusedError, match="site lyon answers as 'oslo'"):
+    with pytest.raises(RunRefusedError, match="site lyon: it answers as 'oslo'"):
         start(settings, nodes(), meddling(rename))
 
 
@@ -181,15 +181,23 @@ def answer(node):
 
 def test_a_stuck_and_a_silent_site_hold_up_nobody_beyond_the_deadline():
     grid, began = SlowGrid(), time.monotonic()
-    replies = exchange(grid, [answer(1), answer(2), answer(3)], seconds=1.0)
+    replies = {}
+    for reply in exchange(grid, [answer(1), answer(2), answer(3)], seconds=1.0):
+        replies[reply.node] = reply
+        if reply.node == 3:
+            assert time.monotonic() - began < 0.9
     assert time.monotonic() - began < 5
     grid.released.set()
-    assert [reply.message is None for reply in replies] == [True, True, False]
-    assert "no answer in" in replies[0].reason
+    assert {node: reply.message is None for node, reply in replies.items()} == {
+        1: True,
+        2: True,
+        3: False,
+    }
     assert "no answer in" in replies[1].reason
+    assert "no answer in" in replies[2].reason
 
 
 def test_a_message_that_could_not_be_sent_is_said():
     grid = SimpleNamespace(push_messages=lambda messages: [None], pull_messages=lambda ids: [])
-    (reply,) = exchange(grid, [answer(1)], seconds=1.0)
+    (reply,) = list(exchange(grid, [answer(1)], seconds=1.0))
     assert reply.reason == "the message could not be sent"

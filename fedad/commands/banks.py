@@ -15,6 +15,7 @@ from fedad.errors import MismatchError, UploadError
 from fedad.partition import one_site
 from fedad.reporting.record import describe_bank
 from fedad.round import fit, merge, seal
+from fedad.sifting import sift
 from fedad.types import Bank
 
 
@@ -22,7 +23,7 @@ def build(config: Config, site: str, out: Path) -> Bank:
     """The sealed bank of one plant's own folder, written to `out`."""
     dataset = open_dataset(config.data)
     check_trainable(dataset)
-    plant = one_site(site, dataset, config.data, seed=config.round.seed)
+    plant = sift(config, one_site(site, dataset, config.data, seed=config.round.seed)).site
     sealed = seal(config, site, fit(config, plant, Embedder(config.embedder)))
     save_bank(out, sealed)
     return sealed

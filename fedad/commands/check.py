@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 from rich.table import Table
 
-from fedad.errors import DataError
-from fedad.images import image_size, read_image, read_region
-from fedad.progress import track
-from fedad.types import Dataset, Sample
+from fedad.config import Config
+from fedad.faults import lines
+from fedad.images import shown
+from fedad.sifting import survey
+from fedad.types import Dataset, Site
 
 
 def counts_table(dataset: Dataset) -> Table:
@@ -29,14 +29,19 @@ def counts_table(dataset: Dataset) -> Table:
     return table
 
 
-def problems(dataset: Dataset) -> list[str]:
-    """All that would stop a run, found by reading every image and every mask."""
-    found = [*_by_category(dataset)]
-    with track("reading", len(dataset.samples)) as progress:
-        for done, sample in enumerate(dataset.samples, start=1):
-            found += _of(sample)
-            progress(done)
-    return found
+def problems(dataset: Dataset) -> tuple[list[str], list[str]]:
+    """What cannot be used, and what is used with a warning, found by reading every file."""
+    train = tuple(sample for sample in dataset.samples if sample.split == "train")
+    test = tuple(sample for sample in dataset.samples if sample.split == "test")
+    faults = survey(Config(), Site("", train, test)).faults
+    wrong = [*_by_category(dataset), *(fault.text for fault in faults if fault.skipped)]
+    wrong += [
+        f"{shown(sample.path)}: a defective image without a mask counts for no pixel figure"
+        for sample in dataset.samples
+        if sample.masks is None
+    ]
+    odd = lines([fault for fault in faults if not fault.skipped])
+    return wrong, odd + [fault.text for fault in dataset.faults if fault.reason != "no-mask"]
 
 
 def _by_category(dataset: Dataset) -> Iterator[str]:
@@ -48,21 +53,3 @@ def _by_category(dataset: Dataset) -> Iterator[str]:
         for name, count in names.items():
             if count > 1:
                 yield f"{name}: {count} files have this name with different endings"
-
-
-def _of(sample: Sample) -> list[str]:
-    def attempt(read: Callable[[], object]) -> list[str]:
-        try:
-            read()
-        except DataError as error:
-            return [str(error)]
-        return []
-
-    found = attempt(partial(read_image, sample.path))
-    if not found:
-        size = image_size(sample.path)
-        for channel in sample.masks or ():
-            found += attempt(partial(read_region, channel, size))
-    if sample.masks is None:
-        found.append(f"{sample.path}: a defective image without a mask counts for no pixel figure")
-    return found

@@ -20,7 +20,8 @@ from fedad.files import write_atomic, write_json
 from fedad.images import SUFFIXES
 from fedad.judging import Verdict, judge
 from fedad.reporting.heatmap import scale_of
-from fedad.types import Bank, Sample
+from fedad.sifting import survey
+from fedad.types import Bank, Sample, Site
 
 HEADROOM = 4.0  # a 16-bit map ends at so many times the top of the colour scale
 
@@ -37,7 +38,8 @@ def score(config: Config, folder: Path, bank_path: Path, out: Path, *, form: str
 
     Raises:
         MismatchError: the images would be embedded otherwise than the bank was.
-        DataError: no image, or one of a category that the bank does not know.
+        DataError: no image, or one of a category that the bank does not know; in the end, when all
+            others have their map, an image that cannot be read.
     """
     bank = load_bank(bank_path)
     config = _as_banked(config, bank)
@@ -50,13 +52,19 @@ def score(config: Config, folder: Path, bank_path: Path, out: Path, *, form: str
         )
     tops = {category: HEADROOM * top for category, top in scale_of(bank).items()}
     rows = []
-    for verdict in judge(config, samples, embed, bank):
+    sifted = survey(config, Site("", (), tuple(samples)))
+    for verdict in judge(config, sifted.site.test, embed, bank):
         place = _place(verdict.sample, folder)
         _write(out / place, verdict, form, tops[verdict.sample.category])
         rows.append((place.as_posix(), verdict.sample.category, verdict.scored.image_score))
     write_atomic(out / "scores.csv", _csv(rows))
     if form == "png":
         write_json(out / "maps.json", {"full_scale": tops})
+    if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
+        raise DataError(
+            f"{skipped[0]} ({len(skipped)} of {len(samples)} images have no score; those of the "
+            f"others are in {out / 'scores.csv'})"
+        )
     return len(rows)
 
 

@@ -1,0 +1,90 @@
+"""What a site answers, on its own disk before it is sent: asked again, it gives the same bytes.
+
+    <output-dir>/<run>/own.safetensors       the site's own bank, which never travels
+    <output-dir>/<run>/upload.safetensors    its answer to "train"
+    <output-dir>/<run>/findings.safetensors  its answer to "evaluate"
+
+Flower delivers an answer at most once, and a killed server or site asks again; `<run>` is the key
+that the server's journal gives to a run, and stays when the run is resumed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from logging import INFO, WARNING
+from pathlib import Path
+
+from flwr.app import Message, RecordDict
+from flwr.supercore import log
+
+from fedad import wire
+from fedad.config import Config
+from fedad.errors import ConfigError, DataError
+
+OWN, UPLOAD, FINDINGS = "own.safetensors", "upload.safetensors", "findings.safetensors"
+KEY = re.compile(r"[0-9a-f]{32}")
+KEPT = 10  # runs of which a site keeps its files
+
+
+def run_folder(folder: Path, message: Message) -> Path:
+    """The folder, in a site's own, of the run that a request belongs to.
+
+    Raises:
+        ConfigError: the request does not say which run, or in another form.
+    """
+    records = message.content.config_records
+    key = str(records[wire.RUN].get("key", "")) if wire.RUN in records else ""
+    if not KEY.fullmatch(key):
+        raise ConfigError(f"the request names the run {key!r}, expected 32 hexadecimal digits")
+    return folder / key
+
+
+def once(path: Path, made_of: str, make: Callable[[], RecordDict]) -> RecordDict:
+    """The answer sealed at `path`; at the first time what `make` gives, sealed before it is sent.
+
+    Args:
+        made_of: all that the answer depends on, as `mark` gives it.
+
+    Raises:
+        ConfigError: the same run asks for something else than before.
+        DataError: the site's disk is full or cannot be written.
+    """
+    if path.exists():
+        try:
+            content, about = wire.load(path)
+        except DataError as error:
+            log(WARNING, "%s: it is made anew", error)
+        else:
+            if about["made-of"] != made_of:
+                raise ConfigError(f"{path}: the same run has asked for something else before")
+            log(INFO, "sent as sealed before")
+            return content
+    content = make()
+    try:
+        wire.save(path, content, **{"made-of": made_of})
+    except OSError as error:
+        told = f"{path}: cannot be written ({error.strerror}): is the disk full?"
+        raise DataError(told) from error
+    log(INFO, "sealed %s", path.name)
+    return content
+
+
+def mark(config: Config, asked: RecordDict) -> str:
+    """A sha256 over the knobs that results depend on and over what came with the request."""
+    digest = hashlib.sha256(json.dumps(config.essence(), sort_keys=True).encode())
+    for name, record in sorted(asked.array_records.items()):
+        for key, array in sorted(record.items()):
+            digest.update(f"{name}/{key} {array.shape} {array.dtype}".encode())
+            digest.update(array.data)
+    return digest.hexdigest()
+
+
+def forget_old(folder: Path) -> None:
+    """Remove what a site keeps of runs before the last ten."""
+    runs = [path for path in folder.iterdir() if KEY.fullmatch(path.name)]
+    for path in sorted(runs, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(path, ignore_errors=True)

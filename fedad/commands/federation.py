@@ -1,0 +1,47 @@
+"""`fedad federation`: a whole federation on this machine, and one run on the demo plants."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fedad.commands.split import split
+from fedad.commands.submit import run_on
+from fedad.config import Config
+from fedad.datasets.base import open_dataset
+from fedad.deploy.federation import Federation
+from fedad.launch import read_config
+from fedad.partition import partition
+
+SITES = ("lyon", "graz")  # as in docker/compose.yaml
+
+
+def run_federation(overrides: Sequence[str], runs: Path) -> Path:
+    """Start everything, run once, end everything; return the run folder.
+
+    Raises:
+        FedadError: nginx is missing, a process does not start, or the run failed.
+    """
+    config = read_config(None, overrides)
+    with tempfile.TemporaryDirectory(prefix="fedad-federation-") as work:
+        plants = demo_plants(config, Path(work) / "data", SITES)
+        with Federation(Path(work), plants) as up:
+            return run_on(up.link(), factory_config(config, SITES), runs)
+
+
+def demo_plants(config: Config, folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The demo plants of these names, a folder each."""
+    sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
+    chosen = [site for site in sites if site.name in names]
+    return {path.name: path for path in split(chosen, folder)}
+
+
+def factory_config(config: Config, sites: Sequence[str]) -> Config:
+    """What to run where each site has a folder of its own: a tree of images, all of them its own."""
+    return replace(
+        config,
+        data=replace(config.data, dataset="autovi", dir="", sites=len(sites)),
+        round=replace(config.round, expected=",".join(sites), name=config.round.name or "demo"),
+    )

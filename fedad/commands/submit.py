@@ -1,0 +1,126 @@
+"""`fedad submit` and `fedad register`: on the server of a federation, with its SuperLink."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fedad.config import Config
+from fedad.deploy.link import Link, LinkError
+from fedad.errors import DataError
+from fedad.journal import events_of
+from fedad.launch import read_config, resumed_config
+from fedad.reporting.run_folder import FAILURE, RECORD, new_folder, point_latest
+from fedad.runner import RunFailedError, raise_failure
+
+ASK_SECONDS = 10.0  # from one question to Flower how the run stands to the next
+LAST_SECONDS = 5.0  # that a run's last file may come after Flower says that it has ended
+
+
+def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> list[str]:
+    """Let the sites come whose public keys are in `keys/sites`, or those of them that are named.
+
+    Raises:
+        DataError: no such key.
+        LinkError: the SuperLink cannot be reached, or knows a key already.
+    """
+    found = {path.stem: path for path in sorted((keys / "sites").glob("*.pub"))}
+    if unknown := [site for site in sites if site not in found] or (["*"] if not found else []):
+        raise DataError(f"{keys / 'sites' / unknown[0]}.pub: there is no such key: see fedad certs")
+    with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
+        link = Link(superlink, keys / "ca.crt", Path(scratch))
+        for site in sites or found:
+            link.register(found[site], site)
+    return list(sites or found)
+
+
+def submit_run(
+    path: Path | None,
+    overrides: Sequence[str],
+    superlink: str,
+    ca: Path,
+    *,
+    runs: Path,
+    resume: Path | None,
+) -> Path:
+    """Run once over the sites that are up, and return the run folder.
+
+    Raises:
+        FedadError: the configuration is wrong, or the run failed, and why.
+    """
+    config = read_config(path, overrides)
+    if resume is not None:
+        config = resumed_config(resume.absolute(), overrides)
+    with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
+        return run_on(Link(superlink, ca, Path(scratch)), config, runs)
+
+
+def run_on(link: Link, config: Config, runs: Path) -> Path:
+    """Run once on a SuperLink, on whose machine this is; the run folder is new or the resumed."""
+    folder = Path(config.round.out) if config.round.resume else new_folder(config.round.name, runs)
+    config = replace(config, round=replace(config.round, out=str(folder)))
+    (folder / FAILURE).unlink(missing_ok=True)
+    run = link.start(config.flat())
+    try:
+        _follow(link, run, folder)
+    except KeyboardInterrupt:
+        link.stop(run)
+        raise
+    raise_failure(folder)
+    point_latest(folder)
+    return folder
+
+
+def _follow(link: Link, run: str, folder: Path) -> None:
+    """Wait until the run has left its last file, and say what happens meanwhile.
+
+    Raises:
+        RunFailedError: Flower says that the run has ended, and there is none.
+    """
+    shown, asked = 0, time.monotonic()
+    while not _has_ended(folder):
+        time.sleep(0.3)
+        shown = _say(folder, shown)
+        if time.monotonic() - asked > ASK_SECONDS:
+            if _status(link, run).startswith("finished") and not _ends_soon(folder):
+                raise RunFailedError(
+                    "the ServerApp ended without a word: was it killed, or the machine's memory "
+                    f"full? What the sites gave is kept: fedad submit --resume {folder}"
+                )
+            asked = time.monotonic()
+    _say(folder, shown)
+
+
+def _has_ended(folder: Path) -> bool:
+    return (folder / RECORD).exists() or (folder / FAILURE).exists()
+
+
+def _ends_soon(folder: Path) -> bool:
+    until = time.monotonic() + LAST_SECONDS
+    while time.monotonic() < until and not _has_ended(folder):
+        time.sleep(0.2)
+    return _has_ended(folder)
+
+
+def _status(link: Link, run: str) -> str:
+    try:
+        return link.status(run)
+    except LinkError as error:  # a SuperLink that is started again answers later
+        print(error, file=sys.stderr, flush=True)
+        return "unknown"
+
+
+def _say(folder: Path, shown: int) -> int:
+    """Print what the journal has after its first `shown` events; return how many it has now."""
+    try:
+        events = events_of(folder)
+    except DataError:  # not begun yet
+        return shown
+    for event in events[shown:]:
+        words = [event[key] for key in ("event", "site", "stage", "reason") if key in event]
+        print(" ".join(words), file=sys.stderr, flush=True)
+    return len(events)

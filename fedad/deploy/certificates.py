@@ -1,0 +1,203 @@
+"""Who may talk to whom: an authority, the server's certificate, and one key for each site.
+
+    authority/ca.crt ca.key                                  keep ca.key off the network
+    server/ca.crt superlink.crt superlink.key superexec.secret sites/<site>.pub
+    <site>/ca.crt node.key node.pub superexec.secret         one folder a plant, for that plant only
+
+The SuperLink shows its certificate and sites know it by the authority's; a site shows that it is
+itself by signing with its own key (EC P-384, OpenSSH's format), which the SuperLink must have been
+told of. A secret keeps other users of a machine from posing as its SuperExec.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from fedad.errors import ConfigError, DataError
+
+SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+RESERVED = ("authority", "server")
+AUTHORITY_DAYS = 3650
+ALWAYS = ("superlink", "localhost", "127.0.0.1")  # how the server's own machine calls it
+SKEW = timedelta(minutes=5)  # a certificate is valid from a little before it was made
+
+
+def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days: int) -> list[Path]:
+    """All keys of a federation, or those of more sites for one that has an authority already.
+
+    Args:
+        hosts: the names and addresses by which sites and the server itself reach the SuperLink;
+            empty makes no server certificate.
+        days: how long the server's certificate is valid.
+
+    Returns:
+        what was written. Private files are readable by their owner only.
+
+    Raises:
+        ConfigError: a site's name that cannot be a folder, or the first call without hosts.
+        DataError: a file that is there already, which is left as it is, or an unreadable authority.
+    """
+    _check(folder, hosts, sites)
+    new = {} if (folder / "authority").exists() else _authority()
+    key, certificate = _loaded(folder) if not new else _parsed(new)
+    files = {f"authority/{name}": content for name, content in new.items()}
+    root = certificate.public_bytes(serialization.Encoding.PEM)
+    if hosts:
+        files |= _prefixed("server", {"ca.crt": root, **_server(key, certificate, hosts, days)})
+    for site in sites:
+        kit = _site(site)
+        files |= _prefixed(site, {"ca.crt": root, **kit})
+        files[f"server/sites/{site}.pub"] = kit["node.pub"]
+    return _write_all(folder, files)
+
+
+def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str]) -> None:
+    for site in sites:
+        if not SITE_NAME.fullmatch(site) or site in RESERVED:
+            raise ConfigError(
+                f"site {site!r}: expected up to 32 letters, digits, - and _, and not "
+                f"{' or '.join(RESERVED)}: it is the name of a folder"
+            )
+    if not hosts and not (folder / "authority").exists():
+        raise ConfigError(
+            "--host is missing: expected the names and addresses by which sites reach the server, "
+            "such as --host fedad.example --host 10.0.0.5"
+        )
+
+
+def _authority() -> dict[str, bytes]:
+    key = ec.generate_private_key(ec.SECP384R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fedad authority")])
+    usage = _usage(key_cert_sign=True, crl_sign=True)
+    certificate = (
+        _builder(name, name, key.public_key(), AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA384())
+    )
+    return {
+        "ca.crt": certificate.public_bytes(serialization.Encoding.PEM),
+        "ca.key": _private(key, serialization.PrivateFormat.PKCS8),
+    }
+
+
+def _server(
+    key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, hosts: Sequence[str], days: int
+) -> dict[str, bytes]:
+    own = ec.generate_private_key(ec.SECP384R1())
+    names = dict.fromkeys((*hosts, *ALWAYS))
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
+    certificate = (
+        _builder(name, authority.subject, own.public_key(), days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(map(_name, names)), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+        )
+        .sign(key, hashes.SHA384())
+    )
+    return {
+        "superlink.crt": certificate.public_bytes(serialization.Encoding.PEM),
+        "superlink.key": _private(own, serialization.PrivateFormat.PKCS8),
+        "superexec.secret": secrets.token_bytes(32),
+    }
+
+
+def _site(name: str) -> dict[str, bytes]:
+    key = ec.generate_private_key(ec.SECP384R1())
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return {
+        "node.key": _private(key, serialization.PrivateFormat.OpenSSH),
+        "node.pub": public + f" {name}\n".encode(),
+        "superexec.secret": secrets.token_bytes(32),
+    }
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(min(now, now + timedelta(days=days)) - SKEW)
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _usage(**allowed: bool) -> x509.KeyUsage:
+    parts = "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
+    parts += "key_cert_sign crl_sign encipher_only decipher_only"
+    return x509.KeyUsage(**{part: allowed.get(part, False) for part in parts.split()})
+
+
+def _name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _private(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+def _loaded(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    try:
+        return _parsed({n: (folder / "authority" / n).read_bytes() for n in ("ca.crt", "ca.key")})
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{folder / 'authority'}: expected ca.crt and ca.key of the authority that made this "
+            f"federation's keys ({error}): is ca.key kept elsewhere?"
+        ) from error
+
+
+def _parsed(files: Mapping[str, bytes]) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = serialization.load_pem_private_key(files["ca.key"], password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("not an EC key")
+    return key, x509.load_pem_x509_certificate(files["ca.crt"])
+
+
+def _prefixed(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{folder}/{name}": content for name, content in files.items()}
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write all or nothing; keys and secrets for their owner only."""
+    for there in _existing(folder, files):
+        raise DataError(
+            f"{there}: is there already, and a key that is replaced shuts its site out: "
+            "remove it first if it shall go"
+        )
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private = path.suffix in (".key", ".secret")
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(content)
+    return [folder / name for name in files]
+
+
+def _existing(folder: Path, names: Iterable[str]) -> list[Path]:
+    return [folder / name for name in names if (folder / name).exists()]

@@ -1,0 +1,101 @@
+"""Commands to a SuperLink: which keys it shall know, which run it shall start, how that goes.
+
+They go to the SuperLink itself, not to the proxy that sites see, and need no password: whoever
+reaches that port commands the federation. So they are given on the server.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedad.errors import FedadError
+from fedad.runner import as_toml, assemble, environment_of
+
+NAME = "fedad"  # of the connection in Flower's own configuration
+SECONDS = 60.0  # the longest that one command may take
+
+
+class LinkError(FedadError):
+    """The SuperLink did not do what it was told."""
+
+
+class Link:
+    """A SuperLink at `address` (host:port), known by the authority's certificate `ca`.
+
+    `scratch` is a folder for Flower's own configuration, so that nobody's `~/.flwr` is touched.
+    """
+
+    def __init__(self, address: str, ca: Path, scratch: Path) -> None:
+        self.address, self.scratch = address, scratch
+        self.environment = environment_of(scratch)
+        home = Path(self.environment["FLWR_HOME"])
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "config.toml").write_text(
+            f'[superlink]\ndefault = "{NAME}"\n[superlink.{NAME}]\n'
+            f"address = {json.dumps(address)}\nroot-certificates = {json.dumps(str(ca))}\n"
+        )
+
+    def register(self, key: Path, site: str) -> None:
+        """Let the owner of the public key `key` come in, as `site`.
+
+        Raises:
+            LinkError: the SuperLink cannot be reached, or knows the key already.
+        """
+        self._flwr("supernode", "register", str(key), NAME, "--name", site)
+
+    def start(self, run_config: Mapping[str, str | int | float]) -> str:
+        """Start a run of this very app, and return Flower's number of it.
+
+        Raises:
+            LinkError: the SuperLink cannot be reached or refuses the app.
+        """
+        app, knobs = self.scratch / "app", self.scratch / "run.toml"
+        shutil.rmtree(app, ignore_errors=True)
+        assemble(app)
+        knobs.write_text(as_toml(run_config))
+        return str(self._flwr("run", str(app), NAME, "--run-config", str(knobs))["run-id"])
+
+    def status(self, run: str) -> str:
+        """How a run stands: pending, starting, running, or finished:<how>."""
+        listed = self._flwr("list", NAME, "--run-id", run)
+        return str(listed["runs"][0]["status"])
+
+    def stop(self, run: str) -> None:
+        """End a run that is on its way."""
+        self._flwr("stop", run, NAME)
+
+    def _flwr(self, *words: str) -> dict[str, Any]:
+        program = Path(sys.executable).parent / "flwr"
+        command = [str(program) if program.exists() else "flwr", *words, "--format", "json"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.scratch,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LinkError(
+                f"{self.address}: no answer in {SECONDS:.0f} s: is the SuperLink up?"
+            ) from error
+        return self._answer(done.stdout, done.stderr)
+
+    def _answer(self, said: str, wrong: str) -> dict[str, Any]:
+        try:
+            answer = dict(json.loads(said[said.index("{") :]))
+        except ValueError:
+            answer = {}
+        if not answer.get("success"):
+            lines = str(answer.get("error-message") or wrong or said).strip().splitlines()
+            told = " ".join(line.strip() for line in lines[-3:]) or "nothing"
+            raise LinkError(f"{self.address}: the SuperLink did not do it, Flower says: {told}")
+        return answer

@@ -1,0 +1,157 @@
+"""The command of each process of a federation: the same in `docker/compose.yaml` and on loopback.
+
+    site                                  | server
+    SuperNode -> (TLS, signed requests) --|-> proxy -> SuperLink <- SuperExec -> ServerApp
+    SuperNode <- SuperExec -> ClientApp   |
+
+Everything runs in Flower's process isolation with a database, so that a SuperLink that is killed
+takes nothing with it. The proxy lets sites reach the Fleet API alone: who reaches the rest of the
+SuperLink's port may run code on every machine of the federation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+SERVER_NAME = "superlink"  # which every server certificate of ours holds
+SUPERLINK_PORT, PROXY_PORT, SUPERNODE_PORT = 8000, 8443, 9094
+BODY_MIB = 16  # the most that one request may carry; Flower cuts arrays into 5 MiB pieces
+
+
+class Listen(NamedTuple):
+    """Where a process takes connections."""
+
+    host: str
+    port: int
+
+
+class Kit(NamedTuple):
+    """A site, and the files that it has."""
+
+    site: str
+    keys: Path  # ca.crt, node.key, superexec.secret
+    data: Path
+    output: Path
+
+
+def superlink(keys: Path, database: Path, listen: Listen) -> list[str]:
+    """The server's hub: keeps messages and runs in `database`, starts nothing itself."""
+    return [
+        *("flower-superlink", "--isolation", "process", "--enable-supernode-auth"),
+        *("--ssl-ca-certfile", str(keys / "ca.crt")),
+        *("--ssl-certfile", str(keys / "superlink.crt")),
+        *("--ssl-keyfile", str(keys / "superlink.key")),
+        *("--superexec-auth-secret-file", str(keys / "superexec.secret")),
+        *("--database", str(database), "--disable-runtime-dependency-installation"),
+        *("--host", listen.host, "--port", str(listen.port)),
+    ]
+
+
+def superexec(keys: Path, superlink_address: str) -> list[str]:
+    """Starts a ServerApp for each run."""
+    return [
+        *("flower-superexec", "--runtime-api-address", superlink_address),
+        *("--root-certificates", str(keys / "ca.crt")),
+        *("--superexec-auth-secret-file", str(keys / "superexec.secret")),
+    ]
+
+
+def proxy(configuration: Path) -> list[str]:
+    """nginx, in the foreground, with what `proxy_configuration` gives."""
+    return ["nginx", "-e", "stderr", "-c", str(configuration)]
+
+
+def supernode(kit: Kit, superlink_address: str, listen: Listen) -> list[str]:
+    """A site's side of the line: fetches messages, and hands them to its own SuperExec."""
+    node = f'site="{kit.site}" data-dir="{kit.data}" output-dir="{kit.output}"'
+    return [
+        *("flower-supernode", "--isolation", "process", "--superlink", superlink_address),
+        *("--root-certificates", str(kit.keys / "ca.crt")),
+        *("--auth-supernode-private-key", str(kit.keys / "node.key")),
+        *("--superexec-auth-secret-file", str(kit.keys / "superexec.secret")),
+        *("--host", listen.host, "--port", str(listen.port), "--node-config", node),
+    ]
+
+
+def site_superexec(kit: Kit, supernode_address: str) -> list[str]:
+    """Starts a ClientApp for each message; the one process of a site that sees its images."""
+    return [
+        *("flower-superexec", "--insecure", "--runtime-api-address", supernode_address),
+        *("--superexec-auth-secret-file", str(kit.keys / "superexec.secret")),
+    ]
+
+
+def supervised(command: Sequence[str], fedad: Sequence[str] = ("fedad",)) -> list[str]:
+    """`command` under `fedad supervise`, which starts it again when it ends."""
+    return [*fedad, "supervise", "--", *command]
+
+
+def proxy_configuration(keys: Path, scratch: Path, listen: Listen, superlink_address: str) -> str:
+    """nginx's configuration: TLS on both sides, the Fleet API alone, bodies up to 16 MiB.
+
+    Args:
+        scratch: a folder that nginx may write to.
+    """
+    return _NGINX % {
+        "keys": keys,
+        "scratch": scratch,
+        "listen": f"{listen.host}:{listen.port}",
+        "superlink": superlink_address,
+        "name": SERVER_NAME,
+        "body": BODY_MIB,
+    }
+
+
+_NGINX = """\
+# What sites see of the server. Made by fedad/deploy/services.py; a test compares the two.
+daemon off;
+worker_processes 1;
+pid %(scratch)s/nginx.pid;
+error_log stderr warn;
+
+events {
+    worker_connections 1024;
+}
+
+http {
+    access_log off;
+    server_tokens off;
+    client_body_temp_path %(scratch)s/body;
+    proxy_temp_path %(scratch)s/proxy;
+    fastcgi_temp_path %(scratch)s/fastcgi;
+    uwsgi_temp_path %(scratch)s/uwsgi;
+    scgi_temp_path %(scratch)s/scgi;
+
+    server {
+        listen %(listen)s ssl;
+        ssl_certificate %(keys)s/superlink.crt;
+        ssl_certificate_key %(keys)s/superlink.key;
+        ssl_protocols TLSv1.2 TLSv1.3;
+
+        # A body is refused by its length before any of it is read, and the SuperLink, which reads
+        # a request into memory before it asks who sends it, sees only whole ones.
+        client_max_body_size %(body)dm;
+        client_body_buffer_size %(body)dm;  # and nothing of it is written to a disk
+        client_body_timeout 30s;
+        client_header_timeout 30s;
+
+        location /v1/fleet/ {
+            proxy_pass https://%(superlink)s;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_ssl_trusted_certificate %(keys)s/ca.crt;
+            proxy_ssl_verify on;
+            proxy_ssl_name %(name)s;
+            proxy_max_temp_file_size 0;
+            proxy_connect_timeout 5s;
+            proxy_read_timeout 120s;
+        }
+
+        location / {
+            return 403;
+        }
+    }
+}
+"""

@@ -1,0 +1,179 @@
+"""Which node is which site: one site, one identity.
+
+A site's name is what its key was registered with at the SuperLink (`fedad register`), and what it
+says itself has to be the same. Nodes without a registered name, as in a simulation, are believed,
+as long as no two say the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from fedad import __version__, wire
+from fedad.capacity import check_bank_size
+from fedad.config import Config, words
+from fedad.errors import ConfigError, DataError, FedadError
+from server_app.exchange import Reply
+
+Names = dict[int, str]  # node -> the name that its key was registered with, or ""
+NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,63}")  # also of a file
+
+
+class RunRefusedError(FedadError):
+    """The sites did not give what the run needs."""
+
+
+@dataclass
+class SiteLog:
+    """What the server knows of a site; all of it may stand in the record."""
+
+    node: int | None  # None: not there now, what it gave before the run was resumed counts
+    about: dict[str, Any]
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+def online(grid: Grid) -> Names:
+    """The nodes that are there, with the names that they are registered by."""
+    if not hasattr(grid, "get_nodes"):
+        return dict.fromkeys(grid.get_node_ids(), "")
+    return {info.node_id: info.name for info in grid.get_nodes()}
+
+
+def wait_for(grid: Grid, expected: tuple[str, ...], count: int, seconds: float) -> Names:
+    """The nodes, once all expected are there or time is up: at a start Flower may list fewer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        nodes = online(grid)
+        names = set(nodes.values()) - {""}
+        complete = len(nodes) >= count
+        if expected and names:
+            nodes = {node: name for node, name in nodes.items() if not name or name in expected}
+            complete = names >= set(expected)
+        if complete or time.monotonic() > deadline:
+            return dict(sorted(nodes.items()))
+        time.sleep(0.2)
+
+
+class Register:
+    """The sites that have said who they are, and why others do not take part."""
+
+    def __init__(self, registered: Names, expected: tuple[str, ...]) -> None:
+        self.registered, self.expected = registered, expected
+        self.sites: dict[str, SiteLog] = {}
+        self.missing: dict[str, str] = {}
+        self.left_out: list[str] = []
+
+    def enter(self, reply: Reply) -> None:
+        """Take an answer to the question who a node is.
+
+        Raises:
+            RunRefusedError: two nodes say that they are the same site.
+        """
+        known = self.registered.get(reply.node, "")
+        if reply.message is None:
+            self.missing[known or f"node {reply.node}"] = reply.reason
+            return
+        name, about = _introduction(reply.message)
+        if wrong := _why_not(name, about, known):
+            self.missing[known or f"node {reply.node}"] = wrong
+        elif name in self.sites:
+            raise RunRefusedError(f"two nodes say that they are site {name!r}: check node-config")
+        elif self.expected and name not in self.expected:
+            self.left_out.append(f"site {name} is not in round.expected and was left out")
+        else:
+            self.sites[name] = SiteLog(reply.node, dict(about))
+
+    def close(self) -> None:
+        """Who was expected and was not heard of at all is missing."""
+        for name in self.expected:
+            if name not in self.sites:
+                self.missing.setdefault(name, "it did not come")
+
+
+def _introduction(message: Message) -> tuple[str, Mapping[str, Any]]:
+    """The name and the counts that a site gives; nothing where it gives something else."""
+    try:
+        name = str(message.content[wire.SITE]["name"])
+        about = json.loads(str(message.content["about"]["json"]))
+        counts = [*about["train"].values(), *about["test"].values()]
+        known = isinstance(about["version"], str)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return "", {}
+    plain = known and all(isinstance(count, int) and count >= 0 for count in counts)
+    return (name, about) if plain else ("", {})
+
+
+def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
+    if not about:
+        return "it does not say who it is and what it has"
+    if not NAME.fullmatch(name):
+        return f"its name {name!r} cannot be a file's"
+    if registered not in ("", name):
+        return f"its key is registered as {registered!r}, and it says that it is {name!r}"
+    if about["version"] != __version__:
+        return f"it runs fedad {about['version']}, the server {__version__}: install one"
+    return ""
+
+
+def check_sites(config: Config, sites: Mapping[str, Any], *, lost: bool) -> list[str]:
+    """Refuse what cannot end well, as far as counts of images tell; return warnings.
+
+    Args:
+        sites: what each site that is left says of itself.
+        lost: whether a site is missing, so that less than was wished for has to do.
+
+    Raises:
+        DataError: nobody has a good image of a product that is to be judged.
+        ConfigError: a `bank.size` above what the sites can upload.
+    """
+    learned = {category for about in sites.values() for category in about["train"]}
+    warnings = [
+        f"site {name} has no good training image: it takes part in judging only"
+        for name, about in sites.items()
+        if not about["train"]
+    ]
+    for name, about in sites.items():
+        for unknown in sorted(set(about["test"]) - learned):
+            told = f"site {name} has test images of {unknown!r}, of which no site has a good image"
+            if not lost:
+                raise DataError(told)
+            warnings.append(f"{told} now: they are not judged")
+    try:
+        _check_bank_size(config, sites)
+    except ConfigError as error:
+        if not lost:
+            raise
+        warnings.append(f"{error} (it will be lowered, since a site is missing)")
+    return warnings
+
+
+def too_few(config: Config, nodes: Names) -> str:
+    """Why a run cannot begin with the nodes that came."""
+    expected, names = words(config.round.expected), set(nodes.values()) - {""}
+    came = f"came in {config.round.enrol_seconds:.0f} s"
+    if expected and names:
+        absent = ", ".join(sorted({*expected} - names))
+        return (
+            f"round.expected: {absent} did not come, {len(nodes)} of {len(expected)} sites {came}"
+        )
+    return (
+        f"data.sites = {config.data.sites}, and {len(nodes)} nodes {came}: "
+        "are all SuperNodes up, or is num-supernodes lower?"
+    )
+
+
+def _check_bank_size(config: Config, sites: Mapping[str, Any]) -> None:
+    if not config.bank.size:
+        return
+    from fedad.embedders.backbone import grid_of
+
+    h, w, _ = grid_of(config.embedder)
+    check_bank_size(config, [about["train"] for about in sites.values()], h * w)
