@@ -10,13 +10,25 @@ import numpy as np
 from fedad.config import Config
 from fedad.embedders.embedder import Embed
 from fedad.images import image_size, read_region
-from fedad.methods.base import method_of
+from fedad.methods.base import OWN, Method, Tracing, method_of
 from fedad.metrics import Scored
 from fedad.progress import track
 from fedad.scoring._images import full_size
-from fedad.types import Bank, Region, Sample
+from fedad.types import Bank, Features, Region, Sample
 
 CHUNK = 64  # images whose features are in memory at a time
+
+
+class Trace(NamedTuple):
+    """By whose normal rows a test image was judged.
+
+    `alone` is the image's score by the judging site's own rows of the bank, NaN where it has none.
+    """
+
+    sites: tuple[str, ...]
+    nearest: np.ndarray  # (h, w) int32: number in `sites` of whose row is nearest to each patch
+    distance: np.ndarray  # (h, w) float32: to that row
+    alone: float
 
 
 class Verdict(NamedTuple):
@@ -24,6 +36,7 @@ class Verdict(NamedTuple):
 
     sample: Sample
     scored: Scored
+    trace: Trace | None = None  # of a site's own images, by a method that can tell
 
 
 def judge(
@@ -33,8 +46,9 @@ def judge(
     model: Bank,
     *,
     own: Bank | None = None,
+    site: str = "",
 ) -> Iterator[Verdict]:
-    """The verdict on each of `samples`, in their order.
+    """The verdict on each of `samples`, in their order; traced where they are of a `site`.
 
     Raises:
         DataError: an image or a mask that cannot be read, or a category that the model lacks.
@@ -43,12 +57,54 @@ def judge(
     with track("judging", len(samples)) as progress:
         for at in range(0, len(samples), CHUNK):
             some = samples[at : at + CHUNK]
-            maps, scores = method.score(model, embed(some), own=own)
-            for done, (sample, patches, score) in enumerate(
-                zip(some, maps, scores, strict=True), start=at + 1
+            maps, scores, traces = _judged(method, model, embed(some), own, site)
+            for done, (sample, patches, score, trace) in enumerate(
+                zip(some, maps, scores, traces, strict=True), start=at + 1
             ):
-                yield Verdict(sample, _scored(sample, patches, float(score), config))
+                scored = _scored(sample, patches, float(score), config)
+                yield Verdict(sample, scored, trace)
                 progress(done)
+
+
+def _judged(
+    method: Method, model: Bank, features: Features, own: Bank | None, site: str
+) -> tuple[np.ndarray, np.ndarray, list[Trace | None]]:
+    """Patch maps, image scores and traces."""
+    if not site or not isinstance(method, Tracing):
+        maps, scores = method.score(model, features, own=own)
+        return maps, scores, [None] * len(maps)
+    maps, scores, whose = method.trace(model, features, own=own)
+    alone = _alone(method, model, features, own, site, together=scores)
+    names = model.sites if site in model.sites else (*model.sites, site)
+    whose = np.where(whose == OWN, names.index(site), whose)
+    traces = map(Trace, [names] * len(maps), whose, maps, alone.tolist())
+    return maps, scores, list(traces)
+
+
+def _alone(
+    method: Method,
+    model: Bank,
+    features: Features,
+    own: Bank | None,
+    site: str,
+    *,
+    together: np.ndarray,
+) -> np.ndarray:
+    """(B,): the images' scores by the rows that `site` gave; NaN of a product it gave none of.
+
+    They are `together`, the scores by all rows, where nobody else gave any.
+    """
+    mine = model.site == (model.sites.index(site) if site in model.sites else -1)
+    if mine.all():
+        return together.astype(float)
+    alone = np.full(len(together), np.nan)
+    known = {model.categories[number] for number in np.unique(model.category[mine])}
+    mixed = bool(mine.any()) and model.scope == "mixed"
+    able = [k for k, name in enumerate(features.categories) if mixed or name in known]
+    if able:
+        part = model.take(np.flatnonzero(mine))
+        alone[able] = method.score(part, features.take(able), own=own)[1]
+    return alone
 
 
 def _scored(sample: Sample, patches: np.ndarray, score: float, config: Config) -> Scored:

@@ -12,13 +12,15 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from fedad.files import write_atomic
-from fedad.judging import Verdict
+from fedad.judging import Trace, Verdict
 from fedad.reporting.heatmap import draw
+from fedad.reporting.per_image import Collector
 
 KEPT = 10  # pictures of each sort
 HITS, MISSES = "hit", "miss"
@@ -43,6 +45,7 @@ class Gallery:
         self.site, self.scales = site, scales
         self.rows: list[tuple[str, str, str, str, float]] = []
         self.picks: dict[str, list[Pick]] = {HITS: [], MISSES: []}
+        self.every = Collector()
 
     def watch(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
         """Pass every verdict on, having looked at it."""
@@ -51,25 +54,39 @@ class Gallery:
             yield verdict
 
     def write(self, folder: Path) -> None:
-        """`scores.csv`, the pictures, and `index.json`, which ranks them."""
+        """`scores.csv`, `images.safetensors`, the pictures, and `index.json`, which ranks them."""
         write_atomic(folder / "scores.csv", self._csv())
+        self.every.write(folder)
         index = []
         for sort, picks in self.picks.items():
             for place, pick in enumerate(sorted(picks, reverse=True), start=1):
-                sample, score = pick.verdict.sample, pick.verdict.scored.image_score
+                sample = pick.verdict.sample
                 name = f"{sort}-{place:02d}-{sample.category}-{sample.defect}-{sample.path.stem}"
-                caption = (
-                    f"{sort}  {self.site}  {sample.name}  score {score:.2f}, "
-                    f"colours from 0 to {self._scale(pick.verdict):.2f}"
-                )
-                picture = draw(pick.verdict, self._scale(pick.verdict), caption)
-                write_atomic(folder / "pictures" / f"{name}.png", _png(picture))
-                index.append({"file": f"{name}.png", "sort": sort, "rank": pick.rank})
+                about = self._about(pick)
+                picture = draw(pick.verdict, about["scale"], _caption(about))
+                write_atomic(folder / "pictures" / f"{name}.png", _png(picture), flush=False)
+                index.append({"file": f"{name}.png", **about})
         write_atomic(folder / "pictures" / "index.json", json.dumps(index, indent=1))
+
+    def _about(self, pick: Pick) -> dict[str, Any]:
+        """What there is to say of a picture."""
+        sample, scored = pick.verdict.sample, pick.verdict.scored
+        return {
+            "sort": pick.sort,
+            "rank": pick.rank,
+            "site": self.site,
+            "image": sample.name,
+            "category": sample.category,
+            "defect": sample.defect,
+            "score": scored.image_score,
+            "scale": self._scale(pick.verdict),
+            "nearest": _nearest(pick.verdict.trace) if pick.verdict.trace else None,
+        }
 
     def _see(self, verdict: Verdict) -> None:
         sample, score = verdict.sample, verdict.scored.image_score
         self.rows.append((sample.name, sample.category, sample.defect, sample.kind, score))
+        self.every.see(verdict)
         if sample.is_good:
             return
         relative = score / self._scale(verdict)
@@ -90,21 +107,53 @@ class Gallery:
         return text.getvalue()
 
 
+def _nearest(trace: Trace) -> dict[str, Any]:
+    """Whose normal row is nearest to the patch that is farthest from all, and how far it is."""
+    y, x = np.unravel_index(trace.distance.argmax(), trace.distance.shape)
+    site = trace.sites[trace.nearest[y, x]]
+    return {"site": site, "distance": float(trace.distance[y, x]), "patch": [int(y), int(x)]}
+
+
+def _caption(about: dict[str, Any]) -> str:
+    near = about["nearest"]
+    whose = f", nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
+    return (
+        f"{about['sort']}  {about['site']}  {about['image']}  score {about['score']:.2f}, "
+        f"colours from 0 to {about['scale']:.2f}{whose}"
+    )
+
+
 def gather(sites: Path, into: Path) -> None:
-    """Copy the ten surest hits and the ten worst misses of all sites into one folder."""
-    found: list[tuple[float, str, str, Path]] = []
-    for index in sorted(sites.glob("*/pictures/index.json")):
-        for entry in json.loads(index.read_text()):
-            path = index.parent / entry["file"]
-            found.append((-entry["rank"], entry["sort"], index.parents[1].name, path))
+    """Copy the ten surest hits and the ten worst misses of all sites into one folder, ranked."""
+    found = read_index(sites, "*/pictures")
+    index = []
     for sort in (HITS, MISSES):
-        best = sorted(row for row in found if row[1] == sort)[:KEPT]
-        for place, (_, _, site, path) in enumerate(best, start=1):
-            what = path.name.split("-", 2)[2]
-            write_atomic(into / f"{sort}-{place:02d}-{site}-{what}", path.read_bytes())
+        best = sorted((e for e in found if e["sort"] == sort), key=_by_rank)[:KEPT]
+        for place, entry in enumerate(best, start=1):
+            path = Path(entry["path"])
+            name = f"{sort}-{place:02d}-{entry['site']}-{path.name.split('-', 2)[2]}"
+            write_atomic(into / name, path.read_bytes(), flush=False)
+            index.append({**entry, "file": name})
+    if index:
+        plain = [{key: e[key] for key in e if key != "path"} for e in index]
+        write_atomic(into / "index.json", json.dumps(plain, indent=1))
+
+
+def read_index(folder: Path, where: str = "pictures") -> list[dict[str, Any]]:
+    """What is said of the pictures in the folders below `folder` that `where` matches, with the
+    `path` of each."""
+    return [
+        {**entry, "path": str(index.parent / entry["file"])}
+        for index in sorted(folder.glob(f"{where}/index.json"))
+        for entry in json.loads(index.read_text())
+    ]
+
+
+def _by_rank(entry: dict[str, Any]) -> tuple[float, str, str]:
+    return -entry["rank"], entry["site"], entry["file"]
 
 
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", compress_level=1)  # a third larger, five times as fast
     return buffer.getvalue()

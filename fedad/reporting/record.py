@@ -81,7 +81,7 @@ def figures_of(findings: Mapping[str, Findings]) -> dict[str, Any]:
 
 
 def _figures(found: Findings) -> dict[str, Any]:
-    """The report on counts, and what thresholds stopped, by category."""
+    """The report on counts, what thresholds stopped, and what others' rows did, by category."""
     return report(found.counts, found.replicates) | {
         "decisions": {
             category: {
@@ -90,7 +90,15 @@ def _figures(found: Findings) -> dict[str, Any]:
                 "escapes": _rate(made.escapes()),
             }
             for category, made in sorted(found.decisions.items())
-        }
+        },
+        "nearest": {
+            category: dict(sorted(patches.items()))
+            for category, patches in sorted(found.nearest.items())
+        },
+        "borrowed": {
+            category: {"relief": _rate(made.relief()), "masking": _rate(made.masking())}
+            for category, made in sorted(found.borrowed.items())
+        },
     }
 
 

@@ -1,0 +1,146 @@
+"""`fedad compare`: run a matrix, and say what it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+compare = typer.Typer()
+
+
+@compare.command("compare")
+def run_comparison(  # noqa: PLR0917 - options, which are named
+    plan: Annotated[
+        Path, typer.Argument(help="A YAML matrix, such as configs/compare/merges.yaml.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("-c", "--set", metavar="KEY=VALUE", help="Set one knob in every cell."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The comparison's folder; comparisons/NAME if not given.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1, in place of the plan's.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Cells at a time; 0: what cores and memory allow.")] = 0,
+    via: Annotated[
+        Literal["local", "flwr"],
+        typer.Option(help="In this process, or the real thing: same bytes."),
+    ] = "local",
+    track: Annotated[str, typer.Option(help="mlflow or tensorboard; nothing if empty.")] = "",
+) -> None:
+    """Run every cell of a matrix that is not there yet; then tests, fairness, costs and a page."""
+    from fedad.compare.compare import compare as compare_all
+    from fedad.compare.compare import read_comparison
+    from fedad.compare.plan import read_plan
+    from fedad.progress import Bars
+
+    wanted = read_plan(plan, overrides or [])
+    wanted = wanted.with_seeds(seeds) if seeds else wanted
+    root = (out or Path("comparisons") / wanted.name).absolute()
+    ran, cells = compare_all(wanted, root, via=via, jobs=jobs, sink=Bars())
+    print_comparison(read_comparison(root))
+    print(f"{ran} cells run, {cells - ran} were there; everything is in {root}")
+
+
+def print_comparison(found: Mapping[str, Any]) -> None:
+    """The figures, what differs, to whom, and what to take."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for title, columns, rows in (
+        _figures(found),
+        _differences(found),
+        _sites(found),
+        _recommended(found),
+    ):
+        table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+Printed = tuple[str, list[str], list[list[str]]]
+
+
+def _figures(found: Mapping[str, Any]) -> Printed:
+    figures = found["plan"]["figures"]
+    rows = []
+    for one in found["treatments"]:
+        told = (one["figures"][figure] for figure in figures)
+        rows.append([one["label"], *(_range(t.get("together") or t["by_site"]) for t in told)])
+    title = "Means over categories and seeds, 95 % intervals; all sites' images in one ranking"
+    return f"{title} (isolated: site by site)", ["", *figures], rows
+
+
+def _differences(found: Mapping[str, Any]) -> Printed:
+    columns = ["first", "less", "difference", "p (Holm)", "p equal", "verdict"]
+    some = [one for one in found["contrasts"] if one["figure"] == found["headline"]]
+    rows = [
+        [
+            one["first"],
+            one["second"],
+            _range({"value": one["difference"], "low": one["low"], "high": one["high"]}, "+.4f"),
+            f"{one['p_holm']:.3g}",
+            f"{one['p_equal']:.3g}",
+            one["verdict"],
+        ]
+        for one in some
+    ]
+    notes = sorted({f"warning: {note}" for one in some for note in one["warnings"]})
+    return "\n".join([f"Paired differences, {found['headline']}", *notes]), columns, rows
+
+
+def _sites(found: Mapping[str, Any]) -> Printed:
+    figure, rows = found["headline"], []
+    for one in found["fairness"]:
+        told = one["figures"][figure]["over_sites"]
+        gain = one.get("gain", {}).get(figure, {})
+        helped = sum(site["answer"] == "helped" for site in gain.values())
+        hurt = sum(site["answer"] == "hurt" for site in gain.values())
+        rows.append(
+            [
+                one["treatment"],
+                f"{told['worst']} {told['worst_value']:.3f}",
+                f"{told['gap']:.3f}",
+                f"{told['spread']:.3f}",
+                f"{helped} helped, {hurt} hurt of {len(gain)}" if gain else "-",
+                ", ".join(_masked(one)) or "-",
+            ]
+        )
+    columns = ["", "worst site", "gap", "spread", "did it help?", "masked defects"]
+    return f"Sites, {figure}", columns, rows
+
+
+def _masked(one: Mapping[str, Any]) -> Iterator[str]:
+    """How many of its defects others' rows hid at each site where it was any."""
+    for site, told in one.get("borrowed", {}).items():
+        if told["masking"]["cases"]:
+            yield f"{site} {told['masking']['cases']} of {told['masking']['of']}"
+
+
+def _recommended(found: Mapping[str, Any]) -> Printed:
+    points = {point["label"]: point for point in found["pareto"]["points"]}
+    rows = []
+    for one in found["pareto"]["recommended"]:
+        if one["label"] is None:
+            rows.append([one["use_case"], "no point does it", "", "", "", ""])
+            continue
+        point = points[one["label"]]
+        numbers = (point[name] for name in ("figure", "worst_site", "mb_moved", "seconds"))
+        rows.append([one["use_case"], one["label"], *(f"{n:.3f}" for n in numbers)])
+    return "What to take", ["use case", "point", "figure", "worst site", "MB", "seconds"], rows
+
+
+def _range(one: Mapping[str, float | None], form: str = ".3f") -> str:
+    """`0.873 (0.851 to 0.894)`, or the value alone where there is no interval."""
+    value, low, high = (math.nan if one[n] is None else one[n] for n in ("value", "low", "high"))
+    shown = format(value, form)
+    return shown if low is None or math.isnan(low) else f"{shown} ({low:{form}} to {high:{form}})"

@@ -1,0 +1,106 @@
+"""A plan -> cells: one run each, found again by what it is made of, whatever the folder's name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fedad import __version__
+from fedad.compare.plan import FEDERATED, ISOLATED, Plan
+from fedad.config import Config, Data, Merge
+from fedad.datasets.base import open_dataset
+from fedad.types import Dataset
+
+SCHEMA = 1  # counts up when a cell's folder holds something else
+DONE = "cell.json"
+
+Place = tuple[str, int, str]  # a point's label, a seed, a way of sharing
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A way of sharing under one configuration; `key` says all that it is made of."""
+
+    way: str
+    config: Config
+    key: str
+
+    def folder(self, root: Path) -> Path:
+        return root / "cells" / self.key
+
+    def is_done(self, root: Path) -> bool:
+        """Whether the run has left all that it leaves; `cell.json` comes last."""
+        return (self.folder(root) / DONE).exists()
+
+    def told(self, root: Path) -> dict[str, Any]:
+        """What `cell.json` says: the way, the seconds that the cell took."""
+        return dict(json.loads((self.folder(root) / DONE).read_text()))
+
+
+def cells_of(plan: Plan) -> dict[Place, Cell]:
+    """The cell of every point, seed and way; a yardstick that points share is one cell."""
+    identity, found = cache(data_identity), {}  # a data set is read once, however many cells
+    for seed in plan.seeds:
+        for point in plan.points:
+            config = plan.config(point, seed)
+            images = identity(config.data.dataset, config.data.dir, config.data.categories)
+            for way in (FEDERATED, *plan.yardsticks):
+                found[point.label, seed, way] = cell_of(config, way, images)
+    return found
+
+
+def distinct(cells: Mapping[Place, Cell]) -> Iterator[Cell]:
+    """Every cell once."""
+    yield from {cell.key: cell for cell in cells.values()}.values()
+
+
+def cell_of(config: Config, way: str, images: str) -> Cell:
+    """The cell of one configuration on `images`, less what does not matter to this way of sharing.
+
+    Nobody merges in a yardstick, and nobody asks for a size where everybody keeps their own.
+    """
+    if way != FEDERATED:
+        config = replace(config, merge=Merge())
+    if way == ISOLATED:
+        config = replace(config, bank=replace(config.bank, size=0))
+    made_of = {
+        "schema": SCHEMA,
+        "fedad": __version__,
+        "way": way,
+        "knobs": config.essence(),
+        "images": images,
+        "weights": _file_identity(config.embedder.weights),
+    }
+    text = json.dumps(made_of, sort_keys=True)
+    return Cell(way, config, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def data_identity(dataset: str, folder: str, categories: str) -> str:
+    """A sha256 over every image, mask and list of sites that a run reads."""
+    knobs = Data(dataset=dataset, dir=folder, categories=categories)
+    digest = hashlib.sha256()
+    for name, path in _files(open_dataset(knobs)):
+        digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(dataset: Dataset) -> Iterator[tuple[str, Path]]:
+    lists = set()
+    for sample in dataset.samples:
+        yield sample.name, sample.path
+        for channel in sample.masks or ():
+            yield f"{channel.path.relative_to(dataset.root)} {channel.saturation}", channel.path
+        lists.add(sample.path.parents[2] / "sites.csv")
+    for path in sorted(lists):
+        if path.exists():
+            yield str(path.relative_to(dataset.root)), path
+
+
+def _file_identity(weights: str) -> str:
+    path = Path(weights)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else weights

@@ -1,0 +1,138 @@
+"""A plan -> a folder: cells, tests, fairness, costs, and `comparison.json` with what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedad.compare.cells import Cell, Place, cells_of, distinct
+from fedad.compare.contrasts import contrasts, rankings
+from fedad.compare.fairness import by_category, fairness
+from fedad.compare.pareto import pareto
+from fedad.compare.plan import FEDERATED, ISOLATED, Plan
+from fedad.compare.running import alone_in, run_cells
+from fedad.compare.statistics import interval
+from fedad.compare.treatments import Treatment, blocks, fewest_images, overall, treatments
+from fedad.compare.value import values_of
+from fedad.errors import DataError
+from fedad.files import write_json
+from fedad.progress import Sink, shown_by
+from fedad.reporting.record import environment
+
+COMPARISON = "comparison.json"
+SCHEMA = 1
+
+
+def compare(plan: Plan, root: Path, *, via: str, jobs: int, sink: Sink) -> tuple[int, int]:
+    """Run what is missing, and write what all cells say; returns cells run now, and in all.
+
+    Raises:
+        ComparisonError: cells failed, or another comparison is at work in `root`.
+        ConfigError, DataError: nothing has started.
+    """
+    cells = cells_of(plan)
+    every = list(distinct(cells))
+    with alone_in(root):
+        ran = run_cells(every, root, via=via, jobs=jobs, sink=sink)
+        with shown_by(sink):
+            write_json(root / COMPARISON, comparison(plan, cells, root))
+    return ran, len(every)
+
+
+def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str, Any]:
+    """All that the finished cells say."""
+    some = treatments(plan, cells, root)
+    points = [one for one in some if one.way == FEDERATED]
+    return {
+        "schema": SCHEMA,
+        "plan": _described(plan),
+        "headline": plan.figures[-1],
+        "images": fewest_images(some[0], some[0].categories),
+        "treatments": [_summary(plan, one) for one in some],
+        "contrasts": contrasts(plan, some),
+        "rankings": rankings(plan, some),
+        "fairness": fairness(plan, some),
+        "value": {
+            one.label: values_of(one, root, plan.figures, plan.leave_one_out)
+            for one in points
+            if plan.leave_one_out
+        },
+        "pareto": pareto(plan, some),
+        "cells": [_cell(one, seed, root) for one in some for seed in one.seeds],
+        "environment": environment(),
+    }
+
+
+def _described(plan: Plan) -> dict[str, Any]:
+    told = asdict(plan)
+    return {**told, "points": [{"label": p.label, "knobs": dict(p.knobs)} for p in plan.points]}
+
+
+def _summary(plan: Plan, one: Treatment) -> dict[str, Any]:
+    """A treatment's figures: in all, by category, by seed; in one ranking and site by site."""
+    return {
+        "label": one.label,
+        "way": one.way,
+        "points": list(one.points),
+        "figures": {figure: _figure(one, figure) for figure in plan.figures},
+    }
+
+
+def _figure(one: Treatment, figure: str) -> dict[str, Any]:
+    ways = (False,) if one.way == ISOLATED else (True, False)
+    told: dict[str, Any] = {"categories": {}}
+    for together in ways:
+        found = {b: drawn for b, (drawn,) in blocks([one], figure, together=together).items()}
+        name = "together" if together else "by_site"
+        if not found:
+            told[name] = None
+            continue
+        images = fewest_images(one, list(dict.fromkeys(category for category, _ in found)))
+        told[name] = _ranged(overall(found), sum(images.values()))
+        told[f"{name}_seeds"] = _by_seed(found)
+    for category, drawn in by_category(one, figure).items():
+        told["categories"][category] = _ranged(drawn, fewest_images(one, [category])[category])
+    return told
+
+
+def _ranged(drawn: np.ndarray, images: int) -> dict[str, float]:
+    return {"value": float(drawn[0]), **interval(drawn, images)._asdict()}
+
+
+def _by_seed(found: Mapping[tuple[str, int], np.ndarray]) -> dict[str, float]:
+    """Seed -> the mean over categories."""
+    seeds = dict.fromkeys(seed for _, seed in found)
+    return {
+        str(seed): float(np.mean([drawn[0] for (_, s), drawn in found.items() if s == seed]))
+        for seed in seeds
+    }
+
+
+def _cell(one: Treatment, seed: int, root: Path) -> dict[str, Any]:
+    cell = one.cells[seed]
+    return {
+        "treatment": one.label,
+        "way": one.way,
+        "seed": seed,
+        "key": cell.key,
+        "seconds": one.seconds[seed],
+        "folder": str(cell.folder(root).relative_to(root)),
+    }
+
+
+def read_comparison(root: Path) -> dict[str, Any]:
+    """What `compare` wrote.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    path = root / COMPARISON
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a finished comparison ({error})") from error

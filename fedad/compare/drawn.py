@@ -1,0 +1,204 @@
+"""A finished cell -> its figures, on its test images and on redrawn ones, the same in every cell.
+
+What is redrawn depends on the names of the images alone, so that replicate r of two cells has the
+same images, each as often: differences between cells are paired, in whatever sites the images are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from fedad.files import write_atomic
+from fedad.metrics import LIMITS, Binning, Cell, Counts, break_down_counts
+from fedad.reporting.per_image import PerImage, read_per_image
+from fedad.reporting.record import number
+from fedad.reporting.run_folder import read_record
+from fedad.seeding import stream
+
+TOGETHER = ""  # in place of a site: the images of all sites in one ranking
+FILE = "drawn.safetensors"
+_GOOD, _BAD = Cell("", "good"), Cell("", "bad")
+
+
+class Scope(NamedTuple):
+    """The test images that a figure is of."""
+
+    site: str  # or TOGETHER
+    category: str
+
+
+class Images(NamedTuple):
+    """How many test images there are, and a mark of which: cells with one mark have the same."""
+
+    good: int
+    defective: int
+    mark: str
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Figures (1 + R,) by scope and name, the first on the images as they are."""
+
+    figures: Mapping[tuple[Scope, str], np.ndarray]
+    images: Mapping[Scope, Images]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The test images of one category, in the order of their names."""
+
+    names: tuple[str, ...]
+    good: np.ndarray  # (n,) bool
+    score: np.ndarray  # (n,)
+    tables: np.ndarray  # (n, 5, bins)
+    binning: Binning
+
+    def images(self) -> Images:
+        mark = hashlib.sha256("\n".join(self.names).encode()).hexdigest()[:16]
+        return Images(int(self.good.sum()), int((~self.good).sum()), mark)
+
+
+def draw(folder: Path, figures: Sequence[str], replicates: int, *, together: bool) -> Drawn:
+    """The figures of the cell in `folder`, read from `drawn.safetensors` if they are there.
+
+    Args:
+        together: also rank the images of all sites in one; not where each site has its own bank.
+    """
+    asked = {"figures": list(figures), "replicates": replicates, "together": together}
+    found = _read(folder / FILE, asked)
+    if found is None:
+        found = _draw(folder, figures, replicates, together)
+        _write(folder / FILE, asked, found)
+    return found
+
+
+def _draw(folder: Path, figures: Sequence[str], replicates: int, together: bool) -> Drawn:
+    found: dict[tuple[Scope, str], np.ndarray] = {}
+    images: dict[Scope, Images] = {}
+    told = _recorded(folder)
+    for scope, judged in _groups(folder, together):
+        images[scope] = judged.images()
+        rng = stream(0, "compare", *filter(None, reversed(scope)))
+        measured = figures_of_draws(judged, weights(judged.good, replicates, rng))
+        for figure in figures:
+            found[scope, figure] = _moved(measured[figure], told(scope, figure))
+    return Drawn(found, images)
+
+
+def _recorded(folder: Path) -> Callable[[Scope, str], float]:
+    """The pixel figures of the record, from 4,096 bins; NaN where it has none."""
+    (found,) = read_record(folder)["figures"].values()
+
+    def told(scope: Scope, figure: str) -> float:
+        part = found["together"] if scope.site == TOGETHER else found["sites"].get(scope.site, {})
+        figures = part.get("categories", {}).get(scope.category, {}).get("figures", {})
+        return math.nan if figure.startswith("image_") else number(figures[figure]["value"])
+
+    return told
+
+
+def _moved(drawn: np.ndarray, value: float) -> np.ndarray:
+    """Replicates from 256 bins, moved by what those are off the figure from 4,096."""
+    return drawn if math.isnan(value) else drawn + (value - drawn[0])
+
+
+def _groups(folder: Path, together: bool) -> Iterator[tuple[Scope, Judged]]:
+    """The images of each site and category, and of each category over all sites."""
+    sites = {path.parent.name: read_per_image(path.parent) for path in _files(folder)}
+    for category in sorted({cell.category for kept in sites.values() for cell in kept.cells}):
+        for site, kept in sites.items():
+            judged = judged_of([kept], category)
+            if judged.names:
+                yield Scope(site, category), judged
+        if together:
+            yield Scope(TOGETHER, category), judged_of(list(sites.values()), category)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("sites/*/images.safetensors"))
+
+
+def judged_of(kept: Sequence[PerImage], category: str) -> Judged:
+    """The images of one category that some sites keep, in the order of their names."""
+    rows = [
+        (name, cell.is_good(), score, table)
+        for one in kept
+        for name, cell, score, table in zip(
+            one.names, one.cells, one.score, one.tables, strict=True
+        )
+        if cell.category == category
+    ]
+    rows.sort(key=lambda row: row[0])
+    return Judged(
+        names=tuple(row[0] for row in rows),
+        good=np.array([row[1] for row in rows], bool),
+        score=np.array([row[2] for row in rows], float),
+        tables=np.array([row[3] for row in rows], np.int64),
+        binning=kept[0].counts.binning,  # type: ignore[arg-type]
+    )
+
+
+def weights(good: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """(1 + R, n): how often each image is drawn, good and defective ones apart; once at first."""
+    drawn = np.ones((1 + replicates, len(good)), np.int64)
+    for stratum in (good, ~good):
+        if n := int(stratum.sum()):
+            drawn[1:, stratum] = rng.multinomial(n, np.full(n, 1 / n), replicates)
+    return drawn
+
+
+def figures_of_draws(judged: Judged, drawn: np.ndarray) -> dict[str, np.ndarray]:
+    """Every figure (1 + R,) of `judged`, its images drawn so often (1 + R, n).
+
+    Image figures rank the scores themselves; pixel figures rest on the 256 bins of the counts.
+    """
+    levels, level = np.unique(judged.score, return_inverse=True)
+    by_level = np.zeros((len(level), 5, len(levels)), np.int64)
+    by_level[np.arange(len(level)), 0, level] = 1
+    exact = _measured(by_level, judged.good, drawn, Binning("scores", levels, lossless=True))
+    counted = _measured(judged.tables, judged.good, drawn, judged.binning)
+    return {key: (exact if key.startswith("image_") else counted)[key] for key in counted}
+
+
+def _measured(
+    tables: np.ndarray, good: np.ndarray, drawn: np.ndarray, binning: Binning
+) -> dict[str, np.ndarray]:
+    flat = tables.reshape(len(tables), -1).astype(float)
+    cells = {}
+    for cell, some in ((_GOOD, good), (_BAD, ~good)):
+        sums = drawn[:, some].astype(float) @ flat[some]  # exact: below 2^53
+        cells[cell] = sums.astype(np.int64).reshape(len(drawn), *tables.shape[1:])
+    told = break_down_counts(Counts(cells, binning), LIMITS)["all"]
+    return {key: np.asarray(figure.value, float) for key, figure in told.items()}
+
+
+def _write(path: Path, asked: Mapping[str, object], found: Drawn) -> None:
+    keys = list(found.figures)
+    images = [[*scope, *counts] for scope, counts in found.images.items()]
+    header = {"asked": asked, "keys": [[*scope, name] for scope, name in keys], "images": images}
+    table = np.array([found.figures[key] for key in keys], float)
+    write_atomic(path, save({"figures": table}, {"json": json.dumps(header)}))
+
+
+def _read(path: Path, asked: Mapping[str, object]) -> Drawn | None:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads(file.metadata()["json"])
+            table = file.get_tensor("figures")
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return None
+    if header["asked"] != asked:
+        return None
+    keys = ((Scope(site, category), name) for site, category, name in header["keys"])
+    images = ((Scope(*line[:2]), Images(*line[2:])) for line in header["images"])
+    return Drawn(dict(zip(keys, table, strict=True)), dict(images))

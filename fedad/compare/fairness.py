@@ -1,0 +1,181 @@
+"""To whom: the worst site, how far sites are apart, and whether sharing helped each of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fedad.compare.drawn import TOGETHER, Drawn
+from fedad.compare.plan import FEDERATED, ISOLATED, Plan
+from fedad.compare.statistics import Interval, interval, over_seeds
+from fedad.compare.treatments import Treatment
+from fedad.metrics import Rate
+from fedad.seeding import stream
+
+Drawns = dict[str, np.ndarray]  # a site or a category -> replicates (1 + R,) of its figure
+
+
+def fairness(plan: Plan, some: Sequence[Treatment]) -> list[dict[str, Any]]:
+    """A line of findings a treatment: over sites, over categories, by site, by whose rows."""
+    alone = {label: one for one in some if one.way == ISOLATED for label in one.points}
+    found = []
+    for one in some:
+        told: dict[str, Any] = {"treatment": one.label, "way": one.way, "figures": {}}
+        for figure in plan.figures:
+            sites, categories = by_site(one, figure), by_category(one, figure)
+            told["figures"][figure] = {
+                "over_sites": spread(sites),
+                "over_categories": spread(categories),
+                "sites": _shown(one, sites),
+            }
+        if one.way == FEDERATED:
+            told |= {"nearest": nearest(one), "borrowed": borrowed(one)}
+            if one.label in alone:
+                told["gain"] = {f: gains(one, alone[one.label], f) for f in plan.figures}
+        found.append(told)
+    return found
+
+
+def by_site(one: Treatment, figure: str) -> Drawns:
+    """Each site's mean over its categories and over seeds; sites with nothing to rank left out."""
+    return _means(one, figure, lambda drawn, site: _of_site(drawn, figure, site), _sites(one))
+
+
+def by_category(one: Treatment, figure: str) -> Drawns:
+    """Each category's figure over all sites: in one ranking, or isolated, the mean over sites."""
+
+    def measure(drawn: Drawn, category: str) -> list[np.ndarray]:
+        scopes = [s for s in drawn.images if s.category == category]
+        if one.way != ISOLATED:
+            scopes = [s for s in scopes if s.site == TOGETHER]
+        rows = [drawn.figures[s, figure] for s in scopes]
+        return [row for row in rows if not np.isnan(row[0])]
+
+    return _means(one, figure, measure, one.categories)
+
+
+def _means(one: Treatment, figure: str, measure: Any, names: Sequence[str]) -> Drawns:
+    """The mean of what is measured in a seed, then over seeds."""
+    found = {}
+    for name in names:
+        seeds = [np.mean(rows, axis=0) for d in one.drawn.values() if (rows := measure(d, name))]
+        if seeds:
+            rng = stream(0, "compare", "seeds", name, figure)
+            found[name] = over_seeds(np.array(seeds), rng)
+    return found
+
+
+def _sites(one: Treatment) -> list[str]:
+    scopes = {scope.site for drawn in one.drawn.values() for scope in drawn.images}
+    return sorted(scopes - {TOGETHER})
+
+
+def _of_site(drawn: Drawn, figure: str, site: str) -> list[np.ndarray]:
+    rows = [drawn.figures[scope, figure] for scope in drawn.images if scope.site == site]
+    return [row for row in rows if not np.isnan(row[0])]
+
+
+def spread(of: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The worst and the best, the gap between them, and the standard deviation over all."""
+    if not of:
+        return {}
+    values = {name: float(drawn[0]) for name, drawn in of.items()}
+    worst, best = min(values, key=lambda n: values[n]), max(values, key=lambda n: values[n])
+    return {
+        "worst": worst,
+        "worst_value": values[worst],
+        "best": best,
+        "best_value": values[best],
+        "gap": values[best] - values[worst],
+        "spread": float(np.std(list(values.values()))),
+    }
+
+
+def _shown(one: Treatment, of: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    found = {}
+    for site, drawn in of.items():
+        images = _images(one, site)
+        found[site] = {"value": float(drawn[0]), **interval(drawn, images)._asdict()}
+        found[site]["images"] = images
+    return found
+
+
+def _images(one: Treatment, site: str) -> int:
+    """A site's good or defective test images, whichever are fewer, over its categories."""
+    drawn = one.drawn[one.seeds[0]]
+    return sum(min(c.good, c.defective) for scope, c in drawn.images.items() if scope.site == site)
+
+
+def gains(one: Treatment, alone: Treatment, figure: str) -> dict[str, Any]:
+    """Site -> what it gains over being isolated, on the same images, and whether it was helped."""
+    found: dict[str, Any] = {}
+    for site in _sites(one):
+        seeds = [row for seed in one.seeds if (row := _gain(one, alone, seed, site, figure))]
+        if seeds:
+            table = np.array([np.mean(rows, axis=0) for rows in seeds])
+            drawn = over_seeds(table, stream(0, "compare", "seeds", site, figure))
+            range_ = interval(drawn, _images(alone, site))
+            found[site] = {"value": float(drawn[0]), **range_._asdict(), "answer": answer(range_)}
+    return found
+
+
+def _gain(one: Treatment, alone: Treatment, seed: int, site: str, figure: str) -> list[np.ndarray]:
+    mine, theirs = one.drawn[seed], alone.drawn[seed]
+    both = [
+        mine.figures[scope, figure] - theirs.figures[scope, figure]
+        for scope in theirs.images
+        if scope.site == site and mine.images.get(scope) == theirs.images[scope]
+    ]
+    return [row for row in both if not np.isnan(row[0])]
+
+
+def answer(range_: Interval) -> str:
+    """Did federation help me?"""
+    if range_.low > 0:
+        return "helped"
+    return "hurt" if range_.high < 0 else "cannot tell"
+
+
+def nearest(one: Treatment) -> dict[str, dict[str, float]]:
+    """Judging site -> contributing site -> the share of test patches nearest to one of its rows."""
+    found: dict[str, Counter[str]] = {}
+    for told in _told(one):
+        for site, part in told.items():
+            for patches in part.get("nearest", {}).values():
+                found.setdefault(site, Counter()).update(patches)
+    return {
+        site: {name: n / patches.total() for name, n in sorted(patches.items())}
+        for site, patches in sorted(found.items())
+    }
+
+
+def borrowed(one: Treatment) -> dict[str, dict[str, Any]]:
+    """Site -> how many defects others' rows hid there, and how many good parts they let pass.
+
+    Means over seeds, which share their test images: an interval counts those once.
+    """
+    sums: dict[str, dict[str, np.ndarray]] = {}
+    for told in _told(one):
+        for site, part in told.items():
+            for rates in part.get("borrowed", {}).values():
+                for name, rate in rates.items():
+                    so_far = sums.setdefault(site, {}).setdefault(name, np.zeros(2))
+                    so_far += (rate["cases"], rate["of"])
+    seeds = len(one.seeds)
+    return {
+        site: {name: Rate.exact(*_rounded(total / seeds))._asdict() for name, total in told.items()}
+        for site, told in sorted(sums.items())
+    }
+
+
+def _rounded(pair: np.ndarray) -> tuple[int, int]:
+    return round(float(pair[0])), round(float(pair[1]))
+
+
+def _told(one: Treatment) -> Iterator[Mapping[str, Any]]:
+    """What each seed's record says of each site."""
+    for record in one.records.values():
+        yield record["figures"][one.way]["sites"]

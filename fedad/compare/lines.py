@@ -1,0 +1,39 @@
+"""A configuration -> the line that runs it: what differs from the defaults, and nothing else."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from fedad.config import Config
+
+PREFIX = "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1"
+
+
+def overridden(config: Config) -> dict[str, str | int | float]:
+    """The knobs whose values are not the defaults; where results go is left to the user."""
+    plain, config = Config().flat(), replace(config, round=replace(config.round, out=""))
+    return {key: value for key, value in config.flat().items() if value != plain[key]}
+
+
+def flwr_line(config: Config, sites: int) -> str:
+    """Plain Flower, from the repository's root, over virtual sites.
+
+    Flower reads `key=value` pairs as TOML, so strings are in single quotes there.
+    """
+    knobs = {"data.sites": sites, **overridden(config)}
+    pairs = " ".join(f"{key}={_toml(value)}" for key, value in sorted(knobs.items()))
+    return (
+        f"{PREFIX} flwr run . --stream --federation-config "
+        f'"num-supernodes={sites} client-resources-num-cpus=2" --run-config "{pairs}"'
+    )
+
+
+def fedad_line(config: Config) -> str:
+    """The checked way, from the defaults of the demo."""
+    pairs = (f"{key}={value}" for key, value in sorted(overridden(config).items()))
+    return " ".join(["fedad run configs/demo.toml", *(f"-c {shlex.quote(pair)}" for pair in pairs)])
+
+
+def _toml(value: str | int | float) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value).lower()

@@ -1,0 +1,182 @@
+"""A YAML matrix -> the points to compare: overlays of the run-config, each with every seed.
+
+    name: merges
+    base: ../demo.toml                 a TOML overlay beside the YAML file; may be left out
+    set: {bank.scope: category}        knobs of every cell
+    axes:
+      merge.aggregation: [federated_coreset, concatenate]        a knob and its values
+      sites:                                                     or a name and its overlays
+        three: {data.partition: iid, data.sites: 3}
+        five: {data.partition: iid, data.sites: 5}
+    seeds: 5                           0 to 4, or a list
+    yardsticks: [isolated, centralised]
+
+The points are all combinations of the axes. `KEYS` has the other keys and their defaults.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fedad.config import Config, read
+from fedad.errors import ConfigError
+from fedad.launch import absolute, flat, read_knobs, read_toml
+from fedad.plugins import nearest
+
+FEDERATED, ISOLATED, CENTRALISED = "federated", "isolated", "centralised"
+YARDSTICKS = (ISOLATED, CENTRALISED)
+KEYS: dict[str, Any] = {
+    "name": "",  # of the comparison and its folder; the file's own if empty
+    "base": "",
+    "set": {},
+    "axes": {},
+    "seeds": 5,
+    "yardsticks": list(YARDSTICKS),
+    "figures": ["image_auroc", "pixel_auroc", "auc_spro_0.05"],  # the last one decides
+    "margin": 0.01,  # how far apart two figures may be and count as equal
+    "replicates": 1000,  # of the bootstrap over test images and seeds
+    "leave-one-out": 1,  # for how many seeds each site is left out in turn
+    "recommend": {},  # use case -> {most: figure, at-most: {cost: number}}; these come first
+    "track": "",  # mlflow or tensorboard
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of the axes: what is compared with the others."""
+
+    label: str
+    knobs: Mapping[str, str | int | float]
+    marks: Mapping[str, str]  # axis -> what its value is called
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A matrix, checked: every point reads as a configuration."""
+
+    name: str
+    purpose: str  # the comment that the file opens with
+    points: tuple[Point, ...]
+    seeds: tuple[int, ...]
+    yardsticks: tuple[str, ...]
+    figures: tuple[str, ...]
+    margin: float
+    replicates: int
+    leave_one_out: int
+    recommend: Mapping[str, Mapping[str, Any]]
+    track: str
+
+    def config(self, point: Point, seed: int) -> Config:
+        """The run of a point with a seed."""
+        return read({**point.knobs, "round.seed": seed})
+
+    def with_seeds(self, seeds: int) -> Plan:
+        """The same matrix over the seeds 0 to `seeds` - 1."""
+        return replace(self, seeds=_seeds(seeds))
+
+
+def read_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
+    """The matrix in `path`, with `key=value` overrides of knobs in every cell.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key, or a point that is no configuration.
+    """
+    text, found = _read_yaml(path)
+    if unknown := [key for key in found if key not in KEYS]:
+        raise ConfigError(
+            f"{path}: {unknown[0]}: there is no such key{nearest(unknown[0], KEYS)}; "
+            f"there are {', '.join(KEYS)}"
+        )
+    given = {**KEYS, **found}
+    base = flat(read_toml(path.parent / given["base"])) if given["base"] else {}
+    name = str(given["name"] or path.stem)
+    knobs = {**base, **given["set"], "round.name": name, **read_knobs(overrides)}
+    plan = Plan(
+        name=name,
+        purpose=_opening(text),
+        points=tuple(_points(path, knobs, given["axes"], read_knobs(overrides))),
+        seeds=_seeds(given["seeds"]),
+        yardsticks=_listed(path, "yardsticks", given["yardsticks"], YARDSTICKS),
+        figures=tuple(given["figures"]),
+        margin=float(given["margin"]),
+        replicates=int(given["replicates"]),
+        leave_one_out=int(given["leave-one-out"]),
+        recommend=given["recommend"],
+        track=str(given["track"]),
+    )
+    for point in plan.points:
+        plan.config(point, plan.seeds[0])
+    return plan
+
+
+def _read_yaml(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text()
+        found = yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: expected keys such as axes and seeds, as in {__name__}")
+    return text, found
+
+
+def _opening(text: str) -> str:
+    """The comment at the top of a file, as paragraphs."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return "\n".join(line.removeprefix("#").strip() for line in lines)
+
+
+def _points(
+    path: Path, knobs: Mapping[str, Any], axes: Mapping[str, Any], fixed: Mapping[str, Any]
+) -> Iterator[Point]:
+    """All combinations of the axes, in the order in which they are written."""
+    sides = [_side(path, axis, values) for axis, values in axes.items()]
+    for combination in itertools.product(*sides):
+        overlay = {key: value for _, part in combination for key, value in part.items()}
+        if both := sorted(set(overlay) & set(fixed)):
+            raise ConfigError(f"-c {both[0]}: the matrix varies it; edit {path} instead")
+        marks = {axis: label for axis, (label, _) in zip(axes, combination, strict=True)}
+        label = ", ".join(marks.values()) or "as configured"
+        yield Point(label, absolute({**knobs, **overlay}), marks)
+
+
+def _side(path: Path, axis: str, values: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The values of one axis: what each is called, and the knobs that it sets."""
+    if isinstance(values, list) and values:
+        return [(_called(axis, value), {axis: value}) for value in values]
+    if isinstance(values, dict) and values and all(isinstance(v, dict) for v in values.values()):
+        return [(str(label), dict(overlay)) for label, overlay in values.items()]
+    raise ConfigError(
+        f"{path}: axes: {axis}: expected a knob with a list of values, or a name with overlays "
+        "such as {three: {data.sites: 3}}"
+    )
+
+
+def _called(axis: str, value: Any) -> str:
+    """A name speaks for itself, a number does not."""
+    return value if isinstance(value, str) else f"{axis.rpartition('.')[2]} {value}"
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
+    if not seeds or len(set(seeds)) < len(seeds) or not all(type(seed) is int for seed in seeds):
+        raise ConfigError(f"seeds = {value!r}: expected how many, or a list of different numbers")
+    return seeds
+
+
+def _listed(path: Path, key: str, values: Any, known: Sequence[str]) -> tuple[str, ...]:
+    for value in values:
+        if value not in known:
+            raise ConfigError(
+                f"{path}: {key}: there is no {value!r}{nearest(str(value), known)}; "
+                f"expected some of {', '.join(known)}"
+            )
+    return tuple(values)

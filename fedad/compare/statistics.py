@@ -1,0 +1,185 @@
+"""Is a difference real, is it small enough to be none, or can nobody tell? By scipy and others.
+
+The unit of replication is a block: a category with a seed. Tests over blocks say whether another
+seed would show the same; intervals also redraw the test images, which all seeds share. A verdict
+asks both. What is tested is the paired difference on the same images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+ALPHA = 0.05
+FEWEST_BLOCKS, FEWEST_IMAGES = 6, 20  # below them, nothing much can be said
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+    def excludes(self, value: float) -> bool:
+        return self.low > value or self.high < value
+
+    def within(self, margin: float) -> bool:
+        return -margin < self.low and self.high < margin
+
+
+class Effect(NamedTuple):
+    """How large a paired difference is beside its own scatter.
+
+    `dz` is Cohen's for pairs, mean over standard deviation; `rank_biserial` is the share of rank
+    sums that favours the first, less that which favours the second.
+    """
+
+    dz: float
+    rank_biserial: float
+
+
+def interval(drawn: np.ndarray, images: int, confidence: float = 0.95) -> Interval:
+    """The interval of a figure or a difference from its replicates (1 + R,), the first as it is.
+
+    Percentiles, moved out as Student's t of `images` is wider than the normal distribution
+    (Hesterberg, 2015). NaN where there is nothing to draw from.
+    """
+    some = drawn[1:][~np.isnan(drawn[1:])]
+    if images < 2 or not some.size:
+        return Interval(math.nan, math.nan)
+    wider = math.sqrt(images / (images - 1)) * stats.t.ppf((1 - confidence) / 2, images - 1)
+    tail = stats.norm.cdf(wider)
+    return Interval(*(float(end) for end in np.quantile(some, [tail, 1 - tail])))
+
+
+def over_seeds(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The mean over seeds of replicates (S, 1 + R), the seeds redrawn too: (1 + R,).
+
+    Of S seeds redrawn the mean scatters by S - 1 of S of what it should, so deviations are widened
+    by as much. One seed cannot be redrawn, and is left as it is.
+    """
+    seeds, replicates = drawn.shape
+    mean = drawn.mean(axis=0)
+    if seeds == 1:
+        return mean
+    picks = rng.integers(seeds, size=(seeds, replicates))
+    picks[:, 0] = np.arange(seeds)
+    redrawn = np.take_along_axis(drawn, picks, axis=0).mean(axis=0)
+    return mean + math.sqrt(seeds / (seeds - 1)) * (redrawn - mean)
+
+
+def wilcoxon(differences: np.ndarray) -> float:
+    """The two-sided p of scipy's signed-rank test; 1 where no pair differs."""
+    if not np.any(differences):
+        return 1.0
+    return float(stats.wilcoxon(differences).pvalue)
+
+
+def effect(differences: np.ndarray) -> Effect:
+    """The effect sizes of paired differences (n,)."""
+    apart = differences[differences != 0]
+    if not apart.size:
+        return Effect(0.0, 0.0)
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    favour = float(stats.wilcoxon(apart, alternative="greater").statistic)  # ranks above zero
+    whole = len(apart) * (len(apart) + 1) / 2
+    mean = float(differences.mean())
+    dz = mean / spread if spread else math.copysign(math.inf, mean)
+    return Effect(dz, 2 * favour / whole - 1)
+
+
+def equivalence(differences: np.ndarray, margin: float) -> float:
+    """The p of two one-sided paired t-tests (TOST): small if the mean is surely within `margin`.
+
+    Differences without any scatter are inside or not.
+    """
+    if np.ptp(differences) <= 1e-12:
+        return 0.0 if abs(float(differences.mean())) < margin else 1.0
+    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
+    return float(max(above, below))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """p-values of one family, adjusted by Holm's step-down method (statsmodels)."""
+    if not ps:
+        return []
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(list(ps), method="holm")[1]]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Several treatments over blocks, ranked within each block; 1 is best.
+
+    Two treatments whose mean ranks are less than `critical` apart cannot be told apart at 5 %
+    (Nemenyi; Demsar, JMLR 2006). `groups` are the runs of treatments that cannot.
+    """
+
+    blocks: int
+    p: float  # of Friedman's test that all are alike
+    ranks: Mapping[str, float]
+    critical: float
+    pairs: Mapping[str, Mapping[str, float]]  # Nemenyi's p of each pair
+    groups: Sequence[Sequence[str]]
+
+
+def ranked(values: Mapping[str, np.ndarray]) -> Ranking | None:
+    """Friedman's test and Nemenyi's comparisons of three treatments or more.
+
+    Args:
+        values: a figure (blocks,) by treatment, higher is better, without NaN.
+
+    None of fewer than three treatments, or of fewer than two blocks.
+    """
+    names, table = list(values), np.array(list(values.values())).T  # (blocks, k)
+    if len(names) < 3 or len(table) < 2:
+        return None
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    k, blocks = len(names), len(table)
+    if np.all(table == table[:, :1]):
+        p = 1.0  # all ties: scipy has nothing to divide by
+        pairs = {a: dict.fromkeys(names, 1.0) for a in names}
+    else:
+        p = float(stats.friedmanchisquare(*table.T).pvalue)
+        told = posthoc_nemenyi_friedman(table).to_numpy()
+        pairs = {a: dict(zip(names, map(float, told[i]), strict=True)) for i, a in enumerate(names)}
+    ranks = stats.rankdata(-table, axis=1).mean(axis=0)
+    spread = stats.studentized_range.ppf(1 - ALPHA, k, math.inf) / math.sqrt(2)
+    critical = float(spread * math.sqrt(k * (k + 1) / (6 * blocks)))
+    by_name = dict(sorted(zip(names, map(float, ranks), strict=True), key=lambda pair: pair[1]))
+    return Ranking(blocks, p, by_name, critical, pairs, _groups(by_name, critical))
+
+
+def _groups(ranks: Mapping[str, float], critical: float) -> list[list[str]]:
+    """The longest runs of treatments, in the order of rank, that lie within `critical`."""
+    names, runs = list(ranks), list[list[str]]()
+    for first in names:
+        run = [name for name in names if 0 <= ranks[name] - ranks[first] < critical]
+        run = [name for name in run if names.index(name) >= names.index(first)]
+        if len(run) > 1 and not any(set(run) <= set(other) for other in runs):
+            runs.append(run)
+    return runs
+
+
+def too_few(blocks: int, seeds: int, images: int, comparisons: int) -> list[str]:
+    """Why the numbers may be too small to say anything, in words."""
+    said = []
+    smallest = 2.0 ** (1 - blocks)
+    if smallest * comparisons > ALPHA:
+        said.append(
+            f"{blocks} blocks cannot reach 5 %: the smallest p of a signed-rank test is "
+            f"{smallest:.2g}, times {comparisons} comparisons"
+        )
+    elif blocks < FEWEST_BLOCKS:
+        said.append(f"only {blocks} blocks")
+    if seeds < 2:
+        said.append("one seed says nothing of others")
+    if images < FEWEST_IMAGES:
+        said.append(f"a category has only {images} good or defective test images")
+    return said

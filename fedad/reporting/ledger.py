@@ -1,0 +1,87 @@
+"""What a run cost: bytes by record and site, seconds by stage, and what else could have been sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedad.reporting.markup import Html, Section, megabytes, paragraph, table
+from fedad.reporting.plots import Plot, bars
+
+FLOAT32 = 4  # bytes of a weight
+
+
+def moved(record: Mapping[str, Any], way: str) -> dict[str, dict[str, int]]:
+    """Site -> record -> bytes `up` or `down`, before they are deflated for transport."""
+    sites = record["sites"].items()
+    return {name: dict(told["bytes"][way]) for name, told in sites if "bytes" in told}
+
+
+def fedavg_bytes(record: Mapping[str, Any]) -> int | None:
+    """One round of FedAvg of the whole backbone: its weights up from and down to every site."""
+    weights = record.get("instead", {}).get("backbone_weights")
+    return 2 * FLOAT32 * weights * len(record["sites"]) if weights else None
+
+
+def image_bytes(record: Mapping[str, Any]) -> int | None:
+    """The files of all good images, which a server would need to have in one place."""
+    told = record.get("instead", {}).get("image_bytes")
+    return sum(told.values()) if told else None
+
+
+def ledger(record: Mapping[str, Any]) -> tuple[Section, list[Plot]]:
+    """The section on cost, and its plot."""
+    up, down = record["bytes"]["up"], record["bytes"]["down"]
+    ways = [("this run, up", up), ("this run, up and down", up + down)]
+    ways += [("all good images, up", size)] if (size := image_bytes(record)) else []
+    ways += [("FedAvg of the backbone, a round", size)] if (size := fedavg_bytes(record)) else []
+    plot = bars("cost", "Bytes, one way or another", [(n, b / 1e6) for n, b in ways], "MB")
+    body = plot.figure() + _beside(record, up + down) + _by_record(record) + _seconds(record)
+    return Section("cost", "Cost", body), [plot]
+
+
+def _beside(record: Mapping[str, Any], total: int) -> str:
+    said = [f"{megabytes(total)} moved in one round."]
+    if images := image_bytes(record):
+        said.append(
+            f"Sending the {sum_images(record)} good images would take {megabytes(images)}, "
+            f"{images / max(1, record['bytes']['up']):.2g} times what went up."
+        )
+    else:
+        said.append("What the images weigh is known at the sites only.")
+    if fedavg := fedavg_bytes(record):
+        said.append(
+            f"FedAvg of the whole backbone would move {megabytes(fedavg)} in every round, "
+            f"{fedavg / total:.2g} times as much, and would need many."
+        )
+    return paragraph(" ".join(said))
+
+
+def sum_images(record: Mapping[str, Any]) -> int:
+    """How many good images the sites learned from."""
+    return sum(sum(site["images_train"].values()) for site in record["sites"].values())
+
+
+def _by_record(record: Mapping[str, Any]) -> str:
+    ways = {way: moved(record, way) for way in ("up", "down")}
+    names = list(dict.fromkeys((w, n) for w in ways for told in ways[w].values() for n in told))
+    sites = sorted(ways["up"])
+    rows = [
+        [f"{way}: {name}", *(f"{ways[way].get(site, {}).get(name, 0):,}" for site in sites)]
+        for way, name in names
+    ]
+    for way in ways:
+        sums = [sum(ways[way].get(site, {}).values()) for site in sites]
+        rows.append([f"{way}: all", *(f"{size:,}" for size in sums)])
+    return table(["bytes by record", *sites], rows, "Serialised records, before transport deflates")
+
+
+def _seconds(record: Mapping[str, Any]) -> Html:
+    rows = [[f"server: {stage}", f"{seconds:.2f}"] for stage, seconds in record["seconds"].items()]
+    for site, told in sorted(record["sites"].items()):
+        stages = {key: value for key, value in told.items() if key.startswith("seconds_")}
+        rows += [
+            [f"{site}: {key.removeprefix('seconds_')}", f"{value:.2f}"]
+            for key, value in stages.items()
+        ]
+    return table(["stage", "seconds"], rows, "The server's stages hold what sites do meanwhile")

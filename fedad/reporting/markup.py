@@ -1,0 +1,87 @@
+"""HTML pieces; every word from data is escaped on its way in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page, with an entry in its list of contents."""
+
+    id: str
+    title: str
+    body: str
+
+
+def html(value: object) -> str:
+    """Any value as HTML."""
+    return str(value) if isinstance(value, Html) else escape(str(value))
+
+
+def table(columns: Sequence[object], rows: Iterable[Sequence[object]], caption: str = "") -> Html:
+    """A table whose first column is names and whose others are numbers, right-aligned."""
+    head = "".join(f'<th scope="col">{html(column)}</th>' for column in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<th scope="row">{html(cell)}</th>' if k == 0 else f"<td>{html(cell)}</td>"
+            for k, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    words = f"<caption>{html(caption)}</caption>" if caption else ""
+    return Html(
+        f'<div class="scroll"><table>{words}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def paragraph(*words: object, kind: str = "") -> Html:
+    name = f' class="{kind}"' if kind else ""
+    return Html(f"<p{name}>{' '.join(html(word) for word in words)}</p>")
+
+
+def details(summary: str, body: str) -> Html:
+    """Something that opens when it is asked for, and is open in print."""
+    return Html(f"<details><summary>{escape(summary)}</summary>{body}</details>")
+
+
+def data(mark: str, value: Mapping[str, Any]) -> Html:
+    """Numbers for the page's script; `</` cannot end the element early."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return Html(f'<script type="application/json" id="{mark}">{text}</script>')
+
+
+def copyable(command: str) -> Html:
+    """A command with a button that copies it."""
+    return Html(
+        f'<div class="command"><code>{escape(command)}</code>'
+        '<button type="button" class="copy">copy</button></div>'
+    )
+
+
+def ranged(one: Mapping[str, float | None] | None, form: str = ".3f") -> str:
+    """`0.873 (0.851 to 0.894)`; the value alone without an interval, a dash without a value."""
+    if one is None or one["value"] is None or math.isnan(one["value"]):
+        return "–"
+    value, low, high = one["value"], one.get("low"), one.get("high")
+    if low is None or high is None or math.isnan(low):
+        return format(value, form)
+    return f"{value:{form}} ({low:{form}} to {high:{form}})"
+
+
+def megabytes(count: float) -> str:
+    """Bytes as MB, with three digits that count."""
+    size = count / 1e6
+    return f"{size:,.0f} MB" if size >= 100 else f"{size:.3g} MB"

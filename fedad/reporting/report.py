@@ -1,0 +1,217 @@
+"""`fedad report`: a run's, a site's or a comparison's folder -> one page, plots and tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedad.errors import DataError
+from fedad.files import write_atomic
+from fedad.metrics import Counts, curves, resample
+from fedad.metrics import report as figures_report
+from fedad.reporting import shown_comparison as compared
+from fedad.reporting.gallery import read_index
+from fedad.reporting.ledger import ledger
+from fedad.reporting.markup import Html, Section, copyable, paragraph
+from fedad.reporting.page import LARGEST, page
+from fedad.reporting.papers import paper_tables
+from fedad.reporting.per_image import FILE as PER_IMAGE
+from fedad.reporting.per_image import read_per_image
+from fedad.reporting.plots import Plot
+from fedad.reporting.run_folder import RECORD, read_record
+from fedad.reporting.scores import EVERY, Sites, of_curve, read_scores, together
+from fedad.reporting.shown_run import (
+    Curves,
+    Found,
+    configuration,
+    curve_plots,
+    figures,
+    gallery,
+    score_boxes,
+    whose_rows,
+)
+from fedad.seeding import stream
+
+PAGE, COMPARISON = "report.html", "comparison.json"
+REPLICATES = 200  # of a site's own page
+
+
+def report(folder: Path, out: Path | None = None) -> Path:
+    """Write the page of whatever `folder` holds, with `plots/` and `tables/` beside it.
+
+    Raises:
+        DataError: the folder is no finished run, no site's own folder and no comparison.
+    """
+    out = out or folder / PAGE
+    if (folder / COMPARISON).exists():
+        title, subtitle, sections, plots = of_comparison(folder)
+    elif (folder / RECORD).exists():
+        title, subtitle, sections, plots = of_run(folder)
+        _write_tables(out.parent, paper_tables(read_record(folder)["figures"]))
+    elif (folder / PER_IMAGE).exists():
+        title, subtitle, sections, plots = of_site(folder)
+    else:
+        raise DataError(
+            f"{folder}: expected {RECORD} of a finished run, {COMPARISON} of a comparison, or "
+            f"{PER_IMAGE} in a site's own folder"
+        )
+    for plot in plots:
+        plot.write(out.parent / "plots")
+    text = page(title, subtitle, sections)
+    if len(text) > LARGEST:
+        raise DataError(f"{folder}: its page would have {len(text):,} bytes")
+    write_atomic(out, text)
+    return out
+
+
+Page = tuple[str, str, list[Section], list[Plot]]
+
+
+def of_run(folder: Path) -> Page:
+    """A run: at the server what travelled, in simulation also what stayed at the sites."""
+    record = read_record(folder)
+    name = record["name"] or folder.name
+    sections, plots = _joined([_ran(record, folder), *run_sections(folder, record)])
+    return f"Run {name}", _subtitle(record), sections, plots
+
+
+def _ran(record: Mapping[str, Any], folder: Path) -> Found:
+    """What was run, in words and tiles."""
+    sites = record["sites"]
+    config = record["config"]
+    words = (
+        f"{config['round.method']} over {len(sites)} sites ({', '.join(sorted(sites))}), "
+        f"{config['data.dataset']} images dealt out as {config['data.partition']}; "
+        f"{config['merge.aggregation']} made a bank of {record['bank']['rows']:,} rows, a bank a "
+        f"{config['bank.scope']}."
+    )
+    warnings = "".join(paragraph(text, kind="warning") for text in record["warnings"])
+    mean = record["figures"]["federated"]["together"]["mean"]
+    tiles = _tiles(
+        {
+            "image AUROC": mean["image_auroc"]["value"],
+            "AUC-sPRO@0.05": mean["auc_spro_0.05"]["value"],
+            "MB up": record["bytes"]["up"] / 1e6,
+            "MB down": record["bytes"]["down"] / 1e6,
+            "seconds": sum(record["seconds"].values()),
+        }
+    )
+    again = copyable(f"fedad run --resume {folder}") if record.get("missing") else ""
+    return Section("run", "What was run", paragraph(words) + tiles + warnings + again), []
+
+
+def _tiles(values: Mapping[str, float | None]) -> Html:
+    shown = (
+        f'<div class="tile"><b>{"–" if value is None else f"{value:.3g}"}</b><span>{name}</span></div>'
+        for name, value in values.items()
+    )
+    return Html(f'<div class="tiles">{"".join(shown)}</div>')
+
+
+def _subtitle(record: Mapping[str, Any]) -> str:
+    return f"seed {record['seed']}; bank {record['bank'].get('sha256', '')[:16]}"
+
+
+def run_sections(folder: Path, record: Mapping[str, Any]) -> list[Found]:
+    """Everything on a finished run but its title."""
+    told = record["figures"]["federated"]
+    categories = told["together"]["categories"]
+    drawn = {name: read_curves(folder / "curves" / f"{name}.csv") for name in categories}
+    areas = {name: one["figures"] for name, one in categories.items()}
+    environment = folder / "environment.json"
+    machine = json.loads(environment.read_text()) if environment.exists() else {}
+    return [
+        figures(record["figures"]),
+        curve_plots(drawn, areas),
+        score_boxes(_scores(folder, drawn, told)),
+        (gallery(read_index(folder)), []),
+        whose_rows(told),
+        ledger(record),
+        configuration(record["config"], machine),
+    ]
+
+
+def read_curves(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a curve's CSV."""
+    with path.open(newline="") as file:
+        head, *rows = csv.reader(file)
+    table = np.array(rows, float).reshape(-1, len(head)).T
+    return dict(zip(head, table, strict=True))
+
+
+def _scores(folder: Path, drawn: Curves, told: Mapping[str, Any]) -> dict[str, Sites]:
+    """Scores by category and site, where the sites' folders are here; else from the curves."""
+    sites = {path.parent.name: read_scores(path.parent) for path in _score_files(folder)}
+    found = {}
+    for category, columns in drawn.items():
+        own = {site: one[category] for site, one in sorted(sites.items()) if category in one}
+        if own:
+            found[category] = together(own)
+        else:
+            sizes = told["together"]["categories"][category]["sizes"]
+            good, bad = sizes["good_images"], sizes["defective_images"]
+            found[category] = {EVERY: of_curve(columns, good, bad)}
+    return found
+
+
+def _score_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("sites/*/scores.csv"))
+
+
+def of_site(folder: Path) -> Page:
+    """A site's own folder: its figures, its scores and thresholds, its pictures."""
+    kept = read_per_image(folder)
+    images = [
+        Counts({cell: table}, kept.counts.binning)
+        for cell, table in zip(kept.cells, kept.tables, strict=True)
+    ]
+    counts = sum(images, Counts())
+    drawn = resample(images, REPLICATES, rng=stream(0, "report"))
+    told = figures_report(counts, drawn)
+    name = folder.resolve().name
+    by_category = {category: {name: one} for category, one in read_scores(folder).items()}
+    columns = {category: curves(counts.in_category(category)) for category in counts.categories}
+    areas = {category: one["figures"] for category, one in told["categories"].items()}
+    words = paragraph(
+        f"{len(kept)} test images of {', '.join(counts.categories)}, judged by the bank that was "
+        "broadcast. Nothing on this page has left the site; figures are from counts in 256 bins."
+    )
+    sections, plots = _joined(
+        [
+            (Section("run", "What was judged", words), []),
+            figures({"here": {"together": told, "sites": {}}}),
+            curve_plots(columns, areas),
+            score_boxes(by_category),
+            (gallery(read_index(folder)), []),
+        ]
+    )
+    return f"Site {name}", "its own page: images stay here", sections, plots
+
+
+def of_comparison(folder: Path) -> Page:
+    """A matrix of runs: what differs, to whom, at what cost; and its first cell in detail."""
+    found = json.loads((folder / COMPARISON).read_text())
+    detail = folder / found["detail"]["folder"]
+    record = read_record(detail)
+    own = run_sections(detail, record)
+    apart = [(Section(f"run-{s.id}", f"One run: {s.title}", s.body), p) for s, p in own[:-2]]
+    sections, plots = _joined([*compared.sections(found), *apart, *own[-2:]])
+    _write_tables(folder, compared.tables(found))
+    plan = found["plan"]
+    subtitle = f"{len(found['cells'])} cells, seeds {', '.join(map(str, plan['seeds']))}"
+    return f"Comparison {plan['name']}", subtitle, sections, plots
+
+
+def _joined(found: Sequence[Found]) -> tuple[list[Section], list[Plot]]:
+    return [section for section, _ in found], [plot for _, plots in found for plot in plots]
+
+
+def _write_tables(folder: Path, tables: Mapping[str, str]) -> None:
+    for name, text in tables.items():
+        write_atomic(folder / "tables" / name, text, flush=False)
+

@@ -1,0 +1,159 @@
+"""Histograms of image scores with a slider: what another threshold would stop, and let pass.
+
+A threshold moved here is chosen on test images: to see what there is to choose, not to be reported.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedad.metrics import Rate
+from fedad.reporting.drawing import Axis, Drawing, Frame
+from fedad.reporting.markup import Html, data, html
+from fedad.reporting.plots import Plot
+from fedad.types import GOOD
+
+BINS = 36
+EVERY = "all sites"
+
+
+@dataclass
+class Scores:
+    """Image scores of one category at one site, or at all, and the threshold that was calibrated."""
+
+    good: list[float] = field(default_factory=list)
+    bad: list[float] = field(default_factory=list)
+    threshold: float | None = None
+
+
+Sites = dict[str, Scores]  # site, or EVERY -> scores
+
+
+def read_scores(site: Path) -> dict[str, Scores]:
+    """Category -> scores, from the `scores.csv` and `thresholds.json` of a site's own folder."""
+    import json
+
+    found: dict[str, Scores] = {}
+    with (site / "scores.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            scores = found.setdefault(row["category"], Scores())
+            (scores.good if row["defect"] == GOOD else scores.bad).append(float(row["score"]))
+    thresholds = site / "thresholds.json"
+    told = json.loads(thresholds.read_text()) if thresholds.exists() else {}
+    for category, one in told.items():
+        if category in found and one["score"] is not None:
+            found[category].threshold = float(one["score"])
+    return found
+
+
+def of_curve(columns: Mapping[str, np.ndarray], good: int, bad: int) -> Scores:
+    """The scores of all sites from a category's curves, each at the lower end of its bin."""
+    found = Scores()
+    for name, count, into in (("image_fpr", good, found.good), ("image_tpr", bad, found.bad)):
+        shares = np.diff(columns[name], prepend=0.0)
+        images = np.rint(np.nan_to_num(shares) * count).astype(int)
+        for score, here in zip(columns["threshold"], images, strict=True):
+            into += [float(score) if math.isfinite(score) else 0.01] * int(here)
+    return found
+
+
+def together(sites: Mapping[str, Scores]) -> Sites:
+    """All sites' scores first, with the middle one of their thresholds, then each site's."""
+    known = sorted(one.threshold for one in sites.values() if one.threshold is not None)
+    every = Scores(
+        good=[score for one in sites.values() for score in one.good],
+        bad=[score for one in sites.values() for score in one.bad],
+        threshold=known[len(known) // 2] if known else None,
+    )
+    return {EVERY: every, **sites} if len(sites) > 1 else dict(sites)
+
+
+def histogram(category: str, sites: Sites) -> tuple[Plot, Html]:
+    """The plot of all scores of a category, and the box in which the slider moves them."""
+    told = _told(sites)
+    plot = _plot(category, next(iter(sites.values())), told)
+    options = "".join(f"<option>{html(name)}</option>" for name in sites)
+    return plot, Html(
+        f'<div class="scores" data-category="{html(category)}">{plot.figure()}'
+        f'<div class="slide"><label>site <select aria-label="site">{options}</select></label>'
+        f'<label>threshold <output class="value"></output></label>'
+        f'<input type="range" min="0" max="1000" aria-label="threshold of {html(category)}">'
+        '<button type="button">calibrated</button></div>'
+        '<div class="slide"><span>false rejects: <output class="rejects"></output></span>'
+        '<span>escapes: <output class="escapes"></output></span></div>'
+        f"{data(f'scores-{category}', told)}</div>"
+    )
+
+
+def _told(sites: Sites) -> dict[str, Any]:
+    """What the page's script needs: sorted scores, where the plot is, intervals of all rates."""
+    every = [score for one in sites.values() for score in (*one.good, *one.bad)]
+    sizes = {len(part) for one in sites.values() for part in (one.good, one.bad)} - {0}
+    return {
+        "low": 0.9 * min(every),
+        "high": 1.1 * max(every),
+        "bins": BINS,
+        **_PLACE,
+        "sites": {
+            name: {
+                "good": sorted(one.good),
+                "bad": sorted(one.bad),
+                "threshold": one.threshold,
+            }
+            for name, one in sites.items()
+        },
+        "intervals": {n: [_ends(Rate.exact(k, n)) for k in range(n + 1)] for n in sorted(sizes)},
+    }
+
+
+def _ends(rate: Rate) -> list[float]:
+    return [round(rate.low, 4), round(rate.high, 4)]
+
+
+_PLACE = {"left": 48, "width": 560, "top": 24, "half": 84, "middle": 112, "bottom": 200}
+
+
+def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
+    """Good parts above the line, defective ones below it, each to their own height."""
+    p = _PLACE
+    drawing = Drawing(640, 252, f"{category}: image scores of good and defective parts")
+    axis = Axis(told["low"], told["high"], "image score", log=True, ticks=_ticks(told), form=".3g")
+    frame = Frame(p["left"], p["top"], p["width"], p["bottom"] - p["top"], axis, Axis(0, 1, "", ticks=(-1,)))
+    frame.draw(drawing)
+    drawing.rect(0, p["bottom"] + 3, p["left"] - 2, 20, "paper")
+    edges = np.geomspace(told["low"], told["high"], BINS + 1)
+    rows = []
+    wide = p["width"] / BINS
+    counts = {s: np.histogram(part, edges)[0] for s, part in (("good", scores.good), ("bad", scores.bad))}
+    for sort, colour, up in (("good", "c0", True), ("bad", "c1", False)):
+        most = max(1, int(counts[sort].max()))
+        for k, count in enumerate(counts[sort]):
+            tall = p["half"] * int(count) / most
+            y = p["middle"] - tall if up else p["middle"]
+            drawing.rect(p["left"] + k * wide, y, wide - 1, tall, colour, class_=sort)
+    drawing.line([(p["left"], p["middle"]), (p["left"] + p["width"], p["middle"])], "soft")
+    drawing.text(p["left"] + 4, p["top"] + 8, f"{category}: good", "start", fill="var(--c0)")
+    drawing.text(p["left"] + 4, p["bottom"] - 8, "defective", "start", fill="var(--c1)")
+    at = frame.at(scores.threshold or math.sqrt(told["low"] * told["high"]), 0)[0]
+    ends = [(at, p["top"]), (at, p["bottom"])]
+    drawing.line(ends, "ink", stroke_width=2, stroke_dasharray="5 3", class_="threshold")
+    rows = [
+        (f"{low:.6g}", f"{high:.6g}", int(good), int(bad))
+        for low, high, good, bad in zip(edges, edges[1:], counts["good"], counts["bad"], strict=False)
+    ]
+    return Plot(f"scores-{category}", drawing, ("from", "to", "good", "defective"), rows)
+
+
+def _ticks(told: Mapping[str, Any]) -> tuple[float, ...]:
+    """A few round numbers between the ends."""
+    powers = range(math.floor(math.log10(told["low"])), math.ceil(math.log10(told["high"])) + 1)
+    some = [m * 10.0**p for p in powers for m in (1, 1.5, 2, 3, 5, 7)]
+    inside = [value for value in some if told["low"] <= value <= told["high"]]
+    return tuple(inside[:: max(1, math.ceil(len(inside) / 7))])

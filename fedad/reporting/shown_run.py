@@ -1,0 +1,226 @@
+"""The sections on one run: figures, curves, scores, pictures, whose rows, configuration."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fedad.reporting.gallery import HITS, MISSES
+from fedad.reporting.markup import Html, Section, details, html, paragraph, ranged, table
+from fedad.reporting.plots import Plot, fpr_spro, intervals, matrix, roc
+from fedad.reporting.scores import Sites, histogram
+
+COLUMNS = {
+    "image_auroc": "image AUROC",
+    "pixel_auroc": "pixel AUROC",
+    "aupro_0.3": "AUPRO@0.3",
+    "auc_spro_0.01": "AUC-sPRO@0.01",
+    "auc_spro_0.05": "AUC-sPRO@0.05",
+    "auc_spro_0.1": "AUC-sPRO@0.1",
+    "auc_spro_0.3": "AUC-sPRO@0.3",
+}
+HEADLINES = ("image_auroc", "auc_spro_0.05")
+Found = tuple[Section, list[Plot]]
+Curves = Mapping[str, Mapping[str, np.ndarray]]  # category -> columns
+
+
+def figures(told: Mapping[str, Any]) -> Found:
+    """Every figure with its interval, by way of sharing, by category and by site."""
+    rows = [[f"{way}, all sites", *_cells(found["together"]["mean"])] for way, found in _joint(told)]
+    for way, found in told.items():
+        rows += [[f"{way}, {site}", *_cells(one["mean"])] for site, one in found["sites"].items()]
+    columns = ["mean over categories", *COLUMNS.values()]
+    body = table(columns, rows, "With 95 % bootstrap intervals over test images")
+    plots = []
+    for way, found in told.items():
+        body += details(f"{way}: by category and site", _by_category(found))
+    for figure in HEADLINES:
+        plots.append(_dots(told, figure))
+    body = Html("".join(p.figure() for p in plots)).join(['<div class="plots">', "</div>"]) + body
+    return Section("figures", "Figures", body), plots
+
+
+def _joint(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The ways in which all sites judge by one bank, so that one ranking has a meaning."""
+    return ((way, found) for way, found in told.items() if way != "isolated")
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    return [ranged(entry.get(key)) for key in COLUMNS]
+
+
+def _by_category(found: Mapping[str, Any]) -> Html:
+    rows = []
+    for name, told in {"all sites": found["together"], **found["sites"]}.items():
+        for category, one in told["categories"].items():
+            sizes = one["sizes"]
+            images = f"{sizes['good_images']} + {sizes['defective_images']}"
+            rows.append([f"{name}, {category}", images, *_cells(one["figures"])])
+    return table(["", "good + defective", *COLUMNS.values()], rows)
+
+
+def _dots(told: Mapping[str, Any], figure: str) -> Plot:
+    rows: list[tuple[str, Mapping[str, Any]]] = []
+    for way, found in told.items():
+        if way != "isolated":
+            rows += [
+                (f"{way}: {category}", one["figures"][figure])
+                for category, one in found["together"]["categories"].items()
+            ]
+        rows += [
+            (f"{way}: {site}", one["mean"].get(figure, {"value": None}))
+            for site, one in found["sites"].items()
+        ]
+    name = COLUMNS[figure]
+    return intervals(f"figures-{figure}", name, rows, axis=f"{name}, 95 % interval")
+
+
+def curve_plots(columns: Curves, areas: Mapping[str, Mapping[str, Any]]) -> Found:
+    """FPR-sPRO with its limits, and ROC, a category."""
+    plots, body = [], ""
+    for category, drawn in columns.items():
+        told = {k: f"{v['value']:.3f}" for k, v in areas[category].items() if v["value"] is not None}
+        both = [fpr_spro(category, drawn, told), roc(category, drawn)]
+        plots += both
+        body += f'<div class="plots">{"".join(plot.figure() for plot in both)}</div>'
+    note = paragraph(
+        "Beside each limit stands AUC-sPRO up to there. All sites' test images in one ranking.",
+        kind="note",
+    )
+    return Section("curves", "Curves", note + body), plots
+
+
+def score_boxes(categories: Mapping[str, Sites]) -> Found:
+    """Histograms with sliders."""
+    plots, body = [], ""
+    for category, sites in categories.items():
+        plot, box = histogram(category, sites)
+        plots.append(plot)
+        body += box
+    note = paragraph(
+        "Move a threshold to see what it would stop. Calibrated thresholds come from good images "
+        "that the bank was not made from; one chosen here is chosen on test images, and is no "
+        "result. Bars of good and of defective parts have a scale each.",
+        kind="note",
+    )
+    return Section("scores", "Scores and thresholds", note + body), plots
+
+
+def decisions(told: Mapping[str, Any]) -> Html:
+    """What the calibrated thresholds stopped, and what other sites' rows changed."""
+    rows = []
+    for site, one in told["sites"].items():
+        for category, made in one.get("decisions", {}).items():
+            other = one.get("borrowed", {}).get(category, {})
+            rows.append(
+                [
+                    f"{site}, {category}",
+                    made["calibrated_on"],
+                    _rate(made["false_rejects"]),
+                    _rate(made["escapes"]),
+                    _rate(other.get("relief")),
+                    _rate(other.get("masking")),
+                ]
+            )
+    if not rows:
+        return paragraph("No threshold was calibrated: too few good images for the wished rate.")
+    columns = ["", "calibrated on", "false rejects", "escapes", "relieved", "masked"]
+    note = "Relieved: good parts that the site's own rows would have stopped. Masked: defects that "
+    note += "they would have stopped, hidden by another site's normal row"
+    return table(columns, rows, note)
+
+
+def _rate(rate: Mapping[str, Any] | None) -> str:
+    if not rate or not rate["of"]:
+        return "–"
+    value, low, high = (100 * rate[name] for name in ("value", "low", "high"))
+    return f"{rate['cases']} of {rate['of']}: {value:.0f} % ({low:.0f} to {high:.0f})"
+
+
+def whose_rows(told: Mapping[str, Any]) -> Found:
+    """The site by bank matrix: whose normal rows explain whose parts, in all and by category."""
+    parts = {site: one.get("nearest", {}) for site, one in told["sites"].items()}
+    categories = sorted({name for part in parts.values() for name in part})
+    if not categories:
+        return Section("matrix", "Whose rows", paragraph("The method does not tell.")), []
+    sums: dict[str, dict[str, int]] = {site: {} for site in parts}
+    for site, part in parts.items():
+        for patches in part.values():
+            for name, count in patches.items():
+                sums[site][name] = sums[site].get(name, 0) + count
+    whole = matrix("nearest", "Nearest normal rows, all products", _shares(sums))
+    each = [
+        matrix(f"nearest-{name}", name, _shares({s: p[name] for s, p in parts.items() if name in p}))
+        for name in categories
+    ]
+    note = paragraph(
+        "Of a site's test patches (row), the share whose nearest normal row came from a site "
+        "(column). Counts of patches travel, never scores."
+    )
+    more = f'<div class="plots">{"".join(plot.figure() for plot in each)}</div>'
+    body = note + whole.figure() + details("By product", more) + decisions(told)
+    return Section("matrix", "Whose rows", body), [whole, *each]
+
+
+def _shares(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, float]]:
+    return {
+        site: {name: n / sum(patches.values()) for name, n in patches.items()}
+        for site, patches in counts.items()
+        if patches
+    }
+
+
+def gallery(entries: Sequence[Mapping[str, Any]]) -> Section:
+    """The surest hits and the worst misses: part, heat map, mask, and the nearest normal row."""
+    body = ""
+    for sort, title in ((HITS, "Surest hits"), (MISSES, "Worst misses")):
+        shown = [_picture(entry) for entry in entries if entry["sort"] == sort]
+        if shown:
+            body += f'<h3>{title}</h3><div class="gallery">{"".join(shown)}</div>'
+    note = paragraph(
+        "The part, its map over it, and the mask in green. One fixed scale a category, measured on "
+        "the bank: twice the usual gap between normal rows is dark red. No map is stretched.",
+        kind="note",
+    )
+    missing = paragraph("Pictures stay at the sites: a server has none.")
+    return Section("gallery", "Gallery", note + body if body else missing)
+
+
+def _picture(entry: Mapping[str, Any]) -> str:
+    near = entry.get("nearest")
+    whose = (
+        f"; nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
+    )
+    words = (
+        f"{entry['site']}: {entry['image']}, score {entry['score']:.2f}, "
+        f"colours from 0 to {entry['scale']:.2f}{whose}"
+    )
+    source = base64.b64encode(_jpeg(Path(entry["path"]))).decode()
+    return (
+        f'<figure><img alt="{html(words)}" src="data:image/jpeg;base64,{source}">'
+        f"<figcaption>{html(words)}</figcaption></figure>"
+    )
+
+
+def _jpeg(path: Path) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()
+
+
+def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> Found:
+    """Every knob, and what the run ran on."""
+    knobs = table(["knob", "value"], sorted(config.items()))
+    versions = dict(environment.get("versions", {}))
+    plain = {key: environment[key] for key in ("platform", "machine", "cpus") if key in environment}
+    machine = table(["", ""], [*plain.items(), *versions.items()])
+    body = details("All knobs", knobs) + details("Versions and machine", machine)
+    return Section("configuration", "Configuration and environment", body), []
+
