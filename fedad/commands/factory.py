@@ -65,7 +65,7 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
 def preflight_server(
     keys: Keys, superlink: Superlink, proxy: Superlink, runs: Runs, overrides: Overrides = None
 ) -> None:
-    """Certificate, secrets, disk, memory, SuperLink, and that the proxy shows the Fleet API only."""
+    """Certificate, secrets, disk, memory, SuperLink, and that the proxy shows the Fleet API."""
     from fedad.commands.preflight import server_checks
     from fedad.launch import read_config
 

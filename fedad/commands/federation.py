@@ -39,7 +39,7 @@ def demo_plants(config: Config, folder: Path, names: Sequence[str]) -> dict[str,
 
 
 def factory_config(config: Config, sites: Sequence[str]) -> Config:
-    """What to run where each site has a folder of its own: a tree of images, all of them its own."""
+    """What to run where each site has a folder of its own, in which all images are its own."""
     return replace(
         config,
         data=replace(config.data, dataset="autovi", dir="", sites=len(sites)),

@@ -1,4 +1,4 @@
-"""`fedad data split`: the sites of a simulation as folders, one a plant, as a federation reads them."""
+"""`fedad data split`: the sites of a simulation as folders, as a federation reads them."""
 
 from __future__ import annotations
 

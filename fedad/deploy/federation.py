@@ -6,6 +6,7 @@ addresses and folders differ. What is started is ended, whatever happens in betw
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -197,17 +198,13 @@ def find_nginx() -> str | None:
 
 
 def _signal_group(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, sign)
-    except ProcessLookupError:
-        pass
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(max(0.1, seconds))
-    except subprocess.TimeoutExpired:
-        pass
 
 
 _ROOT = Path(__file__).parents[2]

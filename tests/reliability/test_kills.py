@@ -24,7 +24,9 @@ CELLS = [(process, phase) for process in PROCESSES for phase in PHASES]
 
 
 @pytest.mark.parametrize(("process", "phase"), CELLS, ids=["-".join(cell) for cell in CELLS])
-def test_a_killed_process_ends_no_run(process, phase, template, settings, oracle, cells, tmp_path):
+def test_a_killed_process_ends_no_run(  # noqa: PLR0917 - fixtures, which are named
+    process, phase, template, settings, oracle, cells, tmp_path
+):
     with template.federation(tmp_path / "up") as up:
         attempt = Attempt(up, settings, tmp_path / "run")
         server_app = wait_for_server_app(up)
