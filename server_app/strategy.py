@@ -358,6 +358,7 @@ class OneRound(Strategy):
     def _timed(self, stage: str) -> Iterator[None]:
         began = time.perf_counter()
         log(INFO, "%s", stage)
+        self.kept.note("stage", stage=stage)
         yield
         self.seconds[stage] = time.perf_counter() - began
 

@@ -58,7 +58,8 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
     from fedad.commands.preflight import site_checks
     from fedad.launch import read_config
 
-    _report(site_checks(read_config(None, overrides or []), site, keys, data, output, superlink))
+    config = read_config(None, ["data.dataset=autovi", *(overrides or [])])
+    _report(site_checks(config, site, keys, data, output, superlink))
 
 
 @preflight.command("server")

@@ -62,6 +62,21 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
     return _write_all(folder, files)
 
 
+def public_of(path: Path) -> bytes:
+    """The public half of a site's private key, as its `.pub` file has it.
+
+    Raises:
+        DataError: no such file, or no key.
+    """
+    try:
+        key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: expected a private key as fedad certs makes it") from error
+    return key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+
+
 def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str]) -> None:
     for site in sites:
         if not SITE_NAME.fullmatch(site) or site in RESERVED:

@@ -18,6 +18,7 @@ from fedad.commands.federation import factory_config
 from fedad.config import Config
 from fedad.deploy.federation import Federation
 from fedad.deploy.link import Link
+from fedad.errors import DataError
 from fedad.journal import events_of
 from fedad.launch import resumed_config
 from fedad.reporting.run_folder import FAILURE, RECORD
@@ -32,15 +33,10 @@ PROCESSES = {
     "SuperNode": (f"{VICTIM}-supernode", "flower-supernode"),
     "ClientApp": (f"{VICTIM}-superexec", "flwr-clientapp"),
 }
-# Each phase: the log in which a line says that it has begun.
-PHASES = {
-    "enrol": ("superexec", r"enrol$"),
-    "build": (f"{VICTIM}-superexec", r"building the bank"),
-    "upload": (f"{VICTIM}-superexec", r"sealed upload"),
-    "aggregate": ("superexec", r"merge$"),
-    "broadcast": ("superexec", r"evaluate$"),
-    "evaluate": (f"{VICTIM}-superexec", r"judging"),
-}
+# Each phase: what says that it has begun, a stage in the server's journal or a line in a site's log.
+STAGES = {"enrol": "enrol", "aggregate": "merge", "broadcast": "evaluate"}
+LINES = {"build": r"building the bank", "upload": r"sealed upload", "evaluate": r"judging"}
+PHASES = ("enrol", "build", "upload", "aggregate", "broadcast", "evaluate")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -117,7 +113,24 @@ class Attempt:
         return dict(json.loads((self.folder / RECORD).read_text()))
 
     def events(self) -> list[dict[str, Any]]:
-        return events_of(self.folder)
+        """What the server has noted so far."""
+        try:
+            return events_of(self.folder)
+        except DataError:  # not begun yet
+            return []
+
+    def wait_for_phase(self, phase: str, seconds: float = 120) -> None:
+        """Wait until a phase has begun, at the server or at the site that is to be killed."""
+        if phase in LINES:
+            wait_for_line(self.up.log(f"{VICTIM}-superexec"), LINES[phase], seconds)
+            return
+        stage = STAGES[phase]
+
+        def began() -> bool:
+            noted = [one for one in self.events() if one["event"] == "stage"]
+            return stage in [one["stage"] for one in noted]
+
+        wait_until(began, seconds, f"the stage {stage!r}", pause=0.005)
 
 
 def quick(config: Config, **knobs: Any) -> Config:

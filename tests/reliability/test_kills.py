@@ -15,7 +15,6 @@ from tests.reliability.harness import (
     is_alive,
     kill,
     pids,
-    wait_for_line,
     wait_until,
 )
 
@@ -30,8 +29,7 @@ def test_a_killed_process_ends_no_run(  # noqa: PLR0917 - fixtures, which are na
     with template.federation(tmp_path / "up") as up:
         attempt = Attempt(up, settings, tmp_path / "run")
         server_app = wait_for_server_app(up)
-        log, line = PHASES[phase]
-        wait_for_line(up.log(log), line, 120)
+        attempt.wait_for_phase(phase)
         if (process, phase) == ("ClientApp", "enrol"):
             wait_until(lambda: pids(up, *PROCESSES[process]), 60, "a ClientApp")
         victim, began = kill(up, process), time.monotonic()

@@ -1,0 +1,82 @@
+"""What a machine sees of the server: who it says it is, what time it has, and what it lets pass."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from fedad.errors import ConfigError
+
+SECONDS = 5.0  # the longest that one question may take
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`"fedad.example:8443"` -> `("fedad.example", 8443)`.
+
+    Raises:
+        ConfigError: no port, or one that is none.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"{address!r}: expected HOST:PORT, such as fedad.example:8443")
+    return host.strip("[]"), int(port)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server at `address`, known by the authority's certificate `ca`."""
+
+    address: str
+    ca: Path
+
+    def knock(self) -> None:
+        """Open a connection, and no more.
+
+        Raises:
+            OSError: nobody is there, or something between does not let it pass.
+        """
+        with socket.create_connection(split_address(self.address), SECONDS):
+            pass
+
+    def valid_until(self) -> datetime:
+        """Until when its certificate is valid, which the authority has signed for this name.
+
+        Raises:
+            ssl.SSLError, OSError: it is another's, of another name, or no longer valid.
+        """
+        host, port = split_address(self.address)
+        with (
+            socket.create_connection((host, port), SECONDS) as plain,
+            self._trust().wrap_socket(plain, server_hostname=host) as line,
+        ):
+            told = str((line.getpeercert() or {})["notAfter"])
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(told)).astimezone()
+
+    def answer(
+        self, path: str, *, method: str = "GET", announced: int | None = None
+    ) -> tuple[int, datetime | None]:
+        """The status of an answer, and the server's time; of a body only its length is sent.
+
+        Raises:
+            OSError, http.client.HTTPException: there is none.
+        """
+        host, port = split_address(self.address)
+        line = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=self._trust())
+        try:
+            line.putrequest(method, path)
+            if announced is not None:
+                line.putheader("Content-Length", str(announced))
+            line.endheaders()
+            reply = line.getresponse()
+            told = reply.getheader("Date")
+            return reply.status, parsedate_to_datetime(told) if told else None
+        finally:
+            line.close()
+
+    def _trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca))
