@@ -33,7 +33,7 @@ PROCESSES = {
     "SuperNode": (f"{VICTIM}-supernode", "flower-supernode"),
     "ClientApp": (f"{VICTIM}-superexec", "flwr-clientapp"),
 }
-# Each phase: what says that it has begun, a stage in the server's journal or a line in a site's log.
+# What says that a phase has begun: a stage in the server's journal, or a line in a site's log.
 STAGES = {"enrol": "enrol", "aggregate": "merge", "broadcast": "evaluate"}
 LINES = {"build": r"building the bank", "upload": r"sealed upload", "evaluate": r"judging"}
 PHASES = ("enrol", "build", "upload", "aggregate", "broadcast", "evaluate")
