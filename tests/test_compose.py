@@ -1,0 +1,114 @@
+"""docker/compose.yaml and the bare processes of `make federation`: the same commands and flags."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fedad.deploy import services
+from fedad.deploy.federation import Federation
+from fedad.deploy.services import Kit, Listen
+from fedad.runner import environment_of
+
+DOCKER = Path(__file__).parents[1] / "docker"
+SITES = ("lyon", "graz")
+ADDRESS = re.compile(r"[\w.-]+:\d+")
+
+
+@pytest.fixture(scope="module")
+def compose():
+    return yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+
+
+@pytest.fixture
+def bare(tmp_path):
+    up = Federation(tmp_path, {site: tmp_path / site for site in SITES})
+    return up.commands()
+
+
+def expected():
+    """What the compose file has to say, by the functions that the bare processes come from."""
+    keys = Path("/keys")
+    found = {
+        "superlink": services.superlink(
+            keys, Path("/state/superlink.db"), Listen("0.0.0.0", services.SUPERLINK_PORT)
+        ),
+        "superexec": services.superexec(keys, "superlink:8000"),
+        "proxy": services.proxy(Path("/etc/fedad/nginx.conf")),
+    }
+    for site in SITES:
+        kit = Kit(site, keys, Path("/data"), Path("/output"))
+        listen = Listen("0.0.0.0", services.SUPERNODE_PORT)
+        found[f"{site}-supernode"] = services.supernode(kit, "fedad.example:8443", listen)
+        found[f"{site}-superexec"] = services.site_superexec(kit, f"{site}-supernode:9094")
+    return {name: services.supervised(command) for name, command in found.items()}
+
+
+def shape(command):
+    """A command from `supervise` on, with places in place of addresses and folders."""
+    words = command[command.index("supervise") :]
+    return [
+        re.sub(r"\S*/[^\s\"]*", "PATH", ADDRESS.sub("ADDRESS", word))
+        if not word.replace(".", "").isdigit()
+        else "NUMBER"
+        for word in words
+    ]
+
+
+def test_the_compose_file_has_the_commands_of_the_functions(compose):
+    assert {name: service["command"] for name, service in compose.items()} == expected()
+
+
+def test_the_bare_processes_have_the_same_commands_and_flags(compose, bare):
+    assert set(compose) == set(bare)
+    for name, service in compose.items():
+        assert shape(service["command"]) == shape(bare[name]), name
+
+
+def test_a_flag_that_only_one_of_them_has_is_seen(compose, bare):
+    command = compose["superlink"]["command"]
+    assert shape([w for w in command if w != "--enable-supernode-auth"]) != shape(bare["superlink"])
+
+
+def test_the_proxys_configuration_is_that_of_the_bare_one():
+    made = services.proxy_configuration(
+        Path("/keys"), Path("/tmp"), Listen("0.0.0.0", services.PROXY_PORT), "superlink:8000"
+    )
+    assert (DOCKER / "nginx.conf").read_text() == made
+
+
+def test_only_a_sites_superexec_sees_images_and_nothing_else_reaches_it(compose):
+    for name, service in compose.items():
+        mounts = [volume.split(":")[1] for volume in service["volumes"]]
+        site = name.partition("-")[0]
+        assert ("/data" in mounts) == (name in [f"{one}-superexec" for one in SITES])
+        if "/data" in mounts:
+            assert service["networks"] == [site]
+            assert f"../data/{site}:/data:ro" in service["volumes"]
+
+
+def test_the_superlinks_port_is_open_to_the_server_alone(compose):
+    assert [name for name, service in compose.items() if "ports" in service] == ["proxy"]
+    reached = {name for name, service in compose.items() if "server" in service["networks"]}
+    assert reached == {"superlink", "superexec", "proxy"}
+
+
+def test_every_service_starts_again_and_has_no_privileges(compose):
+    for service in compose.values():
+        assert service["restart"] == "unless-stopped"
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "mem_limit" in service
+
+
+def test_the_image_has_the_environment_of_the_bare_processes(tmp_path):
+    text = (DOCKER / "Dockerfile").read_text().replace("\\\n", " ")
+    (line,) = re.findall(r"^ENV (.*)$", text, re.MULTILINE)
+    image, bare = dict(word.split("=") for word in line.split()), environment_of(tmp_path)
+    flower = {name: value for name, value in bare.items() if name.startswith("FLWR_")}
+    assert {name: image[name] for name in flower if name != "FLWR_HOME"} == {
+        name: value for name, value in flower.items() if name != "FLWR_HOME"
+    }
+    assert "USER fedad" in text
