@@ -12,6 +12,7 @@ import typer
 
 from fedad.commands.compare import compare
 from fedad.commands.factory import factory
+from fedad.commands.report import report
 from fedad.errors import FedadError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.add_typer(data, name="data")
 app.add_typer(bank, name="bank")
 app.add_typer(factory)
 app.add_typer(compare)
+app.add_typer(report)
 
 
 class Via(StrEnum):

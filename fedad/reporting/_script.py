@@ -48,7 +48,8 @@ function show(point) {
 }
 all("[data-tip]").forEach(point => {
   for (const on of ["mouseenter", "focus"]) point.addEventListener(on, () => show(point));
-  for (const off of ["mouseleave", "blur"]) point.addEventListener(off, () => { tip.hidden = true; });
+  for (const off of ["mouseleave", "blur"])
+    point.addEventListener(off, () => { tip.hidden = true; });
   if (point.dataset.command) point.addEventListener("click", () => {
     copy(point.dataset.command); tip.append(" copied");
   });
@@ -74,7 +75,8 @@ all(".scores").forEach(box => {
   const slider = $("input", box), choice = $("select", box), line = $(".threshold", box);
   const bars = { good: all(".good", box), bad: all(".bad", box) };
   const span = Math.log(told.high / told.low);
-  const score = () => told.low * Math.exp(span * slider.value / 1000);
+  let calibrated = null;  /* until the slider moves: its steps are too coarse to be exact */
+  const score = () => calibrated ?? told.low * Math.exp(span * slider.value / 1000);
   const place = value => Math.log(value / told.low) / span;
   const at = name => told.sites[name];
   function draw() {
@@ -96,16 +98,17 @@ all(".scores").forEach(box => {
     const x = (told.left + told.width * slider.value / 1000).toFixed(1);
     line.setAttribute("points", `${x},${told.top} ${x},${told.bottom}`);
     $(".value", box).textContent = threshold.toFixed(3);
-    const stopped = above(site.good, threshold), caught = above(site.bad, threshold);
+    const stopped = above(site.good, threshold);
+    const passed = site.bad.length - above(site.bad, threshold);
     $(".rejects", box).textContent = rate(stopped, site.good.length, told.intervals);
-    $(".escapes", box).textContent = rate(site.bad.length - caught, site.bad.length, told.intervals);
+    $(".escapes", box).textContent = rate(passed, site.bad.length, told.intervals);
   }
   function reset() {
-    const own = at(choice.value).threshold;
-    slider.value = own ? Math.round(1000 * place(own)) : 500;
+    calibrated = at(choice.value).threshold;
+    slider.value = calibrated === null ? 500 : Math.round(1000 * place(calibrated));
     draw(); move();
   }
-  slider.addEventListener("input", move);
+  slider.addEventListener("input", () => { calibrated = null; move(); });
   choice.addEventListener("change", reset);
   $("button", box).addEventListener("click", reset);
   reset();

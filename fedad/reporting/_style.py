@@ -2,12 +2,14 @@
 
 from fedad.reporting.drawing import DARK, LIGHT, variables
 
-STYLE = f"""
+STYLE = (
+    f"""
 :root{{color-scheme:light;{variables(LIGHT)}}}
 @media (prefers-color-scheme:dark){{
  :root:not([data-theme=light]){{color-scheme:dark;{variables(DARK)}}}}}
 :root[data-theme=dark]{{color-scheme:dark;{variables(DARK)}}}
-""" + """
+"""
+    + """
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);
  font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
@@ -64,7 +66,9 @@ summary{cursor:pointer;color:var(--c0)}
 .tip code{display:block;margin-top:4px;font-size:.74rem;color:var(--soft)}
 @media (max-width:640px){.gallery{grid-template-columns:1fr}figure{flex-basis:100%}}
 @media print{
- :root,:root[data-theme=dark]{color-scheme:light;""" + variables(LIGHT) + """}
+ :root,:root[data-theme=dark]{color-scheme:light;"""
+    + variables(LIGHT)
+    + """}
  nav,.tip,.copy,.slide input,.slide select,.slide button{display:none}
  header,main{max-width:none;padding:0}
  body{font-size:11px}
@@ -73,3 +77,4 @@ summary{cursor:pointer;color:var(--c0)}
  details>*{display:block}
 }
 """
+)

@@ -94,7 +94,7 @@ class Drawing:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self.add("polyline", points=path, fill="none", stroke=_colour(colour), **more)
 
-    def rect(  # noqa: PLR0917 - the four numbers of a rectangle
+    def rect(
         self, x: float, y: float, width: float, height: float, colour: str, **more: object
     ) -> None:
         box = {"x": _n(x), "y": _n(y), "width": _n(width), "height": _n(height)}

@@ -1,4 +1,4 @@
-"""What a run cost: bytes by record and site, seconds by stage, and what else could have been sent."""
+"""What a run cost: bytes by record and site, seconds by stage; and what else could be sent."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def _by_record(record: Mapping[str, Any]) -> str:
         [f"{way}: {name}", *(f"{ways[way].get(site, {}).get(name, 0):,}" for site in sites)]
         for way, name in names
     ]
-    for way in ways:
-        sums = [sum(ways[way].get(site, {}).values()) for site in sites]
+    for way, told in ways.items():
+        sums = [sum(told.get(site, {}).values()) for site in sites]
         rows.append([f"{way}: all", *(f"{size:,}" for size in sums)])
     return table(["bytes by record", *sites], rows, "Serialised records, before transport deflates")
 

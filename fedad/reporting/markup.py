@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+NONE = "\N{EN DASH}"  # in place of a number
+
 
 class Html(str):
     """Text that is HTML already."""
@@ -60,7 +62,7 @@ def details(summary: str, body: str) -> Html:
 def data(mark: str, value: Mapping[str, Any]) -> Html:
     """Numbers for the page's script; `</` cannot end the element early."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-    return Html(f'<script type="application/json" id="{mark}">{text}</script>')
+    return Html(f'<script type="application/json" id="{escape(mark)}">{text}</script>')
 
 
 def copyable(command: str) -> Html:
@@ -74,7 +76,7 @@ def copyable(command: str) -> Html:
 def ranged(one: Mapping[str, float | None] | None, form: str = ".3f") -> str:
     """`0.873 (0.851 to 0.894)`; the value alone without an interval, a dash without a value."""
     if one is None or one["value"] is None or math.isnan(one["value"]):
-        return "–"
+        return NONE
     value, low, high = one["value"], one.get("low"), one.get("high")
     if low is None or high is None or math.isnan(low):
         return format(value, form)

@@ -44,6 +44,11 @@ class Plot:
         write_atomic(folder / f"{self.name}.csv", text.getvalue(), flush=False)
 
 
+def side_by_side(plots: Sequence[Plot]) -> Html:
+    """Several plots in a row, as far as the page is wide."""
+    return Html(f'<div class="plots">{"".join(plot.figure() for plot in plots)}</div>')
+
+
 def fpr_spro(category: str, columns: Mapping[str, np.ndarray], areas: Mapping[str, str]) -> Plot:
     """Mean coverage of the regions against the false-positive rate, the four limits marked.
 
@@ -55,11 +60,11 @@ def fpr_spro(category: str, columns: Mapping[str, np.ndarray], areas: Mapping[st
     frame = Frame(48, 40, 450, 236, axis, Axis(0, 1, f"{category}: sPRO"))
     frame.draw(drawing)
     for rate in RATES:
-        x, top = frame.at(rate, 1)
-        drawing.line([(x, top), (x, top + frame.height)], "c1", stroke_dasharray="4 3")
-        drawing.text(x, top - 9, f"{rate:g}", fill="var(--c1)", font_size=10)
+        at, top = frame.at(rate, 1)
+        drawing.line([(at, top), (at, top + frame.height)], "c1", stroke_dasharray="4 3")
+        drawing.text(at, top - 9, f"{rate:g}", fill="var(--c1)", font_size=10)
         told = areas.get(f"auc_spro_{rate}", "")
-        drawing.text(x - 4, top + frame.height - 9, told, "end", font_size=10, fill="var(--c1)")
+        drawing.text(at - 4, top + frame.height - 9, told, "end", font_size=10, fill="var(--c1)")
     x, y = columns["fpr"], columns["spro"]
     rows: list[tuple[float, float]] = []
     if not (np.isnan(x).any() or np.isnan(y).any()):
@@ -78,7 +83,9 @@ def roc(category: str, columns: Mapping[str, np.ndarray]) -> Plot:
     frame.draw(drawing)
     drawing.line([frame.at(0, 0), frame.at(1, 1)], "soft", stroke_dasharray="2 4")
     rows: list[tuple[str, float, float]] = []
-    for k, (name, fpr, tpr) in enumerate((("image", "image_fpr", "image_tpr"), ("pixel", "fpr", "tpr"))):
+    for k, (name, fpr, tpr) in enumerate(
+        (("image", "image_fpr", "image_tpr"), ("pixel", "fpr", "tpr"))
+    ):
         x, y = columns[fpr], columns[tpr]
         at = frame.at(0.62, 0.2 - 0.1 * k)
         drawing.line([at, (at[0] + 26, at[1])], f"c{k}", stroke_width=2, stroke_dasharray=DASHES[k])
@@ -135,7 +142,9 @@ def intervals(
     drawing.text(0, 12, title, "start", font_weight=600)
     for k, (label, one) in enumerate(rows):
         _dot(drawing, frame, frame.top + 22 * k + 11, label, one)
-    told = [(label, *(_number(one.get(n)) for n in ("value", "low", "high"))) for label, one in rows]
+    told = [
+        (label, *(_number(one.get(n)) for n in ("value", "low", "high"))) for label, one in rows
+    ]
     return Plot(name, drawing, ("name", "value", "low", "high"), told)
 
 
@@ -169,7 +178,10 @@ def _axis_for(
 def bars(name: str, title: str, rows: Sequence[tuple[str, float]], unit: str) -> Plot:
     """Amounts on a logarithmic axis: what is ten times as long is ten times as much."""
     known = [value for _, value in rows if value > 0] or [1.0]
-    low, high = 10 ** math.floor(math.log10(min(known)) - 0.01), 10 ** math.ceil(math.log10(max(known)))
+    low, high = (
+        10 ** math.floor(math.log10(min(known)) - 0.01),
+        10 ** math.ceil(math.log10(max(known))),
+    )
     height, left = 26 * len(rows), 12 + 6.6 * max(len(label) for label, _ in rows)
     drawing = Drawing(left + 440, height + 78, title)
     x = Axis(low, high, unit, log=True)
@@ -204,7 +216,9 @@ def matrix(name: str, title: str, shares: Mapping[str, Mapping[str, float]]) -> 
                 left + wide * k, y, wide - 2, 28, "c0", fill_opacity=f"{0.65 * share:.3f}", rx=3
             )
             drawing.text(left + wide * (k + 0.5) - 1, y + 14, f"{100 * share:.1f} %")
-    rows = [(row, column, told.get(column, 0.0)) for row, told in shares.items() for column in columns]
+    rows = [
+        (row, column, told.get(column, 0.0)) for row, told in shares.items() for column in columns
+    ]
     return Plot(name, drawing, ("row", "column", "share"), rows)
 
 

@@ -17,7 +17,7 @@ from fedad.metrics import report as figures_report
 from fedad.reporting import shown_comparison as compared
 from fedad.reporting.gallery import read_index
 from fedad.reporting.ledger import ledger
-from fedad.reporting.markup import Html, Section, copyable, paragraph
+from fedad.reporting.markup import NONE, Html, Section, paragraph
 from fedad.reporting.page import LARGEST, page
 from fedad.reporting.papers import paper_tables
 from fedad.reporting.per_image import FILE as PER_IMAGE
@@ -90,7 +90,12 @@ def _ran(record: Mapping[str, Any], folder: Path) -> Found:
         f"{config['merge.aggregation']} made a bank of {record['bank']['rows']:,} rows, a bank a "
         f"{config['bank.scope']}."
     )
-    warnings = "".join(paragraph(text, kind="warning") for text in record["warnings"])
+    missing = (
+        f"{site} was missing since {told['stage']}: {told['reason']}"
+        for site, told in record.get("missing", {}).items()
+    )
+    said = (*record["warnings"], *missing)
+    warnings = "".join(paragraph(text, kind="warning") for text in said)
     mean = record["figures"]["federated"]["together"]["mean"]
     tiles = _tiles(
         {
@@ -101,13 +106,13 @@ def _ran(record: Mapping[str, Any], folder: Path) -> Found:
             "seconds": sum(record["seconds"].values()),
         }
     )
-    again = copyable(f"fedad run --resume {folder}") if record.get("missing") else ""
-    return Section("run", "What was run", paragraph(words) + tiles + warnings + again), []
+    return Section("run", "What was run", paragraph(words) + tiles + warnings), []
 
 
 def _tiles(values: Mapping[str, float | None]) -> Html:
     shown = (
-        f'<div class="tile"><b>{"–" if value is None else f"{value:.3g}"}</b><span>{name}</span></div>'
+        f'<div class="tile"><b>{NONE if value is None else format(value, ".3g")}</b>'
+        f"<span>{name}</span></div>"
         for name, value in values.items()
     )
     return Html(f'<div class="tiles">{"".join(shown)}</div>')
@@ -196,7 +201,7 @@ def of_site(folder: Path) -> Page:
 def of_comparison(folder: Path) -> Page:
     """A matrix of runs: what differs, to whom, at what cost; and its first cell in detail."""
     found = json.loads((folder / COMPARISON).read_text())
-    detail = folder / found["detail"]["folder"]
+    detail = folder / next(one["folder"] for one in found["cells"] if one["way"] == "federated")
     record = read_record(detail)
     own = run_sections(detail, record)
     apart = [(Section(f"run-{s.id}", f"One run: {s.title}", s.body), p) for s, p in own[:-2]]
@@ -214,4 +219,3 @@ def _joined(found: Sequence[Found]) -> tuple[list[Section], list[Plot]]:
 def _write_tables(folder: Path, tables: Mapping[str, str]) -> None:
     for name, text in tables.items():
         write_atomic(folder / "tables" / name, text, flush=False)
-

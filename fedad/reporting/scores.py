@@ -22,11 +22,12 @@ from fedad.types import GOOD
 
 BINS = 36
 EVERY = "all sites"
+LOWEST = 0.01  # score that is told from none, as in counts
 
 
 @dataclass
 class Scores:
-    """Image scores of one category at one site, or at all, and the threshold that was calibrated."""
+    """Image scores of one category at one site, or at all, and the calibrated threshold."""
 
     good: list[float] = field(default_factory=list)
     bad: list[float] = field(default_factory=list)
@@ -60,7 +61,7 @@ def of_curve(columns: Mapping[str, np.ndarray], good: int, bad: int) -> Scores:
         shares = np.diff(columns[name], prepend=0.0)
         images = np.rint(np.nan_to_num(shares) * count).astype(int)
         for score, here in zip(columns["threshold"], images, strict=True):
-            into += [float(score) if math.isfinite(score) else 0.01] * int(here)
+            into.extend([float(score) if math.isfinite(score) else LOWEST] * int(here))
     return found
 
 
@@ -95,10 +96,11 @@ def histogram(category: str, sites: Sites) -> tuple[Plot, Html]:
 def _told(sites: Sites) -> dict[str, Any]:
     """What the page's script needs: sorted scores, where the plot is, intervals of all rates."""
     every = [score for one in sites.values() for score in (*one.good, *one.bad)]
+    every += [one.threshold for one in sites.values() if one.threshold is not None]
     sizes = {len(part) for one in sites.values() for part in (one.good, one.bad)} - {0}
     return {
-        "low": 0.9 * min(every),
-        "high": 1.1 * max(every),
+        "low": 0.9 * max(LOWEST, min(every)),
+        "high": 1.1 * max(LOWEST, *every),
         "bins": BINS,
         **_PLACE,
         "sites": {
@@ -125,13 +127,17 @@ def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
     p = _PLACE
     drawing = Drawing(640, 252, f"{category}: image scores of good and defective parts")
     axis = Axis(told["low"], told["high"], "image score", log=True, ticks=_ticks(told), form=".3g")
-    frame = Frame(p["left"], p["top"], p["width"], p["bottom"] - p["top"], axis, Axis(0, 1, "", ticks=(-1,)))
+    frame = Frame(
+        p["left"], p["top"], p["width"], p["bottom"] - p["top"], axis, Axis(0, 1, "", ticks=(-1,))
+    )
     frame.draw(drawing)
     drawing.rect(0, p["bottom"] + 3, p["left"] - 2, 20, "paper")
     edges = np.geomspace(told["low"], told["high"], BINS + 1)
     rows = []
     wide = p["width"] / BINS
-    counts = {s: np.histogram(part, edges)[0] for s, part in (("good", scores.good), ("bad", scores.bad))}
+    counts = {
+        s: np.histogram(part, edges)[0] for s, part in (("good", scores.good), ("bad", scores.bad))
+    }
     for sort, colour, up in (("good", "c0", True), ("bad", "c1", False)):
         most = max(1, int(counts[sort].max()))
         for k, count in enumerate(counts[sort]):
@@ -146,7 +152,9 @@ def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
     drawing.line(ends, "ink", stroke_width=2, stroke_dasharray="5 3", class_="threshold")
     rows = [
         (f"{low:.6g}", f"{high:.6g}", int(good), int(bad))
-        for low, high, good, bad in zip(edges, edges[1:], counts["good"], counts["bad"], strict=False)
+        for low, high, good, bad in zip(
+            edges, edges[1:], counts["good"], counts["bad"], strict=False
+        )
     ]
     return Plot(f"scores-{category}", drawing, ("from", "to", "good", "defective"), rows)
 

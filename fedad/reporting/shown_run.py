@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from fedad.reporting.gallery import HITS, MISSES
-from fedad.reporting.markup import Html, Section, details, html, paragraph, ranged, table
-from fedad.reporting.plots import Plot, fpr_spro, intervals, matrix, roc
+from fedad.reporting.markup import NONE, Html, Section, details, html, paragraph, ranged, table
+from fedad.reporting.plots import Plot, fpr_spro, intervals, matrix, roc, side_by_side
 from fedad.reporting.scores import Sites, histogram
 
 COLUMNS = {
@@ -32,18 +32,22 @@ Curves = Mapping[str, Mapping[str, np.ndarray]]  # category -> columns
 
 def figures(told: Mapping[str, Any]) -> Found:
     """Every figure with its interval, by way of sharing, by category and by site."""
-    rows = [[f"{way}, all sites", *_cells(found["together"]["mean"])] for way, found in _joint(told)]
+    plots = [_dots(told, figure) for figure in HEADLINES]
+    columns = ["mean over categories", *COLUMNS.values()]
+    body = [
+        side_by_side(plots),
+        table(columns, rows_of(told), "With 95 % bootstrap intervals over test images"),
+        *(details(f"{way}: by category and site", _by_category(one)) for way, one in told.items()),
+    ]
+    return Section("figures", "Figures", "".join(body)), plots
+
+
+def rows_of(told: Mapping[str, Any]) -> list[list[str]]:
+    """The means over categories, of all sites where they share a bank, then of each."""
+    rows = [[f"{way}, all sites", *_cells(one["together"]["mean"])] for way, one in _joint(told)]
     for way, found in told.items():
         rows += [[f"{way}, {site}", *_cells(one["mean"])] for site, one in found["sites"].items()]
-    columns = ["mean over categories", *COLUMNS.values()]
-    body = table(columns, rows, "With 95 % bootstrap intervals over test images")
-    plots = []
-    for way, found in told.items():
-        body += details(f"{way}: by category and site", _by_category(found))
-    for figure in HEADLINES:
-        plots.append(_dots(told, figure))
-    body = Html("".join(p.figure() for p in plots)).join(['<div class="plots">', "</div>"]) + body
-    return Section("figures", "Figures", body), plots
+    return rows
 
 
 def _joint(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -85,10 +89,12 @@ def curve_plots(columns: Curves, areas: Mapping[str, Mapping[str, Any]]) -> Foun
     """FPR-sPRO with its limits, and ROC, a category."""
     plots, body = [], ""
     for category, drawn in columns.items():
-        told = {k: f"{v['value']:.3f}" for k, v in areas[category].items() if v["value"] is not None}
+        told = {
+            k: f"{v['value']:.3f}" for k, v in areas[category].items() if v["value"] is not None
+        }
         both = [fpr_spro(category, drawn, told), roc(category, drawn)]
         plots += both
-        body += f'<div class="plots">{"".join(plot.figure() for plot in both)}</div>'
+        body += side_by_side(both)
     note = paragraph(
         "Beside each limit stands AUC-sPRO up to there. All sites' test images in one ranking.",
         kind="note",
@@ -106,7 +112,8 @@ def score_boxes(categories: Mapping[str, Sites]) -> Found:
     note = paragraph(
         "Move a threshold to see what it would stop. Calibrated thresholds come from good images "
         "that the bank was not made from; one chosen here is chosen on test images, and is no "
-        "result. Bars of good and of defective parts have a scale each.",
+        "result. Over all sites the line starts at the middle one of their thresholds. Bars of "
+        "good and of defective parts have a scale each.",
         kind="note",
     )
     return Section("scores", "Scores and thresholds", note + body), plots
@@ -138,7 +145,7 @@ def decisions(told: Mapping[str, Any]) -> Html:
 
 def _rate(rate: Mapping[str, Any] | None) -> str:
     if not rate or not rate["of"]:
-        return "–"
+        return NONE
     value, low, high = (100 * rate[name] for name in ("value", "low", "high"))
     return f"{rate['cases']} of {rate['of']}: {value:.0f} % ({low:.0f} to {high:.0f})"
 
@@ -156,15 +163,16 @@ def whose_rows(told: Mapping[str, Any]) -> Found:
                 sums[site][name] = sums[site].get(name, 0) + count
     whole = matrix("nearest", "Nearest normal rows, all products", _shares(sums))
     each = [
-        matrix(f"nearest-{name}", name, _shares({s: p[name] for s, p in parts.items() if name in p}))
+        matrix(
+            f"nearest-{name}", name, _shares({s: p[name] for s, p in parts.items() if name in p})
+        )
         for name in categories
     ]
     note = paragraph(
         "Of a site's test patches (row), the share whose nearest normal row came from a site "
         "(column). Counts of patches travel, never scores."
     )
-    more = f'<div class="plots">{"".join(plot.figure() for plot in each)}</div>'
-    body = note + whole.figure() + details("By product", more) + decisions(told)
+    body = note + whole.figure() + details("By product", side_by_side(each)) + decisions(told)
     return Section("matrix", "Whose rows", body), [whole, *each]
 
 
@@ -194,9 +202,7 @@ def gallery(entries: Sequence[Mapping[str, Any]]) -> Section:
 
 def _picture(entry: Mapping[str, Any]) -> str:
     near = entry.get("nearest")
-    whose = (
-        f"; nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
-    )
+    whose = f"; nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
     words = (
         f"{entry['site']}: {entry['image']}, score {entry['score']:.2f}, "
         f"colours from 0 to {entry['scale']:.2f}{whose}"
@@ -223,4 +229,3 @@ def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> 
     machine = table(["", ""], [*plain.items(), *versions.items()])
     body = details("All knobs", knobs) + details("Versions and machine", machine)
     return Section("configuration", "Configuration and environment", body), []
-

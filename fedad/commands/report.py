@@ -1,0 +1,26 @@
+"""`fedad report`: one page of a run, a site or a comparison, plots and tables beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+report = typer.Typer()
+
+
+@report.command("report")
+def write_report(
+    folder: Annotated[
+        Path, typer.Argument(help="A run's folder, a site's own folder, or a comparison's.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; report.html in the folder if not given.")
+    ] = None,
+) -> None:
+    """Write one self-contained page, its plots as SVG and CSV, and tables for papers."""
+    from fedad.reporting.report import report as write
+
+    path = write(folder, out)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB); beside it plots/ and tables/")

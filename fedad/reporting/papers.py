@@ -1,0 +1,55 @@
+"""Tables for papers: the same numbers in Markdown and in LaTeX (booktabs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fedad.reporting.markup import NONE
+from fedad.reporting.shown_run import COLUMNS, rows_of
+
+_ESCAPED = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    NONE: "--",
+}
+
+
+def paper_tables(told: Mapping[str, Any]) -> dict[str, str]:
+    """File name -> text, of a run's figures."""
+    return both("figures", ["mean over categories", *COLUMNS.values()], rows_of(told))
+
+
+def both(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, str]:
+    """One table in two languages."""
+    return {f"{name}.md": markdown(columns, rows), f"{name}.tex": latex(columns, rows)}
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A GitHub table, numbers to the right."""
+    rule = ["---", *("---:" for _ in columns[1:])]
+    lines = [columns, rule, *([cell.replace("|", r"\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A `tabular`, numbers to the right."""
+    head, *body = (" & ".join(map(_escaped, line)) + r" \\" for line in (columns, *rows))
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _escaped(text: str) -> str:
+    return "".join(_ESCAPED.get(mark, mark) for mark in text)
