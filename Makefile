@@ -2,13 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test reliability federation lint clean
 
 demo: .venv/installed
 	$(BIN)/fedad demo
 
 test: .venv/installed
 	$(BIN)/pytest
+
+# All that docker/compose.yaml starts, without Docker, and one run on it; needs nginx.
+federation: .venv/installed
+	$(BIN)/fedad federation
+
+# What kills processes, fills disks and loads the server: an hour and a half on two cores.
+reliability: .venv/installed
+	timeout 3h $(BIN)/pytest -m reliability -rs
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
