@@ -35,16 +35,19 @@ summary:focus-visible,a:focus-visible{outline:2px solid var(--c0);outline-offset
 table{border-collapse:collapse;margin:.6em 0;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding:2px 0 6px;font-size:.85rem}
 th,td{padding:4px 12px 4px 0;border-bottom:1px solid var(--grid);text-align:right;
- vertical-align:top}
+ vertical-align:top;white-space:nowrap}
 thead th{color:var(--soft);font-weight:600}
 th:first-child,tbody th{text-align:left;font-weight:500}
-td.words{text-align:left}
+td.words,th.words{text-align:left}
+td.words{white-space:normal;overflow-wrap:anywhere}
 .tiles{display:flex;flex-wrap:wrap;gap:12px;margin:1em 0}
 .tile{background:var(--band);border-radius:10px;padding:10px 16px;min-width:150px}
 .tile b{display:block;font-size:1.45rem;line-height:1.25}
 .tile span{font-size:.82rem;color:var(--soft)}
-.plots{display:flex;flex-wrap:wrap;gap:8px 28px;align-items:flex-start}
-figure{margin:.6em 0;flex:1 1 440px;max-width:680px;min-width:0}
+section{scroll-margin-top:76px}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(440px,100%),1fr));
+ gap:8px 28px;align-items:start}
+figure{margin:.6em 0;max-width:680px;min-width:0}
 figure svg{width:100%;height:auto;display:block}
 figcaption{font-size:.85rem;color:var(--soft)}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(440px,1fr));gap:14px}
@@ -64,7 +67,7 @@ summary{cursor:pointer;color:var(--c0)}
  box-shadow:0 4px 18px #0005;pointer-events:none;overflow-wrap:anywhere}
 .tip[hidden]{display:none}
 .tip code{display:block;margin-top:4px;font-size:.74rem;color:var(--soft)}
-@media (max-width:640px){.gallery{grid-template-columns:1fr}figure{flex-basis:100%}}
+@media (max-width:640px){.gallery{grid-template-columns:1fr}}
 @media print{
  :root,:root[data-theme=dark]{color-scheme:light;"""
     + variables(LIGHT)
@@ -74,6 +77,8 @@ summary{cursor:pointer;color:var(--c0)}
  body{font-size:11px}
  h2{break-after:avoid}
  figure,tr,.tile{break-inside:avoid}
+ .scroll{overflow:visible}
+ th,td{white-space:normal}
  details>*{display:block}
 }
 """

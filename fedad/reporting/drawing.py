@@ -51,7 +51,7 @@ class Axis:
     high: float
     label: str
     log: bool = False
-    ticks: tuple[float, ...] = ()
+    ticks: tuple[float, ...] | None = None  # None: round numbers are chosen
     form: str = "g"
 
     def share(self, value: float) -> float:
@@ -65,7 +65,7 @@ class Axis:
 
     def marks(self) -> Sequence[float]:
         """The values that get a tick."""
-        if self.ticks:
+        if self.ticks is not None:
             return self.ticks
         if self.log:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
@@ -114,12 +114,12 @@ class Drawing:
     def add(self, tag: str, **attributes: object) -> None:
         self.shapes.append(f"<{tag}{_attributes(attributes)}/>")
 
-    def svg(self, *, alone: bool = False, mark: str = "") -> str:
+    def svg(self, *, alone: bool = False) -> str:
         """The drawing as an element of the page, or `alone` as a file with its own colours."""
         space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
-        name = f' id="{mark}"' if mark else ""
+        own = "" if alone else f' style="max-width:{self.width:g}px"'
         head = (
-            f'<svg{space}{name} viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
+            f'<svg{space}{own} viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
             f'aria-label="{escape(self.title)}" font-family="system-ui, sans-serif" '
             f'font-size="12"><title>{escape(self.title)}</title>'
         )

@@ -30,21 +30,33 @@ def html(value: object) -> str:
     return str(value) if isinstance(value, Html) else escape(str(value))
 
 
-def table(columns: Sequence[object], rows: Iterable[Sequence[object]], caption: str = "") -> Html:
-    """A table whose first column is names and whose others are numbers, right-aligned."""
-    head = "".join(f'<th scope="col">{html(column)}</th>' for column in columns)
+def table(
+    columns: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    caption: str = "",
+    *,
+    words: Sequence[int] = (),
+) -> Html:
+    """A table whose first column is names and whose others are numbers, right-aligned, but for
+    those of `words`."""
+    kind = dict.fromkeys(words, ' class="words"')
+    head = "".join(
+        f'<th scope="col"{kind.get(k, "")}>{html(column)}</th>' for k, column in enumerate(columns)
+    )
     body = "".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{html(cell)}</th>' if k == 0 else f"<td>{html(cell)}</td>"
+            f'<th scope="row">{html(cell)}</th>'
+            if k == 0
+            else f"<td{kind.get(k, '')}>{html(cell)}</td>"
             for k, cell in enumerate(row)
         )
         + "</tr>"
         for row in rows
     )
-    words = f"<caption>{html(caption)}</caption>" if caption else ""
+    above = f"<caption>{html(caption)}</caption>" if caption else ""
     return Html(
-        f'<div class="scroll"><table>{words}<thead><tr>{head}</tr></thead>'
+        f'<div class="scroll"><table>{above}<thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

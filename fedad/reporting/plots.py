@@ -55,9 +55,9 @@ def fpr_spro(category: str, columns: Mapping[str, np.ndarray], areas: Mapping[st
     Args:
         areas: what the area below the curve is up to each limit, to write beside it.
     """
-    drawing = Drawing(520, 330, f"{category}: sPRO against the false-positive rate")
+    drawing = Drawing(500, 330, f"{category}: sPRO against the false-positive rate")
     axis = Axis(LOWEST, 1, "false-positive rate of pixels (limits marked)", log=True)
-    frame = Frame(48, 40, 450, 236, axis, Axis(0, 1, f"{category}: sPRO"))
+    frame = Frame(48, 40, 430, 236, axis, Axis(0, 1, f"{category}: sPRO"))
     frame.draw(drawing)
     for rate in RATES:
         at, top = frame.at(rate, 1)
@@ -76,9 +76,9 @@ def fpr_spro(category: str, columns: Mapping[str, np.ndarray], areas: Mapping[st
 
 def roc(category: str, columns: Mapping[str, np.ndarray]) -> Plot:
     """The image and the pixel ROC of one category."""
-    drawing = Drawing(380, 330, f"{category}: ROC")
+    drawing = Drawing(500, 330, f"{category}: ROC")
     frame = Frame(
-        48, 40, 310, 236, Axis(0, 1, "false-positive rate"), Axis(0, 1, f"{category}: found")
+        48, 40, 430, 236, Axis(0, 1, "false-positive rate"), Axis(0, 1, f"{category}: found")
     )
     frame.draw(drawing)
     drawing.line([frame.at(0, 0), frame.at(1, 1)], "soft", stroke_dasharray="2 4")
@@ -130,12 +130,11 @@ def intervals(
     left, height = 12 + 6.6 * max([12, *(len(label) for label, _ in rows)]), 22 * len(rows)
     drawing = Drawing(left + 420, height + 78, title)
     x = _axis_for([one for _, one in rows], axis, about, band)
-    frame = Frame(left, 32, 390, height, x, Axis(0, 1, "", ticks=(-1,)))
+    frame = Frame(left, 32, 390, height, x, Axis(0, 1, "", ticks=()))
     if about is not None and band:
         low, high = frame.at(about - band, 1)[0], frame.at(about + band, 1)[0]
         drawing.rect(low, frame.top, high - low, height, "band")
     frame.draw(drawing)
-    drawing.rect(0, height + 24, left - 2, 22, "paper")
     if about is not None:
         at = frame.at(about, 1)[0]
         drawing.line([(at, frame.top), (at, frame.top + height)], "soft")
@@ -185,9 +184,8 @@ def bars(name: str, title: str, rows: Sequence[tuple[str, float]], unit: str) ->
     height, left = 26 * len(rows), 12 + 6.6 * max(len(label) for label, _ in rows)
     drawing = Drawing(left + 440, height + 78, title)
     x = Axis(low, high, unit, log=True)
-    frame = Frame(left, 32, 340, height, x, Axis(0, 1, "", ticks=(-1,)))
+    frame = Frame(left, 32, 340, height, x, Axis(0, 1, "", ticks=()))
     frame.draw(drawing)
-    drawing.rect(0, height + 24, left - 2, 22, "paper")
     drawing.text(0, 12, title, "start", font_weight=600)
     for k, (label, value) in enumerate(rows):
         y = frame.top + 26 * k + 13

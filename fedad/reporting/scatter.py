@@ -108,7 +108,7 @@ def _dot(
 
 def _words(point: Mapping[str, Any]) -> str:
     """Lines for the page's tip."""
-    front = "on the front" if point["on_front"] else "beaten by another in everything"
+    front = "on the front" if point["on_front"] else "another is as good in all and better in some"
     return "\n".join(
         [
             point["label"],

@@ -119,19 +119,18 @@ def _ends(rate: Rate) -> list[float]:
     return [round(rate.low, 4), round(rate.high, 4)]
 
 
-_PLACE = {"left": 48, "width": 560, "top": 24, "half": 84, "middle": 112, "bottom": 200}
+_PLACE = {"left": 66, "width": 560, "top": 24, "half": 84, "middle": 112, "bottom": 200}
 
 
 def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
     """Good parts above the line, defective ones below it, each to their own height."""
     p = _PLACE
-    drawing = Drawing(640, 252, f"{category}: image scores of good and defective parts")
+    drawing = Drawing(640, 244, f"{category}: image scores of good and defective parts")
     axis = Axis(told["low"], told["high"], "image score", log=True, ticks=_ticks(told), form=".3g")
     frame = Frame(
-        p["left"], p["top"], p["width"], p["bottom"] - p["top"], axis, Axis(0, 1, "", ticks=(-1,))
+        p["left"], p["top"], p["width"], p["bottom"] - p["top"], axis, Axis(0, 1, "", ticks=())
     )
     frame.draw(drawing)
-    drawing.rect(0, p["bottom"] + 3, p["left"] - 2, 20, "paper")
     edges = np.geomspace(told["low"], told["high"], BINS + 1)
     rows = []
     wide = p["width"] / BINS
@@ -145,8 +144,9 @@ def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
             y = p["middle"] - tall if up else p["middle"]
             drawing.rect(p["left"] + k * wide, y, wide - 1, tall, colour, class_=sort)
     drawing.line([(p["left"], p["middle"]), (p["left"] + p["width"], p["middle"])], "soft")
-    drawing.text(p["left"] + 4, p["top"] + 8, f"{category}: good", "start", fill="var(--c0)")
-    drawing.text(p["left"] + 4, p["bottom"] - 8, "defective", "start", fill="var(--c1)")
+    drawing.text(p["left"], 10, category, "start", font_weight=600)
+    drawing.text(p["left"] - 6, p["middle"] - 42, "good", "end", fill="var(--c0)")
+    drawing.text(p["left"] - 6, p["middle"] + 42, "defective", "end", fill="var(--c1)")
     at = frame.at(scores.threshold or math.sqrt(told["low"] * told["high"]), 0)[0]
     ends = [(at, p["top"]), (at, p["bottom"])]
     drawing.line(ends, "ink", stroke_width=2, stroke_dasharray="5 3", class_="threshold")

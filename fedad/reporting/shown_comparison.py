@@ -58,9 +58,10 @@ def _ran(found: Comparison) -> Found:
         )
     )
     rows = [[point["label"], *_varied(plan, point)] for point in plan["points"]]
-    body.append(table(["point", *_axes(plan)], rows))
+    axes = _axes(plan)
+    body.append(table(["point", *axes], rows, words=range(1, 1 + len(axes))))
     took = [[c["treatment"], str(c["seed"]), f"{c['seconds']:.1f}", c["folder"]] for c in cells]
-    body.append(details("Cells", table(["", "seed", "seconds", "folder"], took)))
+    body.append(details("Cells", table(["", "seed", "seconds", "folder"], took, words=(3,))))
     return Section("run", "What was run", "".join(body)), []
 
 
@@ -216,7 +217,8 @@ def _ranks(found: Comparison) -> Iterator[Html]:
     if rows:
         columns = ["ranked by", "blocks", "p (Friedman)", "mean ranks", "critical", "not apart"]
         caption = "Mean ranks over blocks, a category with a seed; 1 is best. Ranks less than the "
-        yield table(columns, rows, f"{caption}critical difference apart are not told apart at 5 %")
+        caption += "critical difference apart are not told apart at 5 %"
+        yield table(columns, rows, caption, words=(3, 5))
 
 
 def _sites(found: Comparison) -> Found:
@@ -244,7 +246,10 @@ def _sites(found: Comparison) -> Found:
         title = f"Gain over being isolated, {name}"
         plots = [intervals("gain", title, gains, axis="gain, 95 % interval", about=0.0)]
         answers = [[label, ranged(told, "+.3f"), told["answer"]] for label, told in gains]
-        body += [plots[0].figure(), table(["did federation help me?", name, ""], answers)]
+        body += [
+            plots[0].figure(),
+            table(["did federation help me?", name, ""], answers, words=(2,)),
+        ]
     body += [_borrowed(found)]
     return Section("sites", "To whom", "".join(body)), plots
 
@@ -278,7 +283,8 @@ def _borrowed(found: Comparison) -> Html:
     ]
     words, columns = "Whose rows are nearest to whose parts", ["", "share by contributing site"]
     return Html(
-        table(["", "masked", "relieved"], rows, note) + details(words, table(columns, shares))
+        table(["", "masked", "relieved"], rows, note)
+        + details(words, table(columns, shares, words=(1,)))
     )
 
 
@@ -360,7 +366,7 @@ def _costs(point: Mapping[str, Any]) -> list[str]:
 def _recommended(pareto: Mapping[str, Any]) -> Iterator[str]:
     """A point a use case, then each point's command once."""
     rows = [[one["use_case"], one["label"] or "no point does it"] for one in pareto["recommended"]]
-    yield table(["use case", "take"], rows)
+    yield table(["use case", "take"], rows, words=(1,))
     for point in pareto["points"]:
         yield f"<h3>{html(point['label'])}</h3>{copyable(point['flwr'])}{copyable(point['fedad'])}"
 

@@ -223,9 +223,9 @@ def _jpeg(path: Path) -> bytes:
 
 def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> Found:
     """Every knob, and what the run ran on."""
-    knobs = table(["knob", "value"], sorted(config.items()))
+    knobs = table(["knob", "value"], sorted(config.items()), words=(1,))
     versions = dict(environment.get("versions", {}))
     plain = {key: environment[key] for key in ("platform", "machine", "cpus") if key in environment}
-    machine = table(["", ""], [*plain.items(), *versions.items()])
+    machine = table(["", ""], [*plain.items(), *versions.items()], words=(1,))
     body = details("All knobs", knobs) + details("Versions and machine", machine)
     return Section("configuration", "Configuration and environment", body), []
