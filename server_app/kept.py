@@ -59,17 +59,24 @@ class Kept:
             ConfigError: a knob that its results depend on has another value now.
         """
         journal = Journal.reopen(folder)
-        _check_same(journal.events[0]["config"], config)
-        journal.note("resumed")
-        kept = cls(journal)
+        try:
+            _check_same(journal.events[0]["config"], config)
+            journal.note("resumed")
+            kept = cls(journal)
+            kept._load(folder, journal)
+        except BaseException:  # what could not be gone on with may be tried again
+            journal.close()
+            raise
+        return kept
+
+    def _load(self, folder: Path, journal: Journal) -> None:
         for site, event in journal.by_site("uploaded").items():
-            kept.uploads[site] = load_bank(_whole(folder, event))
+            self.uploads[site] = load_bank(_whole(folder, event))
         for site, event in journal.by_site("judged").items():
             content, _ = wire.load(_whole(folder, event))
-            kept.findings[site] = wire.unpack_findings(content)
+            self.findings[site] = wire.unpack_findings(content)
         if merged := journal.last("merged"):
-            kept.bank = load_bank(_whole(folder, merged))
-        return kept
+            self.bank = load_bank(_whole(folder, merged))
 
     def enrolled(self) -> dict[str, Told]:
         """What sites said of themselves before this start, by name."""
