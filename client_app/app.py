@@ -6,35 +6,42 @@ import json
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from logging import ERROR
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore import log
 
-from client_app.sealed import FINDINGS, UPLOAD, forget_old, mark, once, run_folder
+from client_app.sealed import FINDINGS, UPLOAD, forget_old, mark, once, run_folder, run_key
 from client_app.site import Node, node_of, progress_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
 from fedad.errors import FedadError
+from fedad.reply import EVALUATE, HELLO, TRAIN
 
 app = ClientApp()
 
 
 @app.query()
 def hello(message: Message, context: Context) -> Message:
-    """Who this site is, and how many images it has of what."""
+    """Who this site is, how many images it has of what, and how it embeds the drawn images."""
 
     def introduce(node: Node) -> RecordDict:
+        from fedad.probe import probe
+
+        mark, features = probe(node.embed)
         about = {
             "version": __version__,
             "train": Counter(sample.category for sample in node.site.train),
             "test": Counter(sample.category for sample in node.site.test),
+            "fingerprint": asdict(mark),
         }
-        return RecordDict({"about": ConfigRecord({"json": json.dumps(about)})})
+        told = ConfigRecord({"json": json.dumps(about)})
+        return RecordDict({"about": told, "probe": wire.pack_probe(features)})
 
-    return _answer(message, context, introduce)
+    return _answer(message, context, HELLO, introduce)
 
 
 @app.train()
@@ -51,7 +58,7 @@ def upload(message: Message, context: Context) -> Message:
         forget_old(node.folder)
         return content
 
-    return _answer(message, context, learned)
+    return _answer(message, context, TRAIN, learned)
 
 
 @app.query(COVERAGE)
@@ -63,7 +70,7 @@ def coverage(message: Message, context: Context) -> Message:
 
         return measure(node, run_folder(node.folder, message), message.content)
 
-    return _answer(message, context, measured)
+    return _answer(message, context, COVERAGE, measured)
 
 
 @app.evaluate()
@@ -80,11 +87,13 @@ def evaluate(message: Message, context: Context) -> Message:
             lambda: judge(node, folder, message.content),
         )
 
-    return _answer(message, context, judged)
+    return _answer(message, context, EVALUATE, judged)
 
 
-def _answer(message: Message, context: Context, work: Callable[[Node], RecordDict]) -> Message:
-    """Reply with what `work` gives, or with the reason why there is nothing.
+def _answer(
+    message: Message, context: Context, stage: str, work: Callable[[Node], RecordDict]
+) -> Message:
+    """Reply with what `work` gives, bound to site and run, or with why there is nothing.
 
     The text of an error may name files, so it stays in the site's log; only in a simulation, where
     all sites are on one machine, does it travel.
@@ -95,11 +104,14 @@ def _answer(message: Message, context: Context, work: Callable[[Node], RecordDic
         node = node_of(context)
         with progress_of(node):
             content = work(node)
-        content[wire.SITE] = ConfigRecord({"name": node.site.name})
+        wire.bind(content, node.site.name, run_key(message), stage)
     except Exception as error:
         known = isinstance(error, FedadError)
         log(ERROR, "%s", error if known else traceback.format_exc())
-        reason = {"kind": type(error).__name__ if known else "InternalError"}
+        reason = {
+            "kind": type(error).__name__ if known else "InternalError",
+            "reason": str(getattr(error, "reason", "")) if known else "",
+        }
         if simulated:
             reason["text"] = str(error)
         content = RecordDict({wire.REFUSAL: ConfigRecord(reason)})  # type: ignore[arg-type]

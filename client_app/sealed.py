@@ -31,7 +31,12 @@ KEPT = 10  # runs of which a site keeps its files
 
 
 def run_folder(folder: Path, message: Message) -> Path:
-    """The folder, in a site's own, of the run that a request belongs to.
+    """The folder, in a site's own, of the run that a request belongs to."""
+    return folder / run_key(message)
+
+
+def run_key(message: Message) -> str:
+    """The run that a request belongs to.
 
     Raises:
         ConfigError: the request does not say which run, or in another form.
@@ -40,7 +45,7 @@ def run_folder(folder: Path, message: Message) -> Path:
     key = str(records[wire.RUN].get("key", "")) if wire.RUN in records else ""
     if not KEY.fullmatch(key):
         raise ConfigError(f"the request names the run {key!r}, expected 32 hexadecimal digits")
-    return folder / key
+    return key
 
 
 def once(path: Path, made_of: str, make: Callable[[], RecordDict]) -> RecordDict:

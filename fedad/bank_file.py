@@ -62,7 +62,8 @@ def unpack(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> Bank
     if header.get("schema") != SCHEMA:
         raise UploadError(
             f"a bank of schema {header.get('schema')!r}, expected {SCHEMA!r}: "
-            "was it made by another version of fedad?"
+            "was it made by another version of fedad?",
+            "schema",
         )
     _check_kinds(tensors, header)
     try:
@@ -71,14 +72,14 @@ def unpack(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> Bank
             **{name: tensors[name] for name in (*COLUMNS, *TABLES)},
             categories=_names(header["categories"]),
             sites=_names(header["sites"]),
-            fingerprint=_fingerprint(header["fingerprint"]),
+            fingerprint=read_fingerprint(header["fingerprint"]),
             dtype=header["dtype"],
             scope=header["scope"],
             source=tensors.get("source", np.empty(0, np.int64)),
             radius=float(header.get("radius", "nan")),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UploadError(f"a bank whose parts do not fit: {error}") from error
+        raise UploadError(f"a bank whose parts do not fit: {error!s:.300}", "shape") from error
     _check(bank)
     return bank
 
@@ -125,7 +126,7 @@ def load_tensors(path: Path) -> tuple[Tensors, Header]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     expected = header.pop("sha256", "")
     if _digest(tensors, header) != expected:
-        raise UploadError("its checksum does not fit: was it changed or cut short?")
+        raise UploadError("its checksum does not fit: was it changed or cut short?", "altered")
     return tensors, header
 
 
@@ -152,9 +153,9 @@ def _names(text: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(
         isinstance(name, str) and name.isprintable() for name in names
     ):
-        raise UploadError(f"expected a list of names, got {text[:80]!a}")
+        raise UploadError(f"expected a list of names, got {text[:80]!a}", "names")
     if len(set(names)) < len(names):
-        raise UploadError(f"a name stands twice in {text[:80]!a}")
+        raise UploadError(f"a name stands twice in {text[:80]!a}", "names")
     return tuple(names)
 
 
@@ -163,31 +164,37 @@ def _check(bank: Bank) -> None:
         bad = int(np.flatnonzero(~np.isfinite(bank.rows).all(axis=1))[0])
         raise UploadError(
             f"row {bad} of the bank of {', '.join(bank.sites)} holds NaN or infinity: "
-            "is the backbone or the mechanism at that site broken?"
+            "is the backbone or the mechanism at that site broken?",
+            "finite",
         )
     largest = max(float(bank.rows.max(initial=0)), -float(bank.rows.min(initial=0)))
     if largest > LARGEST:
         raise UploadError(
             f"the bank of {', '.join(bank.sites)} holds the value {largest:.3g}, expected features "
-            f"up to {LARGEST:g}: is the backbone or the mechanism at that site broken?"
+            f"up to {LARGEST:g}: is the backbone or the mechanism at that site broken?",
+            "norm",
         )
     for name, column, names in (
         ("category", bank.category, bank.categories),
         ("site", bank.site, bank.sites),
     ):
         if len(column) and not 0 <= column.min() <= column.max() < len(names):
-            raise UploadError(f"a bank whose column {name!r} points beyond its {len(names)} names")
+            raise UploadError(
+                f"a bank whose column {name!r} points beyond its {len(names)} names", "column"
+            )
     if bank.row.min(initial=0) < 0:
-        raise UploadError("a bank with a negative row number")
+        raise UploadError("a bank with a negative row number", "column")
     counts = np.concatenate([bank.images.ravel(), bank.patches.ravel()])
     if counts.min(initial=0) < 0 or counts.max(initial=0) > MOST_IMAGES:
-        raise UploadError("a bank that stands for a negative number of images, or for too many")
+        raise UploadError(
+            "a bank that stands for a negative number of images, or for too many", "counts"
+        )
 
 
 def _check_kinds(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> None:
     """Names, kinds and dimensions, before anything is converted."""
     if missing := [name for name in ("rows", *COLUMNS, *TABLES) if name not in tensors]:
-        raise UploadError(f"a bank without {', '.join(missing)}")
+        raise UploadError(f"a bank without {', '.join(missing)}", "fields")
     for name, tensor in tensors.items():
         dtypes, dimensions = KINDS.get(name, ((), 0))
         if tensor.dtype not in dtypes or tensor.ndim != dimensions:
@@ -196,18 +203,28 @@ def _check_kinds(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -
             )
             raise UploadError(
                 f"a bank whose {name!a:.80} is {tensor.dtype} of {tensor.ndim} dimensions, "
-                f"expected {expected}"
+                f"expected {expected}",
+                "kind",
             )
     for name, values in (("dtype", ("float32", "float16")), ("scope", ("category", "mixed"))):
         if header.get(name) not in values:
-            raise UploadError(f"a bank whose {name} is {header.get(name)!a:.80}, expected {values}")
+            raise UploadError(
+                f"a bank whose {name} is {header.get(name)!a:.80}, expected {values}", "header"
+            )
 
 
-def _fingerprint(text: str) -> Fingerprint:
+def read_fingerprint(text: str) -> Fingerprint:
+    """The inverse of a fingerprint's JSON.
+
+    Raises:
+        UploadError, ValueError, TypeError: not one, or fields of another type.
+    """
     mark = Fingerprint(**json.loads(text))
     kinds = {
         name: type(value) for name, value in vars(Fingerprint("", "", "", "", 0, 0, "")).items()
     }
     if wrong := [name for name, value in vars(mark).items() if type(value) is not kinds[name]]:
-        raise UploadError(f"a fingerprint whose {wrong[0]} is no {kinds[wrong[0]].__name__}")
+        raise UploadError(
+            f"a fingerprint whose {wrong[0]} is no {kinds[wrong[0]].__name__}", "header"
+        )
     return mark

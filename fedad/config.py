@@ -98,6 +98,7 @@ class Wire:
     """What travels."""
 
     dtype: Literal["float32", "float16"] = "float32"
+    largest_mb: Annotated[float, Field(gt=0)] = 1000.0  # of one answer of a site; more is refused
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Round:
     method: str = "patchcore"
     seed: Annotated[int, Field(ge=0)] = 0
     name: str = ""  # of the run folder
+    track: Literal["", "mlflow", "tensorboard"] = ""  # who is told of the run beside its folder
     out: str = ""  # absolute path of the run folder; empty keeps none
     resume: bool = False  # go on with the run that `out` holds
     expected: str = ""  # comma list of the sites waited for; empty: any `data.sites`
@@ -163,7 +165,9 @@ WAYS = (
     "embedder.cache",
     "embedder.cache-gb",
     "round.name",
+    "round.track",
     "round.out",
+    "wire.largest-mb",
     "round.resume",
     "round.expected",
     "round.min-sites",

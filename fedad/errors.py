@@ -38,4 +38,8 @@ class MismatchError(FedadError):
 
 
 class UploadError(FedadError):
-    """What a site sent cannot be used."""
+    """What a site sent cannot be used; `reason` is a word for it (`docs/robustness.md`)."""
+
+    def __init__(self, message: str, reason: str = "content") -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -13,14 +13,15 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from safetensors import SafetensorError
 
-from fedad import bank_file, metrics
+from fedad import bank_file, metrics, npy, reply
 from fedad.errors import DataError, UploadError
 from fedad.findings import Borrowed, Findings
 from fedad.metrics import Counts, Decisions
 from fedad.types import Bank
 
-SITE = "site"  # the record that says who answers
-REFUSAL = "refusal"  # the record of a site that cannot do what it was asked
+SITE = reply.SITE  # the record that says who answers, in which run, and what
+REFUSAL = reply.REFUSAL  # the record of a site that cannot do what it was asked
+STYPE = "numpy.ndarray"  # how Flower says that an array's bytes are in NumPy's format
 RUN = "run"  # the record that says which run a request belongs to; it outlives a resumed run
 
 
@@ -72,8 +73,8 @@ def unpack_findings(content: RecordDict) -> Findings:
         calibrated = {str(name): int(images) for name, images in told["calibrated"].items()}
         nearest = {str(name): _patches(counts) for name, counts in told["nearest"].items()}
         borrowed = {str(name): Borrowed(*made) for name, made in told["borrowed"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UploadError(f"decisions that do not fit: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UploadError(f"decisions that do not fit: {error!s:.300}", "counts") from error
     return Findings(
         _unpack_counts(content, "counts"),
         _unpack_counts(content, "replicates"),
@@ -98,10 +99,10 @@ def unpack_distances(content: RecordDict) -> dict[str, float]:
     text = str(_config(content, "distances").get("json", ""))
     try:
         found = {str(name): float(far) for name, far in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UploadError(f"distances that do not fit: {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UploadError(f"distances that do not fit: {error!s:.300}", "counts") from error
     if not all(0 <= far < math.inf for far in found.values()):
-        raise UploadError(f"distances that are none: {text[:80]}")
+        raise UploadError(f"distances that are none: {text[:80]!a}", "counts")
     return found
 
 
@@ -115,7 +116,7 @@ def _patches(counts: Mapping[str, int]) -> Counter[str]:
 def save(path: Path, content: RecordDict, **about: str) -> str:
     """Write what travels as one checked file, with what it is `about`; return its sha256."""
     tensors = {
-        f"{record}/{name}": array.numpy()
+        f"{record}/{name}": _array(array)
         for record, arrays in content.array_records.items()
         for name, array in arrays.items()
     }
@@ -150,6 +151,26 @@ def load(path: Path) -> tuple[RecordDict, dict[str, str]]:
     return RecordDict(records), about
 
 
+def pack_probe(features: np.ndarray) -> ArrayRecord:
+    """What a site's network made of the drawn images of the handshake."""
+    return _arrays({"features": features})
+
+
+def unpack_probe(content: RecordDict) -> np.ndarray:
+    """The inverse of `pack_probe`.
+
+    Raises:
+        UploadError: no such record, or no such array.
+    """
+    return _numpy(content, "probe")["features"]
+
+
+def bind(content: RecordDict, site: str, run: str, stage: str) -> None:
+    """Bind a reply to the site and the run that it is of; see `fedad/reply.py`."""
+    reply.check_fields({**content, SITE: dict.fromkeys(reply.BOND, "")}, stage)
+    content[SITE] = ConfigRecord({**reply.bond(content, site, run, stage)})
+
+
 def sizes(content: RecordDict) -> dict[str, int]:
     """Bytes of each serialised record, before it is deflated for transport."""
     return {name: record.count_bytes() for name, record in content.items()}
@@ -161,21 +182,32 @@ def _pack_counts(name: str, counts: Counts) -> dict[str, ArrayRecord | ConfigRec
 
 
 def _unpack_counts(content: RecordDict, name: str) -> Counts:
-    header = json.loads(str(_config(content, f"{name}-header")["json"]))
-    return metrics.unpack(header, _numpy(content, name))
+    try:
+        header = json.loads(str(_config(content, f"{name}-header")["json"]))
+        return metrics.unpack(header, _numpy(content, name))
+    except UploadError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UploadError(f"counts that do not fit: {error!s:.300}", "counts") from error
 
 
 def _arrays(tensors: Mapping[str, np.ndarray]) -> ArrayRecord:
-    return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
+    return ArrayRecord({name: Array(np.ascontiguousarray(t)) for name, t in tensors.items()})
 
 
 def _numpy(content: RecordDict, name: str) -> dict[str, np.ndarray]:
     if name not in content.array_records:
-        raise UploadError(f"a message without the record {name!r}")
-    return {key: array.numpy() for key, array in content.array_records[name].items()}
+        raise UploadError(f"a message without the record {name!r}", "fields")
+    return {key: _array(array) for key, array in content.array_records[name].items()}
+
+
+def _array(array: Array) -> np.ndarray:
+    if array.stype != STYPE:
+        raise UploadError(f"an array serialised as {array.stype!a:.80}, expected {STYPE}", "kind")
+    return npy.read(array.data, array.dtype, array.shape)
 
 
 def _config(content: RecordDict, name: str) -> ConfigRecord:
     if name not in content.config_records:
-        raise UploadError(f"a message without the record {name!r}")
+        raise UploadError(f"a message without the record {name!r}", "fields")
     return content.config_records[name]

@@ -19,6 +19,7 @@ from flwr.serverapp import Grid
 from flwr.supercore import log
 
 from fedad import wire
+from server_app.quarantine import printable, refusal_of
 
 # Flower's error codes of what passes: a message or its reply was lost, the SuperNode is gone, the
 # ClientApp's process ended. All others come from the app, which would answer the same again.
@@ -144,11 +145,10 @@ class _Talk:
 def _read(node: int, message: Message) -> Reply:
     if message.has_error():
         code, passing = message.error.code, {**GONE, **CRASHED}
-        told = passing.get(code, message.error.reason)
+        told = passing.get(code, printable(message.error.reason))
         return Reply(
             node, None, f"Flower error {code}: {told}", code=code if code in passing else 0
         )
     if wire.REFUSAL in message.content.config_records:
-        refusal = message.content.config_records[wire.REFUSAL]
-        return Reply(node, None, str(refusal.get("text") or str(refusal["kind"]) + ", see its log"))
+        return Reply(node, None, refusal_of(message.content))
     return Reply(node, message)

@@ -7,21 +7,21 @@ as long as no two say the same.
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flwr.app import Message
 from flwr.serverapp import Grid
 
-from fedad import __version__, wire
+from fedad import __version__
 from fedad.capacity import check_bank_size
 from fedad.config import Config, words
 from fedad.errors import ConfigError, DataError, FedadError
+from fedad.probe import Probe, compare
 from server_app.exchange import Reply
+from server_app.quarantine import Introduction, printable, sentence
 
 Names = dict[int, str]  # node -> the name that its key was registered with, or ""
 NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,63}")  # also of a file
@@ -38,6 +38,7 @@ class SiteLog:
     node: int | None  # None: not there now, what it gave before the run was resumed counts
     about: dict[str, Any]
     told: dict[str, Any] = field(default_factory=dict)
+    probe: Probe | None = None  # None: not asked since the run was resumed
 
 
 def online(grid: Grid) -> Names:
@@ -69,51 +70,57 @@ class Register:
         self.registered, self.expected = registered, expected
         self.sites: dict[str, SiteLog] = {}
         self.missing: dict[str, str] = {}
+        self.words: dict[str, str] = {}  # of those whose introduction was refused, why in a word
         self.left_out: list[str] = []
 
-    def enter(self, reply: Reply) -> None:
+    def enter(self, reply: Reply, read: Callable[[Reply], Introduction]) -> None:
         """Take an answer to the question who a node is.
+
+        Args:
+            read: what an answer says; what it cannot read it raises.
 
         Raises:
             RunRefusedError: two nodes say that they are the same site.
         """
         known = self.registered.get(reply.node, "")
+        called = known or f"node {reply.node}"
         if reply.message is None:
-            self.missing[known or f"node {reply.node}"] = reply.reason
+            self.missing[called] = reply.reason
             return
-        name, about = _introduction(reply.message)
+        try:
+            name, about, probe = read(reply)
+        except Exception as error:  # whatever a hostile message leads to
+            self.missing[called] = sentence(error)
+            self.words[called] = getattr(error, "reason", "content")
+            return
         if wrong := _why_not(name, about, known):
-            self.missing[known or f"node {reply.node}"] = wrong
+            self.missing[called] = wrong
+            self.words[called] = "identity"
         elif name in self.sites:
             raise RunRefusedError(f"two nodes say that they are site {name!r}: check node-config")
         elif self.expected and name not in self.expected:
             self.left_out.append(f"site {name} is not in round.expected and was left out")
         else:
-            self.sites[name] = SiteLog(reply.node, dict(about))
+            self.sites[name] = SiteLog(reply.node, dict(about), probe=probe)
 
-    def close(self) -> None:
-        """Who was expected and was not heard of at all is missing."""
+    def close(self) -> list[str]:
+        """Leave out who does not embed as the others do; return what is odd about who stays.
+
+        Who was expected and was not heard of at all is missing.
+        """
+        probes = {name: site.probe for name, site in self.sites.items() if site.probe}
+        hands = compare(probes)
+        for name, reason in hands.refused.items():
+            del self.sites[name]
+            self.missing[name] = printable(reason)
+            self.words[name] = "probe"
         for name in self.expected:
             if name not in self.sites:
                 self.missing.setdefault(name, "it did not come")
-
-
-def _introduction(message: Message) -> tuple[str, Mapping[str, Any]]:
-    """The name and the counts that a site gives; nothing where it gives something else."""
-    try:
-        name = str(message.content[wire.SITE]["name"])
-        about = json.loads(str(message.content["about"]["json"]))
-        counts = [*about["train"].values(), *about["test"].values()]
-        known = isinstance(about["version"], str)
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return "", {}
-    plain = known and all(isinstance(count, int) and count >= 0 for count in counts)
-    return (name, about) if plain else ("", {})
+        return hands.warnings
 
 
 def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
-    if not about:
-        return "it does not say who it is and what it has"
     if not NAME.fullmatch(name):
         return f"its name {name!r} cannot be a file's"
     if registered not in ("", name):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from logging import INFO, WARNING
 from typing import Any
 
@@ -19,15 +20,16 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from flwr.supercore import log
 
-from fedad import wire
+from fedad import admission, reply, wire
 from fedad.config import COVERAGE, Config, words
-from fedad.errors import FedadError, UploadError
 from fedad.findings import Findings
 from fedad.metrics import report
+from fedad.probe import longest
 from fedad.reporting.record import record_of
 from fedad.types import Bank
-from server_app.exchange import exchange
+from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
+from server_app.quarantine import Door, Introduction, sentence
 from server_app.registry import (
     Register,
     RunRefusedError,
@@ -47,6 +49,8 @@ class OneRound(Strategy):
     def __init__(self, config: Config, kept: Kept | None = None) -> None:
         self.config = config
         self.kept = kept or Kept()
+        journal = self.kept.journal
+        self.door = Door(config, self.kept.key, journal.folder if journal else None)
         self.grid: Grid | None = None
         self.sites: dict[str, SiteLog] = {}
         self.missing: dict[str, dict[str, str]] = {}  # site -> stage, reason
@@ -193,14 +197,15 @@ class OneRound(Strategy):
         if len(nodes) < (knobs.min_sites or count):
             raise RunRefusedError(too_few(self.config, nodes))
         register = Register(nodes, expected)
-        asked = [self._message(node, MessageType.QUERY, RecordDict()) for node in nodes]
+        who = RecordDict({wire.RUN: ConfigRecord({"key": self.kept.key})})
+        asked = [self._message(node, MessageType.QUERY, who) for node in nodes]
         rejoin = knobs.rejoin_seconds
-        for reply in exchange(grid, asked, seconds=knobs.enrol_seconds, rejoin=rejoin, names=nodes):
-            register.enter(reply)
-        register.close()
+        for one in exchange(grid, asked, seconds=knobs.enrol_seconds, rejoin=rejoin, names=nodes):
+            register.enter(one, self._introduction)
+        self._warn(*register.close())
         self._take_over(register)
         for name, reason in register.missing.items():
-            self._lose(name, "enrol", reason)
+            self._lose(name, "enrol", reason, register.words.get(name, ""))
         self._require()
         about = {name: self.sites[name].about for name in self.present}
         for name, told in about.items():
@@ -228,36 +233,71 @@ class OneRound(Strategy):
         """The answers as they come, each from the site that it says it is."""
         names = {site.node: name for name, site in self.sites.items() if site.node is not None}
         rejoin = self.config.round.rejoin_seconds
-        for reply in exchange(grid, messages, seconds=seconds, rejoin=rejoin, names=names):
-            name = names[reply.node]
-            claimed = _claimed(reply.message)
-            if reply.message is None:
-                self._lose(name, stage, reply.reason)
-            elif claimed != name:
-                self._lose(name, stage, f"it answers as {claimed!r}")
+        for one in exchange(grid, messages, seconds=seconds, rejoin=rejoin, names=names):
+            name = names[one.node]
+            if one.message is None:
+                self._lose(name, stage, one.reason)
+                continue
+            try:
+                self.door.check(one.message.content, name, stage)
+            except Exception as error:  # whatever a hostile message leads to
+                self._refuse(name, stage, one.message.content, error)
             else:
-                yield reply.message
+                yield one.message
 
     def _keep(self, message: Message, stage: str, keep: Callable[[str, RecordDict], None]) -> None:
         """Keep an answer, or lose its site where the answer is not what was asked for."""
-        name = _claimed(message)
+        name = str(message.content.config_records[wire.SITE]["name"])
         try:
             keep(name, message.content)
-        except (UploadError, KeyError, TypeError, ValueError, MemoryError) as error:
-            known = isinstance(error, FedadError)
-            self._lose(
-                name, stage, str(error) if known else f"what it sent does not fit ({error!r})"
-            )
+        except OSError:  # of the server's own disk
+            raise
+        except Exception as error:
+            self._refuse(name, stage, message.content, error)
+
+    def _refuse(self, name: str, stage: str, content: RecordDict, error: Exception) -> None:
+        self._lose(name, stage, sentence(error), self.door.refuse(name, stage, content, error))
+
+    def _introduction(self, one: Reply) -> Introduction:
+        content = one.message.content if one.message else RecordDict()
+        try:
+            return self.door.introduction(content)
+        except Exception as error:
+            self.door.refuse(f"node {one.node}", reply.HELLO, content, error)
+            raise
+
+    def _enrolled(self, name: str) -> admission.Enrolled:
+        site = self.sites[name]
+        if site.probe is None:
+            raise RuntimeError(f"{name} was asked for something before it said who it is")
+        mark, features = site.probe
+        about, most = site.about, longest(features)
+        return admission.Enrolled(
+            name, about["train"], about["test"], mark, features.shape[-1], most
+        )
+
+    @cached_property
+    def _patches_per_image(self) -> int:
+        from fedad.embedders.backbone import grid_of
+
+        h, w, _ = grid_of(self.config.embedder)
+        return h * w
 
     def _keep_upload(self, name: str, content: RecordDict) -> None:
-        upload = wire.unpack_bank(content)
-        if upload.sites != (name,):
-            raise UploadError(f"it sent a bank of {', '.join(upload.sites)}")
+        upload, warnings = admission.admit_bank(
+            self.config,
+            wire.unpack_bank(content),
+            self._enrolled(name),
+            per_image=self._patches_per_image,
+        )
+        self._warn(*warnings)
         self._note(name, up=content, stage="fit")
         self.kept.keep_upload(name, upload, self.sites[name].told)
         log(INFO, "site %s uploaded %d rows", name, len(upload))
 
     def _keep_findings(self, name: str, content: RecordDict) -> None:
+        found = wire.unpack_findings(content)
+        admission.admit_findings(self.config, found, self._enrolled(name), self.merged.sites)
         self._note(name, up=content, stage="evaluate")
         self.kept.keep_findings(name, content, self.sites[name].told)
         log(INFO, "site %s has judged its images", name)
@@ -279,17 +319,19 @@ class OneRound(Strategy):
         """How far each site's good images are from a bank, where `merge.weighting` is coverage."""
         content, found = wire.pack_bank(bank), dict[str, dict[str, float]]()
 
-        def keep(name: str, reply: RecordDict) -> None:
-            found[name] = wire.unpack_distances(reply)
-            self._note(name, up=reply, stage="coverage")
+        def keep(name: str, answer: RecordDict) -> None:
+            told = wire.unpack_distances(answer)
+            admission.admit_distances(told, self._enrolled(name))
+            found[name] = told
+            self._note(name, up=answer, stage="coverage")
 
         learned = {name for name in self.present if self.sites[name].about["train"]}
         for name in learned:
             self._note(name, down=content)
         asked = self._messages(f"{MessageType.QUERY}.{COVERAGE}", content, learned, COVERAGE)
         if self.grid is not None:
-            for reply in self._ask(self.grid, asked, COVERAGE, self.config.round.train_seconds):
-                self._keep(reply, COVERAGE, keep)
+            for answer in self._ask(self.grid, asked, COVERAGE, self.config.round.train_seconds):
+                self._keep(answer, COVERAGE, keep)
         return dict(sorted(found.items()))
 
     def _judgeable(self, about: Mapping[str, Any]) -> bool:
@@ -315,9 +357,10 @@ class OneRound(Strategy):
         ttl = max(knobs.enrol_seconds, knobs.train_seconds, knobs.evaluate_seconds) + 60
         return Message(content, node, kind, ttl=ttl, group_id="1")
 
-    def _lose(self, name: str, stage: str, reason: str) -> None:
-        self.missing[name] = {"stage": stage, "reason": reason}
-        self.kept.note("missing", site=name, stage=stage, reason=reason)
+    def _lose(self, name: str, stage: str, reason: str, word: str = "") -> None:
+        """Go on without a site; `word` is there where it sent what cannot be used."""
+        self.missing[name] = {"stage": stage, "reason": reason} | ({"word": word} if word else {})
+        self.kept.note("missing", site=name, **self.missing[name])
         self._warn(f"{_called(name)}: {reason}")
 
     def _require(self) -> None:
@@ -361,12 +404,6 @@ class OneRound(Strategy):
         self.kept.note("stage", stage=stage)
         yield
         self.seconds[stage] = time.perf_counter() - began
-
-
-def _claimed(message: Message | None) -> str:
-    if message is None or wire.SITE not in message.content.config_records:
-        return ""
-    return str(message.content.config_records[wire.SITE].get("name", ""))
 
 
 def _called(name: str) -> str:

@@ -44,12 +44,18 @@ def start(settings, node_configs, app=client_app):
 
 
 def meddling(change):
-    """Our app, with `change(site, message, reply content)` applied to each reply."""
+    """Our app, with `change(site, message, reply content)` applied to each reply.
+
+    What is changed is bound anew, as who has a site's key can do.
+    """
 
     def app(message, context):
         reply = client_app(message, context)
-        site = reply.content["site"]["name"] if "site" in reply.content else ""
-        changed = change(site, message, reply.content)
+        said = dict(reply.content["site"]) if "site" in reply.content else {"name": ""}
+        changed = change(said["name"], message, reply.content)
+        if changed:
+            name = str(changed["site"]["name"])
+            wire.bind(changed, name, said["run"], said["stage"])
         return Message(changed or reply.content, reply_to=message)
 
     return app
@@ -100,7 +106,7 @@ def test_a_site_that_embeds_otherwise_is_refused_naming_both_and_what_differs(se
             context.run_config = {**settings, "embedder.pool": 1}
         return client_app(message, context)
 
-    with pytest.raises(FedadError, match=r"graz and lyon do not mix \(pool: 3 and 1\)"):
+    with pytest.raises(FedadError, match=r"graz and lyon do not embed alike \(pool: 3 and 1\)"):
         start(settings, nodes(), other_network)
 
 
@@ -132,7 +138,10 @@ def test_two_nodes_of_one_name_are_refused(settings, plants):
 
 @pytest.mark.parametrize(
     ("node", "says"),
-    [({}, "InternalError|ConfigError"), ({"site": "lyon", "data-dir": "/gone"}, "DataError, see")],
+    [
+        ({}, "InternalError|ConfigError"),
+        ({"site": "lyon", "data-dir": "/gone"}, "DataError tree, see"),
+    ],
 )
 def test_what_fails_at_a_factory_is_told_without_a_path(settings, node, says):
     with pytest.raises(RunRefusedError, match=says) as refusal:

@@ -1,1 +1,1 @@
-"""One lie a file: what a malicious site may send in place of its bank. For tests and simulations."""
+"""One lie a file: what a malicious site may send in place of its bank. For simulations."""

@@ -41,12 +41,13 @@ def outcome(root: Path, cache: str, *, listed: bool) -> tuple[str, set[str]]:
         else:
             site = one_site("lyon", dataset, config.data, seed=0)
         faults = [*dataset.faults, *sift(config, site).faults]
+        texts, refused = [fault.text for fault in faults], None
     except DataError as error:
-        assert str(error).isprintable()
-        return REFUSE, {error.reason}
+        texts, refused = [str(error)], {error.reason}
+    assert all(text.isprintable() for text in texts)
+    if refused:
+        return REFUSE, refused
     words = {fault.reason for fault in faults}
-    for fault in faults:
-        assert fault.text.isprintable()
     return (SKIP if words & set(SKIPPED) else WARN if words else USE), words
 
 

@@ -157,7 +157,7 @@ def _bytes_folder(root: Path) -> None:
 
 
 FOLDERS = [
-    Case("no folder at all", lambda root: shutil.rmtree(root), REFUSE, "tree"),
+    Case("no folder at all", shutil.rmtree, REFUSE, "tree"),
     Case("an empty folder", lambda root: shutil.rmtree(root / "bolt"), REFUSE, "tree"),
     Case(
         "a file in place of the folder",

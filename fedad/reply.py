@@ -1,0 +1,141 @@
+"""What may leave a site: records and fields by name, of bounded size, bound to a site and a run.
+
+A site sends nothing else than is listed here, and the server takes nothing else. No path, no file
+name and no text of an error has a place in it: those stay in the site's own log.
+
+The bond is a record in each reply: which site answers, in which run, what it was asked, and a
+sha256 over all that and everything else in the reply. A reply of another run or another site, or
+put together from two, does not get in. Nothing is signed: that a site is itself its key says, which
+the SuperLink knows (`fedad register`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fedad.config import COVERAGE
+from fedad.errors import UploadError
+from fedad.faults import REFUSED, SKIPPED, USED
+
+Content = Mapping[str, Mapping[str, Any]]  # record -> field -> value: a RecordDict reads as this
+
+HELLO, TRAIN, EVALUATE = "hello", "train", "evaluate"  # and COVERAGE
+SITE, REFUSAL, METRICS = "site", "refusal", "metrics"
+BOND = ("name", "run", "stage", "sha256")
+BANK: dict[str, tuple[str, ...]] = {
+    "bank": ("rows", "category", "site", "row", "images", "patches"),
+    "header": ("schema", "dtype", "scope", "categories", "sites", "fingerprint"),
+}
+COUNTS = ("columns", "values")
+FIELDS: dict[str, dict[str, tuple[str, ...]]] = {  # what is asked -> record -> its fields
+    HELLO: {"about": ("json",), "probe": ("features",)},
+    TRAIN: BANK,
+    COVERAGE: {"distances": ("json",)},
+    EVALUATE: {
+        "counts": COUNTS,
+        "counts-header": ("json",),
+        "replicates": COUNTS,
+        "replicates-header": ("json",),
+        "decisions": ("json",),
+    },
+}
+WORDS = (*SKIPPED, *USED, *REFUSED)  # what a site may say of its files
+MEASURE = re.compile(rf"seconds|(train|test)\.({'|'.join(WORDS)})")
+LONGEST_TEXT = 2**20  # characters
+MOST_MEASURES = 2 * len(WORDS) + 1
+
+
+def check_fields(content: Content, stage: str) -> None:
+    """Refuse a reply that has anything but what may be in it, or lacks something.
+
+    Raises:
+        UploadError: naming the first record or field that is too much or too little.
+    """
+    listed = {SITE: BOND, **FIELDS[stage]}
+    wanted = {*listed, *([] if stage == HELLO else [METRICS])}
+    if differing := sorted(wanted ^ set(content)):
+        raise UploadError(
+            f"the record {differing[0]!a:.80} is {_wrong(differing[0] in content)}", "fields"
+        )
+    for record, fields in content.items():
+        if record == METRICS:
+            _check_measures(fields)
+        elif differing := sorted({*listed[record]} ^ set(fields)):
+            raise UploadError(
+                f"{record}/{differing[0]!a:.80} is {_wrong(differing[0] in fields)}", "fields"
+            )
+        for name, value in fields.items():
+            if isinstance(value, str | bytes) and len(value) > LONGEST_TEXT:
+                raise UploadError(f"{record}/{name} has {len(value):,} characters", "size")
+
+
+def size_of(content: Content) -> int:
+    """Bytes of all arrays and texts, by what is there and not by what a header says."""
+    return sum(
+        len(value.data) if hasattr(value, "data") else len(value) if _is_long(value) else 8
+        for fields in content.values()
+        for value in fields.values()
+    )
+
+
+def digest(content: Content, site: str, run: str, stage: str) -> str:
+    """The sha256 that binds everything in a reply but the bond itself."""
+    found = hashlib.sha256(f"{site}\n{run}\n{stage}\n".encode(errors="surrogatepass"))
+    for record in sorted(set(content) - {SITE}):
+        for name, value in sorted(content[record].items()):
+            found.update(f"{record}/{name} ".encode(errors="surrogatepass"))
+            if hasattr(value, "data"):
+                found.update(f"{value.dtype} {value.shape} {len(value.data)} ".encode())
+                found.update(value.data)
+            else:
+                found.update(f"{value!r}\n".encode(errors="surrogatepass"))
+    return found.hexdigest()
+
+
+def bond(content: Content, site: str, run: str, stage: str) -> dict[str, str]:
+    """The record `site` of a reply, made last."""
+    values = (site, run, stage, digest(content, site, run, stage))
+    return dict(zip(BOND, values, strict=True))
+
+
+def check_bond(content: Content, site: str, run: str, stage: str) -> None:
+    """Refuse a reply that is not this site's, of this run, to this question.
+
+    Raises:
+        UploadError: for another site, a replayed reply, or one whose parts do not belong together.
+    """
+    said = content[SITE]
+    if said["name"] != site:
+        raise UploadError(f"it answers as {said['name']!a:.80}", "identity")
+    for what, expected in (("run", run), ("stage", stage)):
+        if said[what] != expected:
+            raise UploadError(
+                f"its answer is to the {what} {said[what]!a:.80}, expected {expected!r}: was an "
+                "older one sent again?",
+                "replay",
+            )
+    if said["sha256"] != digest(content, site, run, stage):
+        raise UploadError("its answer is not the one that was sealed, by its sha256", "altered")
+
+
+def _check_measures(fields: Mapping[str, Any]) -> None:
+    """Seconds, and how often each fault occurred."""
+    if "seconds" not in fields or len(fields) > MOST_MEASURES:
+        raise UploadError("metrics without seconds, or with too many fields", "fields")
+    for name, value in fields.items():
+        if not MEASURE.fullmatch(name):
+            raise UploadError(f"metrics/{name!a:.80} is not taken", "fields")
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
+            raise UploadError(f"metrics/{name} is {value!a:.80}", "counts")
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str | bytes | list)
+
+
+def _wrong(there: bool) -> str:
+    return "not taken" if there else "missing"

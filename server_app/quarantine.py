@@ -1,0 +1,164 @@
+"""What a site sends, before any of it is used: taken, or put aside with a word for why.
+
+    <run>/quarantine/<site>-<stage>.json    the word, the sentence, and what was announced
+    <run>/quarantine/<site>-<stage>.bin     the arrays' bytes, one after the other, never parsed
+
+The site counts as missing, and the round goes on with the others (`round.min-sites`). A word never
+depends on more than the message: what is refused once is refused again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from logging import WARNING
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flwr.app import RecordDict
+from flwr.supercore import log
+
+from fedad import reply, wire
+from fedad.bank_file import read_fingerprint
+from fedad.config import Config
+from fedad.errors import FedadError, UploadError
+from fedad.files import write_atomic, write_json
+from fedad.probe import Probe, check_features
+
+FOLDER = "quarantine"
+LONGEST = 300  # characters of a sentence about what a site sent
+MOST_PRODUCTS = 1000
+MEGABYTE = 1_000_000
+
+
+class Introduction(NamedTuple):
+    """Who a site says it is, what it has, and how it embeds."""
+
+    name: str
+    about: dict[str, Any]  # version, and images by category
+    probe: Probe
+
+
+class Door:
+    """Lets in what a site of this run can have answered to what it was asked."""
+
+    def __init__(self, config: Config, run: str, folder: Path | None) -> None:
+        self.run, self.most = run, config.wire.largest_mb * MEGABYTE
+        self.folder = folder / FOLDER if folder else None
+
+    def check(self, content: RecordDict, site: str, stage: str) -> None:
+        """Size first, then names, then the bond; nothing is parsed before these hold.
+
+        Raises:
+            UploadError: it is too large, has other fields, or is of another site, run or stage.
+        """
+        if (size := reply.size_of(content)) > self.most:
+            raise UploadError(
+                f"it sent {size / MEGABYTE:,.0f} MB, and wire.largest-mb = "
+                f"{self.most / MEGABYTE:g}: raise it if its bank is as large",
+                "size",
+            )
+        reply.check_fields(content, stage)
+        reply.check_bond(content, site, self.run, stage)
+
+    def introduction(self, content: RecordDict) -> Introduction:
+        """What a node says when it is asked who it is; whose name it may use is not decided here.
+
+        Raises:
+            UploadError: it does not say who it is and what it has, or not in this form.
+        """
+        if wire.SITE not in content.config_records:
+            raise UploadError("it does not say who it is and what it has", "fields")
+        name = str(content.config_records[wire.SITE].get("name", ""))
+        self.check(content, name, reply.HELLO)
+        try:
+            said = json.loads(str(content.config_records["about"]["json"]))
+            about = {"version": said["version"], **{k: _counts(said[k]) for k in ("train", "test")}}
+            mark = read_fingerprint(json.dumps(said["fingerprint"]))
+            features = wire.unpack_probe(content)
+        except UploadError:
+            raise
+        except Exception as error:
+            raise UploadError("it does not say who it is and what it has", "header") from error
+        check_features(features)
+        if not isinstance(about["version"], str) or len(about["version"]) > 40:
+            raise UploadError("its version is no short text", "header")
+        return Introduction(name, about, Probe(mark, features))
+
+    def refuse(self, site: str, stage: str, content: RecordDict, error: Exception) -> str:
+        """Put a message aside, and return the word for why."""
+        word = error.reason if isinstance(error, UploadError) else "content"
+        log(WARNING, "refused what %s sent (%s): %s", printable(site), word, sentence(error))
+        if self.folder is not None:
+            self._keep(self.folder / f"{_file_name(site)}-{stage}", content, word, error)
+        return word
+
+    def _keep(self, path: Path, content: RecordDict, word: str, error: Exception) -> None:
+        arrays = [(r, n, a) for r, held in content.array_records.items() for n, a in held.items()]
+        told = [
+            {
+                "array": printable(f"{record}/{name}"),
+                "kind": printable(array.dtype),
+                "shape": [int(n) for n in array.shape[:9]],
+                "bytes": len(array.data),
+                "sha256": hashlib.sha256(array.data).hexdigest(),
+            }
+            for record, name, array in arrays[:99]
+        ]
+        kept = b"".join(a.data for *_, a in arrays) if reply.size_of(content) <= self.most else b""
+        write_json(
+            path.with_suffix(".json"),
+            {
+                "reason": word,
+                "told": sentence(error),
+                "records": [printable(record) for record in list(content)[:99]],
+                "arrays": told,
+                "kept-bytes": len(kept),
+            },
+        )
+        write_atomic(path.with_suffix(".bin"), kept)
+
+
+def sentence(error: Exception) -> str:
+    """What may be said of a message that cannot be used, on one line."""
+    if isinstance(error, FedadError):
+        return printable(str(error))
+    return printable(f"what it sent does not fit ({type(error).__name__}: {error})")
+
+
+def printable(text: object) -> str:
+    """A foreign text on one line of bounded length."""
+    short = str(text)[:LONGEST]
+    return short if short.isprintable() else ascii(short)[1:-1][:LONGEST]
+
+
+def refusal_of(content: RecordDict) -> str:
+    """Why a site says that it cannot do what it was asked."""
+    said = content.config_records[wire.REFUSAL]
+    if text := said.get("text"):
+        return printable(text)
+    words = " ".join(printable(said[key]) for key in ("kind", "reason") if said.get(key))
+    return f"{words[:80] or 'it refuses'}, see its log"
+
+
+def _counts(value: Mapping[str, Any]) -> dict[str, int]:
+    """Images by category.
+
+    Raises:
+        ValueError, AttributeError: something else.
+    """
+    found = dict(value.items())
+    for name, count in found.items():
+        if type(count) is not int or not 0 <= count < 2**48:
+            raise ValueError("no number of images")
+        if not name.isprintable() or not 0 < len(name) < 256:
+            raise ValueError("no name of a product")
+    if len(found) > MOST_PRODUCTS:
+        raise ValueError("too many products")
+    return found
+
+
+def _file_name(site: str) -> str:
+    """A name of letters, digits and dashes for whatever a site calls itself."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in site)[:64] or "nobody"
