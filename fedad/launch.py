@@ -28,6 +28,7 @@ from fedad.reporting.run_folder import (
     read_record,
     write_record,
 )
+from fedad.reporting.tracking import check_tracker, tracked
 from fedad.sifting import sift
 from fedad.types import Site
 
@@ -84,6 +85,7 @@ def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink:
         FedadError: anything that a user can mend; nothing has started where the configuration,
             the folders or the sites are wrong.
     """
+    check_tracker(config.round.track)
     with shown_by(sink):
         sites = sites_of(config)
     knobs = config.round
@@ -170,12 +172,12 @@ def _add_yardsticks(config: Config, sites: Sequence[Site], folder: Path) -> None
 
     embed, record = Embedder(config.embedder), read_record(folder)
     sites = [sift(config, site).site for site in sites]
-    found = {
-        "isolated": figures_of(yardsticks.isolated(config, sites, embed)),
-        **record["figures"],
-        "centralised": figures_of(yardsticks.centralised(config, sites, embed)),
-    }
-    write_record(folder, {**record, "figures": found})
+    isolated = {"isolated": figures_of(yardsticks.isolated(config, sites, embed))}
+    centralised = {"centralised": figures_of(yardsticks.centralised(config, sites, embed))}
+    found = {**isolated, **record["figures"], **centralised}
+    added = {**record, "bytes": {}, "seconds": {}, "figures": isolated | centralised}
+    warnings = [*record["warnings"], *tracked(folder, added)]
+    write_record(folder, {**record, "figures": found, "warnings": warnings})
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -24,26 +24,32 @@ def run_comparison(  # noqa: PLR0917 - options, which are named
     out: Annotated[
         Path | None, typer.Option(help="The comparison's folder; comparisons/NAME if not given.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1, in place of the plan's.")] = 0,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Seeds 0 to N - 1, in place of the plan's.")
+    ] = None,
+    leave_one_out: Annotated[
+        int | None, typer.Option(min=0, help="Seeds for which each site is left out in turn.")
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Cells at a time; 0: what cores and memory allow.")] = 0,
     via: Annotated[
         Literal["local", "flwr"],
         typer.Option(help="In this process, or the real thing: same bytes."),
     ] = "local",
-    track: Annotated[str, typer.Option(help="mlflow or tensorboard; nothing if empty.")] = "",
 ) -> None:
     """Run every cell of a matrix that is not there yet; then tests, fairness, costs and a page."""
     from fedad.compare.compare import compare as compare_all
     from fedad.compare.compare import read_comparison
     from fedad.compare.plan import read_plan
     from fedad.progress import Bars
+    from fedad.reporting.report import report
 
     wanted = read_plan(plan, overrides or [])
-    wanted = wanted.with_seeds(seeds) if seeds else wanted
+    wanted = wanted.changed(seeds=seeds, leave_one_out=leave_one_out)
     root = (out or Path("comparisons") / wanted.name).absolute()
     ran, cells = compare_all(wanted, root, via=via, jobs=jobs, sink=Bars())
     print_comparison(read_comparison(root))
-    print(f"{ran} cells run, {cells - ran} were there; everything is in {root}")
+    page = report(root)
+    print(f"{ran} cells run, {cells - ran} were there; everything is in {root}; open {page}")
 
 
 def print_comparison(found: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from fedad.compare.running import alone_in, run_cells
 from fedad.compare.statistics import interval
 from fedad.compare.treatments import Treatment, blocks, fewest_images, overall, treatments
 from fedad.compare.value import values_of
-from fedad.errors import DataError
+from fedad.errors import ConfigError, DataError
 from fedad.files import write_json
 from fedad.progress import Sink, shown_by
 from fedad.reporting.record import environment
+from fedad.reporting.tracking import check_tracker
 
 COMPARISON = "comparison.json"
 SCHEMA = 1
@@ -35,6 +37,9 @@ def compare(plan: Plan, root: Path, *, via: str, jobs: int, sink: Sink) -> tuple
         ComparisonError: cells failed, or another comparison is at work in `root`.
         ConfigError, DataError: nothing has started.
     """
+    _check_packages()
+    for point in plan.points:
+        check_tracker(plan.config(point, plan.seeds[0]).round.track)
     cells = cells_of(plan)
     every = list(distinct(cells))
     with alone_in(root):
@@ -42,6 +47,15 @@ def compare(plan: Plan, root: Path, *, via: str, jobs: int, sink: Sink) -> tuple
         with shown_by(sink):
             write_json(root / COMPARISON, comparison(plan, cells, root))
     return ran, len(every)
+
+
+def _check_packages() -> None:
+    """See before hours of cells that the tests after them can be made."""
+    if missing := [name for name in ("statsmodels", "scikit_posthocs") if not find_spec(name)]:
+        raise ConfigError(
+            f"fedad compare: expected the package {missing[0]}: pip install 'fedad[compare]' "
+            "brings it"
+        )
 
 
 def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str, Any]:

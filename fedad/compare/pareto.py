@@ -9,16 +9,12 @@ import numpy as np
 
 from fedad.compare.fairness import by_site
 from fedad.compare.lines import fedad_line, flwr_line
-from fedad.compare.plan import FEDERATED, Plan
+from fedad.compare.plan import COSTS, FEDERATED, Plan
 from fedad.compare.treatments import Treatment, blocks, overall
-from fedad.errors import ConfigError
-from fedad.plugins import nearest
 from fedad.seeding import stream
 
 # What a point is judged by: +1 where more is better, -1 where less is.
 AXES = {"figure": 1, "worst_site": 1, "mb_moved": -1, "seconds": -1}
-COSTS = ("mb_up_a_site", "mb_down_a_site", "mb_moved", "seconds")
-NEAR = 0.01  # so much of a figure is given up for a lower cost, where the plan has no margin
 
 
 def pareto(plan: Plan, some: Sequence[Treatment]) -> dict[str, Any]:
@@ -105,14 +101,10 @@ def _described(plan: Plan, one: Treatment) -> dict[str, float]:
 
 
 def recommended(plan: Plan, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Use case -> the point to take; those of the plan, then the usual ones.
-
-    Raises:
-        ConfigError: a use case that asks for something unknown.
-    """
+    """Use case -> the point to take; those of the plan, then the usual ones."""
     given = [_use_case(name, wish, points) for name, wish in plan.recommend.items()]
     best = max(point["figure"] for point in points)
-    near = [point for point in points if point["figure"] >= best - (plan.margin or NEAR)]
+    near = [point for point in points if point["figure"] >= best - plan.margin]
     usual = [
         ("best figure", max(points, key=lambda p: p["figure"])),
         ("worst site first", max(points, key=lambda p: (p["worst_site"], p["figure"]))),
@@ -126,13 +118,6 @@ def _use_case(
     name: str, wish: Mapping[str, Any], points: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     most, limits = str(wish.get("most", "figure")), dict(wish.get("at-most", {}))
-    known = ("figure", "worst_site", *COSTS)
-    for key in (most, *limits):
-        if key not in known:
-            raise ConfigError(
-                f"recommend: {name}: there is no {key!r}{nearest(key, known)}; "
-                f"there are {', '.join(known)}"
-            )
     able = [p for p in points if all(p[cost] <= limit for cost, limit in limits.items())]
     best = max(able, key=lambda p: p[most] * (-1 if most in COSTS else 1), default=None)
     return {"use_case": name, "label": best["label"] if best else None}

@@ -20,31 +20,36 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import Field, TypeAdapter, ValidationError
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError
 from fedad.launch import absolute, flat, read_knobs, read_toml
+from fedad.metrics import Counts, report
 from fedad.plugins import nearest
 
 FEDERATED, ISOLATED, CENTRALISED = "federated", "isolated", "centralised"
 YARDSTICKS = (ISOLATED, CENTRALISED)
-KEYS: dict[str, Any] = {
-    "name": "",  # of the comparison and its folder; the file's own if empty
-    "base": "",
-    "set": {},
-    "axes": {},
-    "seeds": 5,
-    "yardsticks": list(YARDSTICKS),
-    "figures": ["image_auroc", "pixel_auroc", "auc_spro_0.05"],  # the last one decides
-    "margin": 0.01,  # how far apart two figures may be and count as equal
-    "replicates": 1000,  # of the bootstrap over test images and seeds
-    "leave-one-out": 1,  # for how many seeds each site is left out in turn
-    "recommend": {},  # use case -> {most: figure, at-most: {cost: number}}; these come first
-    "track": "",  # mlflow or tensorboard
+Count = Annotated[int, Field(ge=0)]
+Names = Annotated[list[str], Field(min_length=1)]
+KEYS: dict[str, tuple[Any, Any]] = {  # key -> its kind, its default
+    "name": (str, ""),  # of the comparison and its folder; the file's own if empty
+    "base": (str, ""),
+    "set": (dict[str, Any], {}),
+    "axes": (dict[str, Any], {}),
+    "seeds": (Annotated[int, Field(ge=1)] | list[int], 5),
+    "yardsticks": (list[str], list(YARDSTICKS)),
+    "figures": (Names, ["image_auroc", "pixel_auroc", "auc_spro_0.05"]),  # the last one decides
+    "margin": (Annotated[float, Field(gt=0)], 0.01),  # two figures so near count as equal
+    "replicates": (Count, 1000),  # of the bootstrap over test images and seeds
+    "leave-one-out": (Count, 1),  # for how many seeds each site is left out in turn
+    # use case -> {most: figure, at-most: {cost: number}}; these come before the usual ones
+    "recommend": (dict[str, dict[str, Any]], {}),
 }
+COSTS = ("mb_up_a_site", "mb_down_a_site", "mb_moved", "seconds")  # that a use case may limit
 
 
 @dataclass(frozen=True)
@@ -70,15 +75,19 @@ class Plan:
     replicates: int
     leave_one_out: int
     recommend: Mapping[str, Mapping[str, Any]]
-    track: str
 
     def config(self, point: Point, seed: int) -> Config:
         """The run of a point with a seed."""
         return read({**point.knobs, "round.seed": seed})
 
-    def with_seeds(self, seeds: int) -> Plan:
-        """The same matrix over the seeds 0 to `seeds` - 1."""
-        return replace(self, seeds=_seeds(seeds))
+    def changed(self, *, seeds: int | None, leave_one_out: int | None) -> Plan:
+        """The same matrix over the seeds 0 to `seeds` - 1, with as many in which sites are left
+        out; None leaves the plan's."""
+        return replace(
+            self,
+            seeds=self.seeds if seeds is None else _seeds(seeds),
+            leave_one_out=self.leave_one_out if leave_one_out is None else leave_one_out,
+        )
 
 
 def read_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -88,12 +97,7 @@ def read_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
         ConfigError: no such file, not YAML, an unknown key, or a point that is no configuration.
     """
     text, found = _read_yaml(path)
-    if unknown := [key for key in found if key not in KEYS]:
-        raise ConfigError(
-            f"{path}: {unknown[0]}: there is no such key{nearest(unknown[0], KEYS)}; "
-            f"there are {', '.join(KEYS)}"
-        )
-    given = {**KEYS, **found}
+    given = _checked(path, found)
     base = flat(read_toml(path.parent / given["base"])) if given["base"] else {}
     name = str(given["name"] or path.stem)
     knobs = {**base, **given["set"], "round.name": name, **read_knobs(overrides)}
@@ -103,16 +107,41 @@ def read_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
         points=tuple(_points(path, knobs, given["axes"], read_knobs(overrides))),
         seeds=_seeds(given["seeds"]),
         yardsticks=_listed(path, "yardsticks", given["yardsticks"], YARDSTICKS),
-        figures=tuple(given["figures"]),
+        figures=_listed(path, "figures", given["figures"], known_figures()),
         margin=float(given["margin"]),
-        replicates=int(given["replicates"]),
-        leave_one_out=int(given["leave-one-out"]),
+        replicates=given["replicates"],
+        leave_one_out=given["leave-one-out"],
         recommend=given["recommend"],
-        track=str(given["track"]),
     )
+    for case, wish in plan.recommend.items():
+        wanted = (wish.get("most", "figure"), *wish.get("at-most", {}))
+        _listed(path, f"recommend: {case}", wanted, ("figure", "worst_site", *COSTS))
+    if len({point.label for point in plan.points}) < len(plan.points):
+        raise ConfigError(f"{path}: axes: two points have one label: is a value written twice?")
     for point in plan.points:
         plan.config(point, plan.seeds[0])
     return plan
+
+
+def known_figures() -> tuple[str, ...]:
+    """The keys of all figures there are."""
+    return tuple(report(Counts())["pooled"]["figures"])
+
+
+def _checked(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the file, each of its kind, over the defaults."""
+    for key, value in found.items():
+        if key not in KEYS:
+            raise ConfigError(
+                f"{path}: {key}: there is no such key{nearest(key, KEYS)}; "
+                f"there are {', '.join(KEYS)}"
+            )
+        try:
+            TypeAdapter(KEYS[key][0]).validate_python(value, strict=True)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].replace("Input should be", "expected")
+            raise ConfigError(f"{path}: {key}: {value!r}: {message}") from None
+    return {**{key: default for key, (_, default) in KEYS.items()}, **found}
 
 
 def _read_yaml(path: Path) -> tuple[str, dict[str, Any]]:

@@ -29,6 +29,7 @@ from fedad.progress import Silent, Sink, shown_by, track
 from fedad.reporting.per_image import Collector
 from fedad.reporting.record import figures_of
 from fedad.reporting.run_folder import write_record
+from fedad.reporting.tracking import tracked
 from fedad.sifting import sift
 from fedad.types import Site
 
@@ -139,17 +140,15 @@ def _run_yardstick(folder: Path, way: str, config: Config, sites: Sequence[Site]
     findings = judged(config, sites, Embedder(config.embedder), watch=watch)
     for name, collector in seen.items():
         collector.write(folder / "sites" / name)
-    write_record(
-        folder,
-        {
-            "name": config.round.name,
-            "seed": config.round.seed,
-            "config": config.flat(),
-            "seconds": {way: time.perf_counter() - began},
-            "instead": instead(config, sites),
-            "figures": {way: figures_of(findings)},
-        },
-    )
+    record = {
+        "name": config.round.name,
+        "seed": config.round.seed,
+        "config": config.flat(),
+        "seconds": {way: time.perf_counter() - began},
+        "instead": instead(config, sites),
+        "figures": {way: figures_of(findings)},
+    }
+    write_record(folder, {**record, "warnings": tracked(folder, record)})
 
 
 def affordable(todo: Sequence[Job]) -> int:

@@ -13,6 +13,7 @@ from fedad.errors import DataError, FedadError
 from fedad.files import write_atomic, write_json
 from fedad.metrics import LIMITS, Counts, as_csv, curves, draw_fpr_spro
 from fedad.reporting.record import environment, per_site_csv
+from fedad.reporting.tracking import tracked
 from fedad.types import Bank
 
 RECORD, FAILURE, BANK = "record.json", "failure.json", "bank.safetensors"
@@ -41,7 +42,9 @@ def write_run(folder: Path, bank: Bank, record: Mapping[str, Any], counts: Count
         write_atomic(folder / "curves" / f"{name}.csv", as_csv(columns))
     draw_fpr_spro(drawn, LIMITS, folder / "curves" / "fpr_spro")
     write_json(folder / "environment.json", environment())
-    write_record(folder, {**record, "bank": {**record["bank"], "sha256": digest}})
+    warnings = [*record["warnings"], *tracked(folder, record)]
+    bank_told = {**record["bank"], "sha256": digest}
+    write_record(folder, {**record, "bank": bank_told, "warnings": warnings})
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
