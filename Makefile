@@ -25,7 +25,7 @@ lint: .venv/installed
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[demo,simulation,test]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[compare,demo,simulation,test]"
 	touch $@
 
 clean:
