@@ -43,7 +43,7 @@ def one_seed(options: argparse.Namespace, seed: int) -> list[Cell]:
     return list(cells(found, options.attack))
 
 
-def tables(found: Found, refused: set[str]) -> None:
+def tables(found: Found, refused: set[tuple[str, str]]) -> None:
     """Figures of every attack and defence, and how far they are from `site absent`."""
     columns = [f"{name}: {' / '.join(FIGURES.values())}" for name in DEFENCES]
     row("attack", *columns)
@@ -51,7 +51,8 @@ def tables(found: Found, refused: set[str]) -> None:
     attacks = list(dict.fromkeys(name for name, _ in found))
     for name in sorted(attacks, key=lambda n: (n != NOBODY, n != ABSENT, n)):
         shown = [
-            " / ".join(
+            "refused: " * ((name, defence) in refused)
+            + " / ".join(
                 f"{value:.3f} ({value - base:+.3f})"
                 for value, base in zip(
                     mean(found[name, defence]), mean(found[ABSENT, defence]), strict=True
@@ -59,7 +60,7 @@ def tables(found: Found, refused: set[str]) -> None:
             )
             for defence in DEFENCES
         ]
-        row(f"{name} (refused)" if name in refused else name, *shown)
+        row(name, *shown)
 
 
 def mean(values: list[list[float]]) -> list[float]:
@@ -78,12 +79,12 @@ def main() -> None:
     options = parser.parse_args()
     options.attack = options.attack or names("attacks")
     found: Found = defaultdict(list)
-    refused: set[str] = set()
+    refused: set[tuple[str, str]] = set()
     with shown_by(Bars()):
         for seed in range(options.seeds):
             for cell in one_seed(options, seed):
                 found[cell.attack, cell.defence].append(list(cell.figures.values()))
-                refused |= {cell.attack} if cell.refused else set()
+                refused |= {(cell.attack, cell.defence)} if cell.refused else set()
                 print(seed, *cell, file=sys.stderr, flush=True)
     heading()
     print(

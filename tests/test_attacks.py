@@ -241,7 +241,7 @@ def test_fedad_attack_prints_what_each_defence_leaves(overlay, capsys, monkeypat
     assert not ended.value.code
     said = capsys.readouterr().out
     assert "turin lies" in said
-    for word in ("no attack", "site absent", "blind", "nan (refused)", "quota + q_of_n"):
+    for word in ("no attack", "site absent", "blind", "(refused)", "default", "quota + q_of_n"):
         assert word in said
 
 
