@@ -78,6 +78,8 @@ def unpack(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> Bank
             source=tensors.get("source", np.empty(0, np.int64)),
             radius=float(header.get("radius", "nan")),
         )
+    except UploadError:
+        raise
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UploadError(f"a bank whose parts do not fit: {error!s:.300}", "shape") from error
     _check(bank)
@@ -211,6 +213,8 @@ def _check_kinds(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -
             raise UploadError(
                 f"a bank whose {name} is {header.get(name)!a:.80}, expected {values}", "header"
             )
+    if (kind := tensors["rows"].dtype.name) != header["dtype"]:
+        raise UploadError(f"a bank said to be {header['dtype']} whose rows are {kind}", "kind")
 
 
 def read_fingerprint(text: str) -> Fingerprint:

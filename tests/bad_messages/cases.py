@@ -1,0 +1,473 @@
+"""Replies that no honest site sends: each with the question it answers and the word it is refused
+with. They are made from genuine ones, and bound anew wherever who has a site's key could do so."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from flwr.app import ConfigRecord, MetricRecord, RecordDict
+
+from fedad import reply, wire
+from fedad.config import COVERAGE
+from fedad.reply import EVALUATE, HELLO, TRAIN
+from tests.bad_messages.arrays import FAULTS, plain
+
+LIAR = "lyon"
+OTHER_RUN = "0" * 32
+Genuine = Mapping[str, RecordDict]  # stage -> what the liar would have answered
+Change = Callable[[RecordDict], RecordDict | None]  # in place, or another one
+
+
+class Case(NamedTuple):
+    """One malformed answer; `sealed` is bound to site and run as an honest one is."""
+
+    name: str
+    stage: str
+    change: Change
+    word: str
+    sealed: bool = True
+
+    def made_of(self, genuine: Genuine, run: str) -> RecordDict:
+        content = copy.deepcopy(genuine[self.stage])
+        changed = self.change(content)
+        content = content if changed is None else changed
+        if self.sealed:
+            bond = reply.bond(content, LIAR, run, self.stage)
+            content[wire.SITE] = ConfigRecord({**bond})
+        return content
+
+
+def _with(record: str, name: str, value: Any) -> Change:
+    def change(content: RecordDict) -> None:
+        content[record][name] = value
+
+    return change
+
+
+def _array(record: str, name: str, change: Callable[[Any], Any]) -> Change:
+    def apply(content: RecordDict) -> None:
+        content[record][name] = change(content[record][name])
+
+    return apply
+
+
+def _numbers(record: str, name: str, change: Callable[[np.ndarray], Any]) -> Change:
+    """Other numbers in an array that is well formed."""
+
+    def apply(content: RecordDict) -> None:
+        tensor = content[record][name].numpy().copy()
+        changed = change(tensor)
+        content[record][name] = plain(tensor if changed is None else changed)
+
+    return apply
+
+
+def _json(record: str, change: Callable[[Any], Any], name: str = "json") -> Change:
+    """Another value in a field that holds JSON."""
+
+    def apply(content: RecordDict) -> None:
+        value = json.loads(content[record][name])
+        changed = change(value)
+        content[record][name] = json.dumps(value if changed is None else changed)
+
+    return apply
+
+
+def _set(*path: Any, value: Any) -> Callable[[Any], None]:
+    def change(told: Any) -> None:
+        for key in path[:-1]:
+            told = told[key]
+        told[path[-1]] = value
+
+    return change
+
+
+def _first(value: Any) -> Callable[[np.ndarray], None]:
+    def change(tensor: np.ndarray) -> None:
+        tensor.reshape(-1)[0] = value
+
+    return change
+
+
+ARRAYS = {
+    HELLO: [("probe", "features")],
+    TRAIN: [("bank", name) for name in reply.BANK["bank"]],
+    EVALUATE: [(r, n) for r in ("counts", "replicates") for n in reply.COUNTS],
+}
+BYTES = [
+    Case(f"{record}/{name} {what}", stage, _array(record, name, change), word)
+    for stage, arrays in ARRAYS.items()
+    for record, name in arrays
+    for what, (change, word) in FAULTS.items()
+]
+
+NOT_FINITE = [np.nan, np.inf, -np.inf]
+BANKS = [
+    *(
+        Case(f"a row with {v}", TRAIN, _numbers("bank", "rows", _first(v)), "finite")
+        for v in NOT_FINITE
+    ),
+    Case("rows too large to square", TRAIN, _numbers("bank", "rows", lambda r: r * 1e30), "norm"),
+    Case("rows 1,000 times as long", TRAIN, _numbers("bank", "rows", lambda r: 999 * r), "norm"),
+    Case("rows of a feature less", TRAIN, _numbers("bank", "rows", lambda r: r[:, 1:]), "shape"),
+    Case("rows of no feature", TRAIN, _numbers("bank", "rows", lambda r: r[:, :0]), "shape"),
+    Case("a row less than columns", TRAIN, _numbers("bank", "rows", lambda r: r[1:]), "shape"),
+    Case("rows in half precision", TRAIN, _numbers("bank", "rows", np.float16), "kind"),
+    Case("a row of product -1", TRAIN, _numbers("bank", "category", _first(-1)), "column"),
+    Case("a row of product 2^31", TRAIN, _numbers("bank", "category", _first(2**31 - 1)), "column"),
+    Case("a row of another site", TRAIN, _numbers("bank", "site", _first(1)), "column"),
+    Case("a row numbered -1", TRAIN, _numbers("bank", "row", _first(-1)), "column"),
+    Case("rows numbered backwards", TRAIN, _numbers("bank", "row", lambda r: r[::-1]), "column"),
+    Case("all rows of one product", TRAIN, _numbers("bank", "category", np.zeros_like), "shape"),
+    Case("minus one image", TRAIN, _numbers("bank", "images", _first(-1)), "counts"),
+    Case("2^62 images", TRAIN, _numbers("bank", "images", _first(2**62)), "counts"),
+    Case("2^62 patches", TRAIN, _numbers("bank", "patches", _first(2**62)), "counts"),
+    Case("no patches", TRAIN, _numbers("bank", "patches", np.zeros_like), "counts"),
+    Case("a table of two sites", TRAIN, _numbers("bank", "images", lambda t: t.T), "shape"),
+    Case("another schema", TRAIN, _with("header", "schema", "99"), "schema"),
+    Case("another dtype", TRAIN, _with("header", "dtype", "float64"), "header"),
+    Case("another scope", TRAIN, _with("header", "scope", "mixed"), "header"),
+    Case("a scope of its own", TRAIN, _with("header", "scope", "../.."), "header"),
+    Case("products that are no JSON", TRAIN, _with("header", "categories", "bolt"), "shape"),
+    Case("products nested deep", TRAIN, _with("header", "categories", "[" * 100_000), "shape"),
+    Case("a product twice", TRAIN, _with("header", "categories", '["bolt", "bolt"]'), "names"),
+    Case("products that are numbers", TRAIN, _with("header", "categories", "[1, 2]"), "names"),
+    Case("an unknown product", TRAIN, _with("header", "categories", '["bolt", "x"]'), "names"),
+    Case(
+        "products out of order", TRAIN, _with("header", "categories", '["hose", "bolt"]'), "names"
+    ),
+    Case("a product that rings", TRAIN, _with("header", "categories", '["\\u0007", "b"]'), "names"),
+    Case("a product too many", TRAIN, _with("header", "categories", '["a", "b", "c"]'), "shape"),
+    Case("another site's name", TRAIN, _with("header", "sites", '["graz"]'), "identity"),
+    Case("two sites' names", TRAIN, _with("header", "sites", '["lyon", "graz"]'), "shape"),
+    Case("a path as a site's name", TRAIN, _with("header", "sites", '["../lyon"]'), "identity"),
+    Case("no fingerprint", TRAIN, _with("header", "fingerprint", "{}"), "shape"),
+    Case("a fingerprint of a list", TRAIN, _with("header", "fingerprint", "[1]"), "shape"),
+    Case(
+        "a fingerprint of other weights",
+        TRAIN,
+        _json("header", _set("weights", value="f" * 64), "fingerprint"),
+        "fingerprint",
+    ),
+    Case(
+        "a fingerprint whose size is a text",
+        TRAIN,
+        _json("header", _set("size", value="64"), "fingerprint"),
+        "header",
+    ),
+    Case(
+        "a fingerprint with more fields",
+        TRAIN,
+        _json("header", _set("path", value="/data"), "fingerprint"),
+        "shape",
+    ),
+]
+
+
+def _drop(record: str, name: str = "") -> Change:
+    def change(content: RecordDict) -> None:
+        del (content[record] if name else content)[name or record]
+
+    return change
+
+
+def _add(record: str, value: Any) -> Change:
+    def change(content: RecordDict) -> None:
+        content[record] = value
+
+    return change
+
+
+def _many(content: RecordDict) -> None:
+    content["metrics"] = MetricRecord({f"k{number}": 1.0 for number in range(100_000)})
+
+
+def _swap(content: RecordDict) -> RecordDict:
+    """The same records, each under the next one's name."""
+    names = list(content)
+    return RecordDict(
+        {name: content[other] for name, other in zip(names, names[1:] + names[:1], strict=True)}
+    )
+
+
+FIELDS = [
+    *(
+        Case(f"{stage} without {record}", stage, _drop(record), "fields")
+        for stage, records in reply.FIELDS.items()
+        for record in records
+    ),
+    *(
+        Case(
+            f"{stage} with a file's path",
+            stage,
+            _add("debug", ConfigRecord({"path": "/data/secret/0001.png"})),
+            "fields",
+        )
+        for stage in reply.FIELDS
+    ),
+    Case("a bank without rows", TRAIN, _drop("bank", "rows"), "fields"),
+    Case(
+        "a bank with a private column",
+        TRAIN,
+        _with("bank", "source", plain(np.arange(3))),
+        "fields",
+    ),
+    Case("a header without schema", TRAIN, _drop("header", "schema"), "fields"),
+    Case("a header with a radius", TRAIN, _with("header", "radius", "1.0"), "fields"),
+    Case("a header of two megabytes", TRAIN, _with("header", "sites", "x" * 2_000_000), "size"),
+    Case("nothing at all", TRAIN, lambda content: RecordDict(), "fields", sealed=False),
+    Case("each record under the next one's name", TRAIN, _swap, "fields"),
+    Case("metrics by a file's name", TRAIN, _with("metrics", "train.0001.png", 1), "fields"),
+    Case("metrics without seconds", TRAIN, _drop("metrics", "seconds"), "fields"),
+    Case("minus one second", TRAIN, _with("metrics", "seconds", -1.0), "counts"),
+    Case("NaN seconds", TRAIN, _with("metrics", "seconds", float("nan")), "counts"),
+    Case("endless seconds", TRAIN, _with("metrics", "seconds", float("inf")), "counts"),
+    Case("a list of seconds", TRAIN, _with("metrics", "seconds", [1.0] * 10), "counts"),
+    Case("a negative count of faults", TRAIN, _with("metrics", "train.cut", -3), "counts"),
+    Case("100,000 metrics", TRAIN, _many, "fields"),
+]
+
+
+def _bound(**said: str) -> Change:
+    def change(content: RecordDict) -> None:
+        values = {**dict(zip(reply.BOND, ("", "", "", ""), strict=True)), **said}
+        content[wire.SITE] = ConfigRecord(values)
+
+    return change
+
+
+def _replayed(stage: str) -> Change:
+    """The genuine answer, as it was sealed in another run."""
+
+    def change(content: RecordDict) -> None:
+        content[wire.SITE] = ConfigRecord({**reply.bond(content, LIAR, OTHER_RUN, stage)})
+
+    return change
+
+
+BONDS = [
+    *(
+        Case(f"{stage} of another run", stage, _replayed(stage), "replay", sealed=False)
+        for stage in reply.FIELDS
+    ),
+    Case("without a bond", TRAIN, _drop(wire.SITE), "fields", sealed=False),
+    Case("as another site", TRAIN, _bound(name="graz"), "identity", sealed=False),
+    Case("of no run", TRAIN, _bound(name=LIAR), "replay", sealed=False),
+]
+
+
+FINDINGS = [
+    Case("decisions that are no JSON", EVALUATE, _with("decisions", "json", "{"), "counts"),
+    Case("decisions nested deep", EVALUATE, _with("decisions", "json", "[" * 100_000), "counts"),
+    Case("decisions that are a number", EVALUATE, _with("decisions", "json", "7"), "counts"),
+    Case("decisions that are NaN", EVALUATE, _with("decisions", "json", "NaN"), "counts"),
+    Case(
+        "more rejected than there are",
+        EVALUATE,
+        _json("decisions", _set("decisions", value={"bolt": [1, 9, 0, 0]})),
+        "counts",
+    ),
+    Case(
+        "a thousand million good images",
+        EVALUATE,
+        _json("decisions", _set("decisions", value={"bolt": [10**9, 0, 0, 0]})),
+        "counts",
+    ),
+    Case(
+        "decisions on an unknown product",
+        EVALUATE,
+        _json("decisions", _set("decisions", value={"/etc/passwd": [0, 0, 0, 0]})),
+        "names",
+    ),
+    Case(
+        "decisions of five numbers",
+        EVALUATE,
+        _json("decisions", _set("decisions", value={"bolt": [0, 0, 0, 0, 0]})),
+        "counts",
+    ),
+    Case(
+        "minus one patch nearest",
+        EVALUATE,
+        _json("decisions", _set("nearest", value={"bolt": {"graz": -1}})),
+        "counts",
+    ),
+    Case(
+        "patches nearest to a stranger",
+        EVALUATE,
+        _json("decisions", _set("nearest", value={"bolt": {"oslo": 1}})),
+        "names",
+    ),
+    Case(
+        "more relieved than there are",
+        EVALUATE,
+        _json("decisions", _set("borrowed", value={"bolt": [1, 2, 0, 0]})),
+        "counts",
+    ),
+    Case(
+        "a threshold by a text",
+        EVALUATE,
+        _json("decisions", _set("calibrated", value={"bolt": "many"})),
+        "counts",
+    ),
+    Case(
+        "counts of another schema",
+        EVALUATE,
+        _json("counts-header", _set("schema", value="9")),
+        "content",
+    ),
+    Case(
+        "counts in other bins",
+        EVALUATE,
+        _json("counts-header", _set("binning", value="uint8")),
+        "content",
+    ),
+    Case(
+        "counts in bins of its own",
+        EVALUATE,
+        _json("counts-header", _set("binning", value="x")),
+        "content",
+    ),
+    Case(
+        "counts without cells", EVALUATE, _json("counts-header", _set("cells", value=7)), "content"
+    ),
+    Case(
+        "a cell twice",
+        EVALUATE,
+        _json("counts-header", lambda h: h["cells"].append(h["cells"][0])),
+        "content",
+    ),
+    Case(
+        "a cell of another shape",
+        EVALUATE,
+        _json("counts-header", lambda h: h["cells"].append(["a"])),
+        "content",
+    ),
+    Case(
+        "2^40 replicates", EVALUATE, _json("counts-header", _set("batch", value=[2**40])), "content"
+    ),
+    Case(
+        "minus one replicate",
+        EVALUATE,
+        _json("counts-header", _set("batch", value=[-1])),
+        "content",
+    ),
+    Case(
+        "replicates too few",
+        EVALUATE,
+        _json("replicates-header", _set("batch", value=[3])),
+        "content",
+    ),
+    Case("counts that are no JSON", EVALUATE, _with("counts-header", "json", "["), "counts"),
+    Case("counts that are a list", EVALUATE, _with("counts-header", "json", "[]"), "counts"),
+    Case(
+        "counts nested deep", EVALUATE, _with("counts-header", "json", '{"a":' * 50_000), "counts"
+    ),
+    Case(
+        "columns that do not ascend",
+        EVALUATE,
+        _numbers("counts", "columns", lambda c: c[::-1]),
+        "content",
+    ),
+    Case(
+        "a column beyond all bins",
+        EVALUATE,
+        _numbers("counts", "columns", lambda c: c + 2**31),
+        "content",
+    ),
+    Case("a value too few", EVALUATE, _numbers("counts", "values", lambda v: v[1:]), "content"),
+    Case(
+        "values beyond 2^53",
+        EVALUATE,
+        _numbers("counts", "values", lambda v: v.astype(np.uint64) + 2**60),
+        "content",
+    ),
+    Case(
+        "signed values",
+        EVALUATE,
+        _numbers("counts", "values", lambda v: v.astype(np.int32)),
+        "content",
+    ),
+    Case(
+        "values doubled",
+        EVALUATE,
+        _numbers("counts", "values", lambda v: 2 * v.astype(np.uint64)),
+        "counts",
+    ),
+]
+
+ABOUT = [
+    Case("about that is no JSON", HELLO, _with("about", "json", "x"), "header"),
+    Case("about nested deep", HELLO, _with("about", "json", "[" * 100_000), "header"),
+    Case("about without a version", HELLO, _json("about", lambda a: a.pop("version")), "header"),
+    Case(
+        "a version of a thousand letters",
+        HELLO,
+        _json("about", _set("version", value="1" * 1000)),
+        "header",
+    ),
+    Case("another version", HELLO, _json("about", _set("version", value="0.0.1")), "identity"),
+    *(
+        Case(
+            f"{value!r} images",
+            HELLO,
+            _json("about", _set("train", value={"bolt": value})),
+            "header",
+        )
+        for value in (-1, True, 1.5, "many", None, [1], 2**60)
+    ),
+    Case("images of a list", HELLO, _json("about", _set("test", value=[1])), "header"),
+    Case("a product without a name", HELLO, _json("about", _set("train", value={"": 1})), "header"),
+    Case(
+        "a product of 300 letters",
+        HELLO,
+        _json("about", _set("train", value={"x" * 300: 1})),
+        "header",
+    ),
+    Case(
+        "a product that erases",
+        HELLO,
+        _json("about", _set("train", value={"\x1b[2J": 1})),
+        "header",
+    ),
+    Case(
+        "2,000 products",
+        HELLO,
+        _json("about", _set("train", value={f"p{k}": 1 for k in range(2000)})),
+        "header",
+    ),
+    Case("no fingerprint at all", HELLO, _json("about", _set("fingerprint", value=None)), "header"),
+    Case("a probe of NaN", HELLO, _numbers("probe", "features", _first(np.nan)), "probe"),
+    Case("a probe of five images", HELLO, _numbers("probe", "features", lambda f: f[1:]), "probe"),
+    Case("an empty probe", HELLO, _numbers("probe", "features", lambda f: f[:, :0]), "probe"),
+    Case("a probe of zeros", HELLO, _numbers("probe", "features", np.zeros_like), "probe"),
+    Case("a probe of another sign", HELLO, _numbers("probe", "features", lambda f: -f), "probe"),
+    Case(
+        "a probe of a feature less",
+        HELLO,
+        _numbers("probe", "features", lambda f: f[..., 1:]),
+        "probe",
+    ),
+    Case(
+        "a probe a percent off", HELLO, _numbers("probe", "features", lambda f: 1.02 * f), "probe"
+    ),
+    Case(
+        "other layers",
+        HELLO,
+        _json("about", _set("fingerprint", "layers", value="layer1")),
+        "probe",
+    ),
+]
+
+DISTANCES = [
+    Case(f"distances {text[:20]}", COVERAGE, _with("distances", "json", text), "counts")
+    for text in ("x", "[", "7", "[1]", '{"bolt": -1}', '{"bolt": NaN}', '{"bolt": Infinity}')
+] + [
+    Case("distances nested deep", COVERAGE, _with("distances", "json", "[" * 100_000), "counts"),
+    Case("distances of a stranger", COVERAGE, _with("distances", "json", '{"x": 1}'), "names"),
+]
+
+CASES = [*BYTES, *BANKS, *FIELDS, *BONDS, *FINDINGS, *ABOUT, *DISTANCES]

@@ -1,0 +1,106 @@
+"""A server that has heard honest sites, to which one more answer can be brought."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+
+from fedad import admission, wire
+from fedad.config import COVERAGE, read
+from fedad.reply import EVALUATE, HELLO, TRAIN
+from server_app.exchange import Reply
+from server_app.kept import Kept
+from server_app.registry import Register
+from server_app.strategy import OneRound
+from tests.bad_messages.cases import LIAR, Genuine
+
+TYPES = {HELLO: "query", TRAIN: "train", COVERAGE: f"query.{COVERAGE}", EVALUATE: "evaluate"}
+
+
+class Canned:
+    """A grid whose one node gives one answer."""
+
+    def __init__(self, answer: Callable[[Message], Message]) -> None:
+        self.answer, self.sent = answer, {}
+
+    def push_messages(self, messages: list[Message]) -> list[str]:
+        self.sent = {f"id-{n}": message for n, message in enumerate(messages)}
+        return [*self.sent]
+
+    def pull_messages(self, ids: list[str]) -> list[Message]:
+        return [self.answer(self.sent[i]) for i in ids]
+
+    def get_node_ids(self) -> list[int]:
+        return [message.metadata.dst_node_id for message in self.sent.values()]
+
+
+class Server:
+    """Asks the liar one question, and says the word that its answer is refused with, or nothing."""
+
+    def __init__(self, grid: Any, settings: dict[str, Any], kept: Kept | None = None) -> None:
+        self.strategy = OneRound(read(settings), kept)
+        self.strategy.start(grid, ArrayRecord())
+        assert not self.strategy.missing
+        self.node = self.strategy.sites[LIAR].node
+        self.run = self.strategy.kept.key
+
+    def word(self, stage: str, grid: Any, seconds: float = 60.0) -> str:
+        asked = self.strategy._messages(TYPES[stage], RecordDict(), [LIAR], stage)
+        if stage == HELLO:
+            return self._introduced(Reply(self.node, grid.answer(asked[0])))
+        kept = copy.copy(self.strategy.sites[LIAR].told)
+        for message in self.strategy._ask(grid, asked, stage, seconds):
+            self.strategy._keep(message, stage, self._keeper(stage))
+        self.strategy.sites[LIAR].told = kept
+        return self.forgiven()
+
+    def forgiven(self) -> str:
+        """The word for what the liar sent last, after which it is taken for honest again."""
+        told = self.strategy.missing.pop(LIAR, {})
+        if told:
+            assert told["reason"].isprintable()
+            assert len(told["reason"]) <= 300
+        return told.get("word", "silent" if told else "")
+
+    def _introduced(self, said: Reply) -> str:
+        register = Register({self.node: LIAR}, ())
+        for name, site in self.strategy.sites.items():
+            if name != LIAR:
+                register.sites[name] = site
+        register.enter(said, self.strategy._introduction)
+        register.close()
+        assert all(reason.isprintable() for reason in register.missing.values())
+        return register.words.get(LIAR, "silent" if register.missing else "")
+
+    def _keeper(self, stage: str) -> Callable[[str, RecordDict], None]:
+        def measured(name: str, content: RecordDict) -> None:
+            told = wire.unpack_distances(content)
+            admission.admit_distances(told, self.strategy._enrolled(name))
+
+        if stage == COVERAGE:
+            return measured
+        keepers = {TRAIN: self.strategy._keep_upload, EVALUATE: self.strategy._keep_findings}
+        return keepers[stage]
+
+
+def recorded(app: Any, kept: dict[str, RecordDict]) -> Callable[..., Message]:
+    """`app`, whose answers for the liar are kept by stage."""
+
+    def answer(message: Message, context: Any) -> Message:
+        reply = app(message, context)
+        said = reply.content.config_records.get(wire.SITE)
+        if said is not None and said["name"] == LIAR:
+            kept[str(said["stage"])] = copy.deepcopy(reply.content)
+        return reply
+
+    return answer
+
+
+def with_distances(genuine: dict[str, RecordDict]) -> Genuine:
+    """The answers of a run, and the one that only `merge.weighting = coverage` asks for."""
+    told = wire.pack_distances({"bolt": 1.5, "hose": 0.5})
+    told["metrics"] = MetricRecord({"seconds": 0.1})
+    return {**genuine, COVERAGE: told}

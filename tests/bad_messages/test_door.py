@@ -1,0 +1,133 @@
+"""Nothing malformed gets in, each refusal has its word, and what is honest is let in."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+from client_app.app import app as client_app
+from fedad import wire
+from fedad.config import read
+from fedad.reply import FIELDS, TRAIN
+from server_app.kept import Kept
+from server_app.local_grid import LocalGrid
+from server_app.strategy import OneRound
+from tests.bad_messages.cases import CASES
+from tests.bad_messages.door import Canned, Server, recorded, with_distances
+
+SECONDS, BYTES = 10.0, 2**30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_a_run():
+    with pytest.MonkeyPatch.context() as patch:
+        for part in ("run_id", "node_id", "task_id"):
+            patch.setattr(TaskIdentity, f"_{part}", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("door") / "run"
+
+
+@pytest.fixture(scope="module")
+def told(knobs, folder):
+    """A server in a run, and what the liar answered in it while it was honest."""
+    settings, genuine = {**knobs, "round.out": str(folder), "score.replicates": 5}, {}
+    nodes = [{"partition-id": k, "num-partitions": 3} for k in range(3)]
+    kept = Kept.begin(folder, read(settings))
+    grid = LocalGrid(recorded(client_app, genuine), nodes, settings)
+    yield Server(grid, settings, kept), with_distances(genuine)
+    kept.close()
+
+
+def brought(server, stage, content: RecordDict) -> str:
+    return server.word(stage, Canned(lambda message: Message(content, reply_to=message)))
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.stage}: {case.name}")
+def test_what_is_malformed_is_refused_with_its_word(case, told):
+    server, genuine = told
+    content = case.made_of(genuine, server.run)
+    before, began = peak(), time.monotonic()
+    word = brought(server, case.stage, content)
+    assert word == case.word
+    assert time.monotonic() - began < SECONDS
+    assert peak() - before < BYTES
+
+
+def test_there_are_two_hundred_and_more():
+    assert len({(case.stage, case.name) for case in CASES}) == len(CASES) >= 200
+
+
+@pytest.mark.parametrize("stage", FIELDS)
+def test_what_is_genuine_gets_in_bound_anew(stage, told):
+    server, genuine = told
+    content = RecordDict({k: v for k, v in genuine[stage].items() if k != wire.SITE})
+    wire.bind(content, "lyon", server.run, stage)
+    assert not brought(server, stage, content)
+
+
+def test_what_is_put_aside_can_be_looked_at(told, folder):
+    server, genuine = told
+    rows = genuine[TRAIN]["bank"]["rows"].numpy().copy()
+    rows[0, 0] = np.nan
+    (case,) = (c for c in CASES if c.name == "a row with nan")
+    assert brought(server, TRAIN, case.made_of(genuine, server.run)) == "finite"
+    about = json.loads((folder / "quarantine" / "lyon-train.json").read_text())
+    assert about["reason"] == "finite"
+    assert "NaN or infinity" in about["told"]
+    kept = (folder / "quarantine" / "lyon-train.bin").read_bytes()
+    assert len(kept) == about["kept-bytes"] == sum(one["bytes"] for one in about["arrays"])
+    assert rows.tobytes() in kept
+
+
+def test_an_answer_above_the_limit_is_not_parsed(told, monkeypatch):
+    server, genuine = told
+    monkeypatch.setattr(server.strategy.door, "most", 1000)
+    content = RecordDict(dict(genuine[TRAIN]))
+    assert brought(server, TRAIN, content) == "size"
+
+
+def test_a_lie_about_images_is_clamped_to_what_the_rows_can_stand_for(told):
+    server, genuine = told
+    content = RecordDict(dict(genuine[TRAIN]))
+    lie = wire.unpack_bank(content).replace(
+        images=np.array([[10**9, 2]]), patches=np.array([[10**9, 128]])
+    )
+    content.update(wire.pack_bank(lie))
+    del content[wire.SITE]
+    wire.bind(content, "lyon", server.run, TRAIN)
+    assert not brought(server, TRAIN, content)
+    believed = server.strategy.kept.uploads["lyon"]
+    assert believed.images.tolist() == [[3, 2]]  # 32 rows at a ratio of 0.25: under 132 patches
+    assert any("says that its" in warning for warning in server.strategy.warnings)
+
+
+def test_the_round_goes_on_without_who_is_refused(knobs, tmp_path):
+    """One site sends what cannot be used; the others' run ends, and says why it was left out."""
+    settings = {**knobs, "round.out": str(tmp_path), "round.min-sites": 2}
+
+    def liar(message, context):
+        answer = client_app(message, context)
+        if context.node_config["partition-id"] == 1 and "bank" in answer.content:
+            answer.content["bank"]["rows"] = answer.content["bank"]["row"]
+        return answer
+
+    nodes = [{"partition-id": k, "num-partitions": 3} for k in range(3)]
+    strategy = OneRound(read(settings))
+    strategy.start(LocalGrid(liar, nodes, settings), ArrayRecord())
+    assert strategy.merged.sites == ("graz", "turin")
+    assert strategy.record()["missing"]["lyon"]["word"] == "altered"
+    assert set(strategy.findings) == {"graz", "turin"}
