@@ -134,6 +134,8 @@ def _most_like_others(probes: Mapping[str, Probe]) -> str:
         for name in names
     }
     most = max(alike.values(), key=len)
+    if len(most) < 3:
+        return most[0]
 
     def apart(name: str) -> float:
         return float(np.median([distance(probes[n].features, probes[name].features) for n in most]))
