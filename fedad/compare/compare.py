@@ -115,7 +115,7 @@ def _figure(one: Treatment, figure: str) -> dict[str, Any]:
 
 
 def _ranged(drawn: np.ndarray, images: int) -> dict[str, float]:
-    return {"value": float(drawn[0]), **interval(drawn, images)._asdict()}
+    return {"value": float(drawn[0]), **interval(drawn, images).clipped()._asdict()}
 
 
 def _by_seed(found: Mapping[tuple[str, int], np.ndarray]) -> dict[str, float]:

@@ -98,7 +98,7 @@ def _shown(one: Treatment, of: Mapping[str, np.ndarray]) -> dict[str, Any]:
     found = {}
     for site, drawn in of.items():
         images = _images(one, site)
-        found[site] = {"value": float(drawn[0]), **interval(drawn, images)._asdict()}
+        found[site] = {"value": float(drawn[0]), **interval(drawn, images).clipped()._asdict()}
         found[site]["images"] = images
     return found
 

@@ -26,6 +26,10 @@ class Interval(NamedTuple):
     def excludes(self, value: float) -> bool:
         return self.low > value or self.high < value
 
+    def clipped(self) -> Interval:
+        """That of a figure, which is 0 to 1 whatever seeds do."""
+        return Interval(*(float(end) for end in np.clip(self, 0, 1)))
+
     def within(self, margin: float) -> bool:
         return -margin < self.low and self.high < margin
 
@@ -33,8 +37,9 @@ class Interval(NamedTuple):
 class Effect(NamedTuple):
     """How large a paired difference is beside its own scatter.
 
-    `dz` is Cohen's for pairs, mean over standard deviation; `rank_biserial` is the share of rank
-    sums that favours the first, less that which favours the second.
+    `dz` is Cohen's for pairs, mean over standard deviation, NaN where nothing scatters;
+    `rank_biserial` is the share of rank sums that favours the first, less that which favours the
+    second.
     """
 
     dz: float
@@ -56,19 +61,22 @@ def interval(drawn: np.ndarray, images: int, confidence: float = 0.95) -> Interv
 
 
 def over_seeds(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mean over seeds of replicates (S, 1 + R), the seeds redrawn too: (1 + R,).
+    """The mean over seeds of replicates (S, 1 + R), scattered as other seeds would scatter it.
 
-    Of S seeds redrawn the mean scatters by S - 1 of S of what it should, so deviations are widened
-    by as much. One seed cannot be redrawn, and is left as it is.
+    Seeds are too few to redraw: their own deviations are weighed at random instead, so that with
+    nothing else to scatter the percentiles are Student's t interval of S - 1 degrees of freedom.
+    What seeds and images do together counts on both sides, so intervals are rather too wide than
+    too narrow. The same `rng` weighs alike: what two treatments have in common cancels. One seed
+    is left as it is.
     """
     seeds, replicates = drawn.shape
-    mean = drawn.mean(axis=0)
+    mean = np.asarray(drawn.mean(axis=0))
     if seeds == 1:
         return mean
-    picks = rng.integers(seeds, size=(seeds, replicates))
-    picks[:, 0] = np.arange(seeds)
-    redrawn = np.take_along_axis(drawn, picks, axis=0).mean(axis=0)
-    return mean + math.sqrt(seeds / (seeds - 1)) * (redrawn - mean)
+    weights = rng.normal(size=(seeds, replicates))
+    weights *= np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, replicates))
+    weights[:, 0] = 0
+    return mean + (drawn[:, 0] - mean[0]) @ weights / math.sqrt(seeds * (seeds - 1))
 
 
 def wilcoxon(differences: np.ndarray) -> float:
@@ -84,11 +92,11 @@ def effect(differences: np.ndarray) -> Effect:
     if not apart.size:
         return Effect(0.0, 0.0)
     spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
-    favour = float(stats.wilcoxon(apart, alternative="greater").statistic)  # ranks above zero
-    whole = len(apart) * (len(apart) + 1) / 2
+    ranks = stats.rankdata(np.abs(apart))
+    favour = float(ranks[apart > 0].sum() / ranks.sum())
     mean = float(differences.mean())
-    dz = mean / spread if spread else math.copysign(math.inf, mean)
-    return Effect(dz, 2 * favour / whole - 1)
+    dz = mean / spread if spread else math.nan
+    return Effect(dz, 2 * favour - 1)
 
 
 def equivalence(differences: np.ndarray, margin: float) -> float:
