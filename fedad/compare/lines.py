@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 
@@ -19,13 +20,13 @@ def overridden(config: Config) -> dict[str, str | int | float]:
 def flwr_line(config: Config, sites: int) -> str:
     """Plain Flower, from the repository's root, over virtual sites.
 
-    Flower reads `key=value` pairs as TOML, so strings are in single quotes there.
+    Flower reads `key=value` pairs as TOML; a JSON string is a TOML string.
     """
     knobs = {"data.sites": sites, **overridden(config)}
-    pairs = " ".join(f"{key}={_toml(value)}" for key, value in sorted(knobs.items()))
+    pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in sorted(knobs.items()))
     return (
         f"{PREFIX} flwr run . --stream --federation-config "
-        f'"num-supernodes={sites} client-resources-num-cpus=2" --run-config "{pairs}"'
+        f"'num-supernodes={sites} client-resources-num-cpus=2' --run-config {shlex.quote(pairs)}"
     )
 
 
@@ -33,7 +34,3 @@ def fedad_line(config: Config) -> str:
     """The checked way, from the defaults of the demo."""
     pairs = (f"{key}={value}" for key, value in sorted(overridden(config).items()))
     return " ".join(["fedad run configs/demo.toml", *(f"-c {shlex.quote(pair)}" for pair in pairs)])
-
-
-def _toml(value: str | int | float) -> str:
-    return f"'{value}'" if isinstance(value, str) else str(value).lower()

@@ -1,0 +1,61 @@
+"""Worst sites, gains and borrowed rows, on treatments whose sites differ by a known amount."""
+
+from dataclasses import replace
+
+import pytest
+
+from fedad.compare.fairness import answer, borrowed, by_site, fairness, gains, nearest, spread
+from fedad.compare.plan import FEDERATED, ISOLATED
+from fedad.compare.statistics import Interval
+from tests.compare.planted import FIGURE, plan_of, treatment
+
+UNEVEN = {"graz": 0.1, "lyon": 0.0}
+
+
+def test_the_worst_site_the_gap_and_the_spread():
+    found = spread(by_site(treatment("a", UNEVEN), FIGURE))
+    assert (found["worst"], found["best"]) == ("lyon", "graz")
+    assert found["gap"] == pytest.approx(found["best_value"] - found["worst_value"])
+    assert found["spread"] == pytest.approx(found["gap"] / 2)
+    assert spread({}) == {}
+
+
+def test_did_federation_help_me():
+    alone = treatment("isolated", {"graz": 0.0, "lyon": 0.3}, way=ISOLATED, points=("a",))
+    found = gains(treatment("a", 0.15), alone, FIGURE)
+    assert found["graz"]["value"] == pytest.approx(0.15, abs=0.003)
+    assert found["graz"]["answer"] == "helped"
+    assert found["lyon"]["value"] == pytest.approx(-0.15, abs=0.003)
+    assert found["lyon"]["answer"] == "hurt"
+    assert answer(Interval(-0.1, 0.1)) == "cannot tell"
+
+
+def test_every_point_is_read_against_its_own_isolated_sites():
+    a = treatment("a", 0.1)
+    alone = treatment("isolated", way=ISOLATED, points=("a",))
+    told = {one["treatment"]: one for one in fairness(plan_of("a"), [_with_sites(a), alone])}
+    assert told["a"]["gain"][FIGURE]["graz"]["answer"] == "helped"
+    assert "gain" not in told["isolated"]
+    assert told["a"]["figures"][FIGURE]["sites"]["lyon"]["images"] == 90
+
+
+def test_shares_and_rates_are_sums_over_categories_and_means_over_seeds():
+    one = _with_sites(treatment("a"))
+    assert nearest(one)["graz"] == {"graz": 0.75, "lyon": 0.25}
+    masking = borrowed(one)["graz"]["masking"]
+    assert (masking["cases"], masking["of"], masking["value"]) == (3, 10, 0.3)
+    assert masking["low"] < 0.3 < masking["high"]
+
+
+def _with_sites(one):
+    """The same record in every seed: two categories at graz, one of them with borrowed rows."""
+    rate = {"cases": 3, "of": 10}
+    site = {
+        "nearest": {"bolt": {"graz": 50, "lyon": 10}, "hose": {"graz": 25, "lyon": 15}},
+        "borrowed": {"bolt": {"masking": rate, "relief": {"cases": 0, "of": 10}}},
+    }
+    records = {
+        seed: {**record, "figures": {FEDERATED: {"sites": {"graz": site}}}}
+        for seed, record in one.records.items()
+    }
+    return replace(one, records=records)
