@@ -1,0 +1,161 @@
+"""Every byte that a factory sends, well or unwell: no path, no file name, no text of an error."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+from flwr.app import ArrayRecord
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.task_identity import TaskIdentity
+
+from client_app import app as client_module
+from fedad.commands.split import split
+from fedad.config import read
+from fedad.datasets.base import open_dataset
+from fedad.errors import FedadError
+from fedad.partition import partition
+from server_app.local_grid import LocalGrid
+from server_app.strategy import OneRound
+from tests.conftest import SITES
+
+SECRET = "zebra"  # in every path and every file name of these factories
+TELLING = (SECRET, ".png", ".safetensors", ".json", "Traceback", "No such file", "/tmp", "/root")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_run(monkeypatch):
+    for part in ("run_id", "node_id", "task_id"):
+        monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
+
+
+@pytest.fixture
+def factories(config, tmp_path) -> Path:
+    """A folder a site, with one broken image each, named as nothing that may travel."""
+    root = tmp_path / SECRET
+    sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
+    for folder in split(sites, root):
+        for number, image in enumerate(sorted(folder.glob("*/train/good/*.png"))):
+            image.rename(image.with_name(f"{SECRET}-{number}.png"))
+        (folder / "bolt" / "train" / "good" / f"{SECRET}-broken.png").write_bytes(b"no image")
+    return root
+
+
+def sent(root: Path, knobs, weighting: str = "n") -> bytes:
+    """Run once over the factories, however it ends, and return every byte of their answers."""
+    told: list[bytes] = []
+
+    def recorder(message, context):
+        answer = client_module.app(message, context)
+        told.extend(one.deflate() for one in get_all_nested_objects(answer).values())
+        told.append(repr(vars(answer.metadata)).encode())
+        return answer
+
+    settings = {**knobs, "data.dir": "", "data.skip-budget": 0.4, "score.replicates": 3}
+    settings |= {"round.min-sites": 1, "merge.weighting": weighting}
+    nodes = [
+        {"site": name, "data-dir": str(root / name), "output-dir": str(root / "out" / name)}
+        for name in SITES
+    ]
+    with contextlib.suppress(FedadError):
+        OneRound(read(settings)).start(LocalGrid(recorder, nodes, settings), ArrayRecord())
+    assert len(told) >= len(SITES)
+    return b"\n".join(told)
+
+
+def check(content: bytes) -> None:
+    assert [word for word in TELLING if word.encode() in content] == []
+
+
+def test_of_a_round_that_goes_well_only_words_and_numbers_leave(factories, knobs, caplog):
+    content = sent(factories, knobs, "coverage")
+    check(content)
+    for word in ("rows", "distances", "replicates", "train.format"):  # all stages were heard
+        assert word.encode() in content
+    assert f"{SECRET}-broken.png" in caplog.text  # and the site's own log names the file
+
+
+def replaced(path: Path, content: bytes) -> None:
+    """Another file of that name: the one that is there is shared with other tests."""
+    path.unlink()
+    path.write_bytes(content)
+
+
+def _lost(root: Path, patch) -> None:
+    shutil.rmtree(root / "lyon")
+
+
+def _config(root: Path, patch) -> None:
+    replaced(root / "lyon" / "hose" / "defects_config.json", SECRET.encode())
+
+
+def _all_broken(root: Path, patch) -> None:
+    for image in (root / "lyon").glob("*/t*/*/*.png"):
+        replaced(image, b"no image")
+
+
+def _masks(root: Path, patch) -> None:
+    for mask in (root / "lyon").glob("*/ground_truth/*/*/*.png"):
+        replaced(mask, b"no mask")
+
+
+def _no_disk(root: Path, patch) -> None:
+    (root / "out").mkdir()
+    (root / "out" / "lyon").write_text("a file where the folder goes")
+
+
+def _crash(root: Path, patch) -> None:
+    def crashes(*args):
+        raise RuntimeError(f"{root}/lyon/{SECRET}-7.png exploded")
+
+    patch.setattr("client_app.work.learn", crashes)
+
+
+def _gone_while_judging(root: Path, patch) -> None:
+    from client_app import work
+
+    judge = work.judge
+
+    def vanishes(*args):
+        shutil.rmtree(root / "lyon")
+        return judge(*args)
+
+    patch.setattr("client_app.work.judge", vanishes)
+
+
+def _bad_field(root: Path, patch) -> None:
+    """A site's app that would send more than is listed."""
+    from client_app import work
+
+    learn = work.learn
+
+    def talkative(*args):
+        content = learn(*args)
+        content["metrics"][f"{SECRET}.png"] = 1
+        return content
+
+    patch.setattr("client_app.work.learn", talkative)
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [_lost, _config, _all_broken, _masks, _no_disk, _crash, _gone_while_judging, _bad_field],
+    ids=lambda breaks: breaks.__name__[1:],
+)
+def test_of_a_round_that_goes_wrong_no_word_of_it_leaves(
+    breaks, factories, knobs, caplog, monkeypatch
+):
+    breaks(factories, monkeypatch)
+    content = sent(factories, knobs)
+    check(content)
+    assert b"refusal" in content
+    assert SECRET in caplog.text
+
+
+def test_the_recorder_would_see_it(factories, knobs, monkeypatch):
+    """Without the whitelist the talkative app's file name is found in what was sent."""
+    _bad_field(factories, monkeypatch)
+    monkeypatch.setattr("fedad.reply.check_fields", lambda content, stage: None)
+    assert SECRET.encode() in sent(factories, knobs)
