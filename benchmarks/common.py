@@ -41,10 +41,7 @@ def heading() -> None:
 
 
 def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> list[str]:
-    """Time both in turn, ours first; [our median s, their median s, median and range of ratios].
-
-    Seconds are of the processor, all threads: other programs on the machine count for nobody.
-    """
+    """Time both in turn, ours first; [our median s, their median s, median and range of ratios]."""
     times = [(_seconds(ours), _seconds(theirs)) for _ in range(count)]
     ratios = sorted(other / mine for mine, other in times)
     mine, other = (statistics.median(column) for column in zip(*times, strict=True))
@@ -132,9 +129,9 @@ def origin(data: str) -> str:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    began = time.process_time()
+    began = time.perf_counter()
     work()
-    return time.process_time() - began
+    return time.perf_counter() - began
 
 
 def _version(name: str) -> str:

@@ -256,11 +256,14 @@ def data_split(
 
 
 @bank.command("build")
-def bank_build(
+def bank_build(  # noqa: PLR0917 - options, which are named
     folder: Annotated[Path, typer.Argument(help="One plant's own folder of images.")],
     site: Annotated[str, typer.Option(help="The plant's name.")],
     out: Annotated[Path, typer.Option(help="The file that may leave the plant.")],
     dataset: Annotated[str, typer.Option(help="How its folders are laid out.")] = "autovi",
+    memory: Annotated[
+        float, typer.Option(min=0, help="GB that it may take; 0: as much as it likes.")
+    ] = 0.0,
     overrides: Overrides = None,
 ) -> None:
     """At a plant: its good images -> the bank that it would upload."""
@@ -269,6 +272,8 @@ def bank_build(
     from fedad.progress import Bars, shown_by
 
     knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
+    if memory:
+        knobs.append(f"coreset.memory-gb={memory}")
     with shown_by(Bars()):
         built = build(read_config(None, knobs), site, out)
     print(f"{len(built)} rows of {built.images.sum()} images in {out}")

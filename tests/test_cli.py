@@ -166,6 +166,17 @@ def test_two_sites_with_different_fingerprints(fedad, plants, overlay, tmp_path)
     assert said.count("\n") == 1
 
 
+def test_a_bank_within_memory_that_does_not_suffice(fedad, plants, overlay, tmp_path):
+    small = [part for key in _tiny(overlay) for part in ("-c", key)]
+    out = tmp_path / "graz.safetensors"
+    words = ["--site", "graz", "--out", out, "--memory", "0.01"]
+    code, said, _ = fedad("bank", "build", plants, *words, *small)
+    assert code != 0
+    assert "coreset.memory-gb = 0.01: a bank of" in said
+    assert said.count("\n") == 1
+    assert not out.exists()
+
+
 def _tiny(overlay):
     lines = overlay.read_text().splitlines()
     return [line.replace(" = ", "=", 1) for line in lines if line.startswith("embedder")]

@@ -92,7 +92,7 @@ class PatchCore:
             return self.select(points, size, rng=rng, kept=kept, device=self.device)
 
         groups = self._by_group(uploads)
-        sizes = self._sizes([join(group) for group in groups])
+        sizes = self._sizes(groups)
         return join(
             [
                 self.aggregate(group, size, knobs=self.config.merge, choose=choose)
@@ -181,23 +181,25 @@ class PatchCore:
             for name in categories
         ]
 
-    def _sizes(self, groups: Sequence[Bank]) -> list[int]:
+    def _sizes(self, groups: Sequence[Sequence[Bank]]) -> list[int]:
         """How many rows each group keeps; `bank.size` is shared by image count."""
-        uploaded = [len(group) for group in groups]
+        uploaded = [sum(map(len, group)) for group in groups]
         wanted = self.config.bank.size
         if not wanted:
-            kept = [self._kept(int(self._total(group.patches))) for group in groups]
+            patches = [self._total([bank.patches for bank in group]) for group in groups]
+            kept = [self._kept(int(count)) for count in patches]
             return [min(pair) for pair in zip(kept, uploaded, strict=True)]
         if wanted > sum(uploaded):
             raise ConfigError(
                 f"bank.size = {wanted}: the sites uploaded {sum(uploaded)} rows: "
                 "lower it, or raise coreset.local-ratio"
             )
-        return shares([self._total(group.images) for group in groups], wanted, uploaded)
+        images = [self._total([bank.images for bank in group]) for group in groups]
+        return shares(images, wanted, uploaded)
 
-    def _total(self, counts: np.ndarray) -> float:
-        """The sum of a table (S, C), in which an untrusted site has only what is believed of it."""
-        of_site = counts.sum(axis=1).tolist()
+    def _total(self, tables: Sequence[np.ndarray]) -> float:
+        """The sum of tables (S, C), in which an untrusted site has only what is believed of it."""
+        of_site = np.concatenate([table.sum(axis=1) for table in tables]).tolist()
         return sum(believed(of_site) if self.config.merge.aggregation == DISTRUSTING else of_site)
 
     def _banks(self, model: Bank, features: Features) -> Iterator[tuple[np.ndarray, Bank]]:

@@ -1,8 +1,8 @@
 """Ways of finding the nearest row of each patch: `score.search`.
 
 - `torch`: float32 matrix products in blocks, after centring so that they do not cancel.
-- `bfloat16`: bfloat16 products for a short list, whose distances are then taken in float32. A patch
-  whose short list cannot be proved to hold the nearest row is searched again by `torch`.
+- `bfloat16`: bfloat16 products for a short list that is proved to hold the nearest row, whose
+  distances are then taken in float32. Pays where a processor has units for bfloat16.
 - `faiss`: faiss' flat index (faiss-cpu or faiss-gpu), where it is installed.
 
 All are exact to float32's rounding: rows that are nearer than another by less may change places.
@@ -17,11 +17,11 @@ import torch
 
 from fedad.errors import ConfigError
 from fedad.progress import Advance
+from fedad.scoring._shortlist import ShortList
 
 PATCHES = 2048  # patches that are centred at a time
 ROWS = 1024  # rows of the bank in a block of distances,
 SUB = 256  # and patches: 1 MiB, which stays in a processor's cache
-SHORT = 8  # rows in a short list
 
 Search = Callable[[np.ndarray, np.ndarray, str, Advance], np.ndarray]
 """Rows (M, D), patches (N, D), device, progress -> the nearest row (N,) int64 of each patch."""
@@ -31,56 +31,38 @@ def by_torch(rows: np.ndarray, patches: np.ndarray, device: str, progress: Advan
     """Of equally near rows the lowest."""
     table = torch.from_numpy(rows).to(device)
     mean = table.mean(0)
-    found = []
-    for points in _blocks(patches, mean, progress):
-        least = torch.full((len(points),), torch.inf, device=device)
-        row = torch.zeros(len(points), dtype=torch.int64, device=device)
-        for at in range(0, len(table), ROWS):
-            centres = table[at : at + ROWS] - mean
-            norms = centres.square().sum(1)
-            for start in range(0, len(points), SUB):
-                some = slice(start, start + SUB)
-                here = torch.addmm(norms, points[some], centres.T, alpha=-2).min(1)
-                closer = here.values < least[some]
-                least[some] = torch.where(closer, here.values, least[some])
-                row[some] = torch.where(closer, here.indices + at, row[some])
-        found.append(row)
-    return _joined(found)
+    return _joined([_plain(points, table, mean) for points in _blocks(patches, mean, progress)])
+
+
+def _plain(points: torch.Tensor, table: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """The nearest row of each of the centred points (P, D)."""
+    least = torch.full((len(points),), torch.inf, device=points.device)
+    row = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    for at in range(0, len(table), ROWS):
+        centres = table[at : at + ROWS] - mean
+        norms = centres.square().sum(1)
+        for start in range(0, len(points), SUB):
+            some = slice(start, start + SUB)
+            here = torch.addmm(norms, points[some], centres.T, alpha=-2).min(1)
+            closer = here.values < least[some]
+            least[some] = torch.where(closer, here.values, least[some])
+            row[some] = torch.where(closer, here.indices + at, row[some])
+    return row
 
 
 def by_bfloat16(
     rows: np.ndarray, patches: np.ndarray, device: str, progress: Advance
 ) -> np.ndarray:
-    """The short list comes from rounded vectors; how far rounding may mislead is known exactly.
-
-    With x = x' + dx and c = c' + dc, the product x c is off x' c' by at most |dx| |c| + |x'| |dc|.
-    """
+    """By `ShortList`; patches whose list would be too long are searched by `torch`."""
     table = torch.from_numpy(rows).to(device)
     mean = table.mean(0)
-    centres = table - mean
-    norms = centres.square().sum(1)
-    rounded = centres.to(torch.bfloat16)
-    longest, lost = norms.sqrt().max(), (centres - rounded.float()).norm(dim=1).max()
-    found, unsure = [], []
-    for number, points in enumerate(_blocks(patches, mean, progress)):
-        near = points.to(torch.bfloat16)
-        gaps = norms - 2 * (near @ rounded.T).float()  # (P, M) in float32
-        short = gaps.topk(min(SHORT + 1, len(table)), dim=1, largest=False)
-        exact = norms[short.indices] - 2 * torch.einsum(
-            "pd,psd->ps", points, centres[short.indices]
-        )
-        best = exact.min(1)
-        off = 2 * ((points - near.float()).norm(dim=1) * longest + near.float().norm(dim=1) * lost)
-        proved = short.values[:, -1] - off > best.values
-        if len(table) <= SHORT + 1:
-            proved |= True
-        unsure.append(torch.nonzero(~proved).flatten() + number * PATCHES)
-        found.append(short.indices.gather(1, best.indices[:, None]).flatten())
-    row = _joined(found)
-    again = _joined(unsure)
-    if len(again):
-        row[again] = by_torch(rows, patches[again], device, _silent)
-    return row
+    known = ShortList(table - mean)
+    found = []
+    for points in _blocks(patches, mean, progress):
+        for some in points.split(SUB):
+            row = known.nearest(some)
+            found.append(_plain(some, table, mean) if row is None else row)
+    return _joined(found)
 
 
 def by_faiss(rows: np.ndarray, patches: np.ndarray, device: str, progress: Advance) -> np.ndarray:
@@ -118,7 +100,3 @@ def _blocks(patches: np.ndarray, mean: torch.Tensor, progress: Advance) -> Itera
 
 def _joined(found: list[torch.Tensor]) -> np.ndarray:
     return torch.cat(found).cpu().numpy() if found else np.empty(0, np.int64)
-
-
-def _silent(done: int) -> None:
-    pass

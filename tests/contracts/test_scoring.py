@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from fedad.config import Score
 from fedad.errors import ConfigError
 from fedad.plugins import names, plugin
-from fedad.scoring import _search
+from fedad.scoring import _search, _shortlist
 from fedad.scoring._images import full_size, image_scores
 from fedad.scoring.base import Nearest
 from fedad.scoring.nearest import nearest
@@ -149,8 +149,9 @@ def test_a_sites_own_rows_in_the_bank_are_no_other_site():
     assert q_of_n(bank, patch, own=bank_of([[9, 0, 0]], "new")).distance == [3]
 
 
-def test_a_short_list_that_misleads_is_searched_again():
-    """Rows that bfloat16 cannot tell apart: only float32 finds the nearest of them."""
+@pytest.mark.parametrize("most", [0, _shortlist.MOST], ids=["too long", "listed"])
+def test_rows_that_bfloat16_cannot_tell_apart_are_all_listed(most, monkeypatch):
+    monkeypatch.setattr(_shortlist, "MOST", most)
     rng = np.random.default_rng(0)
     rows = (1 + 1e-2 * rng.normal(size=(500, 8))).astype(np.float32)
     rows[0] = -50  # keeps the others far from the mean, where bfloat16 rounds coarsely
