@@ -248,7 +248,8 @@ class Bank:
         """The rows of one category, and of all that the bank stands for only that category."""
         number = self.categories.index(category)
         rows = np.flatnonzero(self.category == number)
-        return self.take(rows).replace(
+        part = self if len(rows) == len(self) else self.take(rows)  # a copy only if it is needed
+        return part.replace(
             category=np.zeros(len(rows), np.int32),
             categories=(category,),
             images=self.images[:, [number]],

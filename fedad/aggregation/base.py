@@ -104,6 +104,6 @@ def thin(pool: Bank, size: int, choose: Choose, *, kept: Sequence[int] = (0,)) -
 def prefixes(uploads: Sequence[Bank], sizes: Sequence[int]) -> list[Bank]:
     """The first rows of each upload, which are a smaller coreset of the same images."""
     return [
-        upload.take(np.arange(min(size, len(upload))))
+        upload if size >= len(upload) else upload.take(np.arange(size))
         for upload, size in zip(uploads, sizes, strict=True)
     ]

@@ -92,7 +92,8 @@ class PatchCore:
             return self.select(points, size, rng=rng, kept=kept, device=self.device)
 
         groups = self._by_group(uploads)
-        sizes = self._sizes(groups)
+        # Joined without their features, of which there should not be another copy in memory.
+        sizes = self._sizes([join([_counted(bank) for bank in group]) for group in groups])
         return join(
             [
                 self.aggregate(group, size, knobs=self.config.merge, choose=choose)
@@ -181,25 +182,23 @@ class PatchCore:
             for name in categories
         ]
 
-    def _sizes(self, groups: Sequence[Sequence[Bank]]) -> list[int]:
+    def _sizes(self, groups: Sequence[Bank]) -> list[int]:
         """How many rows each group keeps; `bank.size` is shared by image count."""
-        uploaded = [sum(map(len, group)) for group in groups]
+        uploaded = [len(group) for group in groups]
         wanted = self.config.bank.size
         if not wanted:
-            patches = [self._total([bank.patches for bank in group]) for group in groups]
-            kept = [self._kept(int(count)) for count in patches]
+            kept = [self._kept(int(self._total(group.patches))) for group in groups]
             return [min(pair) for pair in zip(kept, uploaded, strict=True)]
         if wanted > sum(uploaded):
             raise ConfigError(
                 f"bank.size = {wanted}: the sites uploaded {sum(uploaded)} rows: "
                 "lower it, or raise coreset.local-ratio"
             )
-        images = [self._total([bank.images for bank in group]) for group in groups]
-        return shares(images, wanted, uploaded)
+        return shares([self._total(group.images) for group in groups], wanted, uploaded)
 
-    def _total(self, tables: Sequence[np.ndarray]) -> float:
-        """The sum of tables (S, C), in which an untrusted site has only what is believed of it."""
-        of_site = np.concatenate([table.sum(axis=1) for table in tables]).tolist()
+    def _total(self, counts: np.ndarray) -> float:
+        """The sum of a table (S, C), in which an untrusted site has only what is believed of it."""
+        of_site = counts.sum(axis=1).tolist()
         return sum(believed(of_site) if self.config.merge.aggregation == DISTRUSTING else of_site)
 
     def _banks(self, model: Bank, features: Features) -> Iterator[tuple[np.ndarray, Bank]]:
@@ -215,6 +214,11 @@ class PatchCore:
                 )
             images = np.array([i for i, c in enumerate(features.categories) if c == name])
             yield images, model.of_category(name)
+
+
+def _counted(bank: Bank) -> Bank:
+    """The bank with no feature of any row: how many rows there are, and what they stand for."""
+    return bank.replace(rows=bank.rows[:, :0])
 
 
 def _same_part(own: Bank | None, bank: Bank) -> Bank | None:
