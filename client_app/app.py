@@ -14,7 +14,7 @@ from flwr.clientapp import ClientApp
 from flwr.supercore import log
 
 from client_app.sealed import FINDINGS, UPLOAD, forget_old, mark, once, run_folder, run_key
-from client_app.site import Node, node_of, progress_of
+from client_app.site import Node, node_of, probe_of, progress_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
@@ -29,9 +29,7 @@ def hello(message: Message, context: Context) -> Message:
     """Who this site is, how many images it has of what, and how it embeds the drawn images."""
 
     def introduce(node: Node) -> RecordDict:
-        from fedad.probe import probe
-
-        mark, features = probe(node.embed)
+        mark, features = probe_of(node.embed)
         about = {
             "version": __version__,
             "train": Counter(sample.category for sample in node.site.train),

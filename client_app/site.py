@@ -22,6 +22,7 @@ from fedad.types import Bank, Site
 
 if TYPE_CHECKING:  # a site that only says who it is needs no network in memory
     from fedad.embedders.embedder import Embedder
+    from fedad.probe import Probe
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,11 @@ def _embedder(knobs: Knobs) -> Embedder:
     from fedad.embedders.embedder import Embedder
 
     return Embedder(knobs)
+
+
+@lru_cache(maxsize=1)
+def probe_of(embed: Embedder) -> Probe:
+    """What the network makes of the handshake's images: once, however many nodes share it."""
+    from fedad.probe import probe
+
+    return probe(embed)
