@@ -6,17 +6,18 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from fedad import admission, wire
 from fedad.config import COVERAGE, read
 from fedad.reply import EVALUATE, HELLO, TRAIN
-from server_app.exchange import Reply
+from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
 from server_app.registry import Register
 from server_app.strategy import OneRound
 from tests.bad_messages.cases import LIAR, Genuine
 
+CASE = "case"  # the record that tells a rogue which case is wanted
 TYPES = {HELLO: "query", TRAIN: "train", COVERAGE: f"query.{COVERAGE}", EVALUATE: "evaluate"}
 
 
@@ -47,12 +48,19 @@ class Server:
         self.node = self.strategy.sites[LIAR].node
         self.run = self.strategy.kept.key
 
-    def word(self, stage: str, grid: Any, seconds: float = 60.0) -> str:
-        asked = self.strategy._messages(TYPES[stage], RecordDict(), [LIAR], stage)
+    def move(self, node: int) -> None:
+        """From now on the liar is this node."""
+        self.node = self.strategy.sites[LIAR].node = node
+
+    def word(self, stage: str, grid: Any, number: int = 0, seconds: float = 60.0) -> str:
+        """Ask for the case of a number, and say what becomes of the answer."""
+        asking = RecordDict({CASE: ConfigRecord({"number": number})})
+        (asked,) = self.strategy._messages(TYPES[stage], asking, [LIAR], stage)
         if stage == HELLO:
-            return self._introduced(Reply(self.node, grid.answer(asked[0])))
+            (said,) = exchange(grid, [asked], seconds=seconds)
+            return self._introduced(said)
         kept = copy.copy(self.strategy.sites[LIAR].told)
-        for message in self.strategy._ask(grid, asked, stage, seconds):
+        for message in self.strategy._ask(grid, [asked], stage, seconds):
             self.strategy._keep(message, stage, self._keeper(stage))
         self.strategy.sites[LIAR].told = kept
         return self.forgiven()
