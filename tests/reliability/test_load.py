@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from fedad.partition import partition
 from fedad.progress import Files
 from fedad.reporting.run_folder import RECORD
 from tests.conftest import save
+from tests.reliability.memory import Watch
 
 pytestmark = pytest.mark.reliability
 ROOT = Path(__file__).parents[2]
@@ -106,46 +106,7 @@ def test_1000_sites_in_one_process(load, figure, tmp_path):
     figure("R6 1,000 sites of 200 rows, server and sites", "at most 2 GB", f"{peak / GB:.2f} GB")
 
 
-class Watch(threading.Thread):
-    """The most memory that any process of some programs has had, below this one."""
-
-    def __init__(self, *programs):
-        super().__init__(daemon=True)
-        self.programs, self.most, self.done = (
-            programs,
-            dict.fromkeys(programs, 0),
-            threading.Event(),
-        )
-
-    def run(self):
-        while not self.done.wait(0.2):
-            for folder in Path("/proc").iterdir():
-                if folder.name.isdigit():
-                    self.look(folder)
-
-    def look(self, folder):
-        try:
-            words = (folder / "cmdline").read_bytes().decode().split("\0")[:2]
-            status = (folder / "status").read_text().split("VmHWM:")
-        except (OSError, UnicodeDecodeError):
-            return
-        name = next((p for p in self.programs if any(Path(w).name == p for w in words)), None)
-        if name and len(status) == 2 and self.mine(folder):
-            self.most[name] = max(self.most[name], int(status[1].split()[0]) * 1024)
-
-    def mine(self, folder):
-        return str(self.mark).encode() in (folder / "environ").read_bytes()
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *failure):
-        self.done.set()
-        self.join()
-
-
-def test_100_sites_through_flwr_run(load, figure, monkeypatch, tmp_path):
+def test_100_sites_through_flwr_run(load, figure, tmp_path):
     config = read({**load, "data.partition": "iid", "data.sites": SOME})
     dataset = open_dataset(config.data)
     few = replace(dataset, samples=tuple(s for s in dataset.samples if int(s.path.stem) < SOME))
@@ -157,9 +118,7 @@ def test_100_sites_through_flwr_run(load, figure, monkeypatch, tmp_path):
     (folder / "bolt" / "defects_config.json").write_text("[]")
     config = replace(config, data=replace(config.data, dir=str(folder)))
     sites = partition(open_dataset(config.data), config.data, seed=0)
-    monkeypatch.setenv("FEDAD_LOAD_TEST", str(tmp_path))
     watch = Watch("flwr-simulation", "flower-superlink")
-    watch.mark = f"FEDAD_LOAD_TEST={tmp_path}"
     out = tmp_path / "run"
     out.mkdir()
     with watch:

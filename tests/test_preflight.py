@@ -1,0 +1,102 @@
+"""`fedad preflight` without a server: each thing that is wrong fails its own check, with a fix.
+
+With a server, and one in another's place: tests/reliability/test_gates.py.
+"""
+
+import shutil
+import socket
+
+import pytest
+
+from fedad.commands import preflight
+from fedad.commands.preflight import server_checks, site_checks
+from fedad.config import read
+from fedad.deploy.certificates import make_keys
+from fedad.deploy.reach import split_address
+from fedad.errors import ConfigError
+
+AWAY = {"server", "certificate", "clock"}  # what fails while there is no server
+
+
+@pytest.fixture
+def keys(tmp_path):
+    make_keys(tmp_path / "keys", hosts=("localhost",), sites=["lyon", "graz"], days=30)
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def nobody():
+    """An address where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def check(knobs, keys, plants, nobody, tmp_path):
+    """The checks that fail at a site, by name."""
+    config = read({**knobs, "data.dir": "", "embedder.cache": "off"})
+
+    def run(data=plants, **changed):
+        found = site_checks(
+            read({**config.flat(), **changed}), "lyon", keys / "lyon", data, tmp_path, nobody
+        )
+        return {one.name: one for one in found if not one.passed}
+
+    return run
+
+
+def test_only_the_server_is_missing(check):
+    failed = check()
+    assert set(failed) == AWAY
+    assert all(one.fix and one.told for one in failed.values())
+
+
+def test_keys_that_others_may_read_or_that_are_not_there(check, keys):
+    (keys / "lyon" / "node.key").chmod(0o644)
+    assert "others may read it" in check()["keys"].told
+    (keys / "lyon" / "node.key").unlink()
+    failed = check()
+    assert "node.key: is not there" in failed["keys"].told
+    assert "identity" in failed
+
+
+def test_a_key_that_is_not_the_one_the_server_was_told(check, keys):
+    shutil.copy(keys / "graz" / "node.pub", keys / "lyon" / "node.pub")
+    assert "not of one pair" in check()["identity"].told
+
+
+def test_data_that_a_run_would_refuse(check, plants, tmp_path):
+    own = shutil.copytree(plants, tmp_path / "own")
+    for path in (own / "bolt" / "train" / "good").glob("*.png"):
+        path.write_bytes(b"no image")
+    assert "bolt" in check(own)["data"].told
+    assert check(tmp_path / "gone")["data"].told.startswith(str(tmp_path / "gone"))
+
+
+def test_weights_that_are_not_there(check):
+    failed = check(**{"embedder.weights": "/gone/weights.safetensors"})
+    assert "/gone/weights.safetensors" in failed["weights"].told
+
+
+def test_too_little_disk_and_memory(check, monkeypatch):
+    usage = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(preflight, "_available", lambda: 2**20)
+    failed = check()
+    assert set(failed) == {*AWAY, "disk", "memory"}
+    assert "GB needed" in failed["memory"].told
+
+
+def test_a_server_without_a_superlink(keys, nobody, tmp_path):
+    found = list(server_checks(read({}), keys / "server", nobody, nobody, tmp_path))
+    failed = {one.name for one in found if not one.passed}
+    assert failed == {"superlink", "certificate", "health", "proxy", "hidden", "body"}
+    assert next(one.told for one in found if one.name == "sites") == "2 keys: graz, lyon"
+
+
+@pytest.mark.parametrize("address", ["localhost", "localhost:", ":80", "localhost:0", "a:b"])
+def test_an_address_has_a_host_and_a_port(address):
+    with pytest.raises(ConfigError, match="expected HOST:PORT"):
+        split_address(address)
+    assert split_address("[::1]:8443") == ("::1", 8443)
