@@ -20,6 +20,7 @@ from common import heading, origin, row
 
 from fedad.commands.attack import ABSENT, DEFENCES, FIGURES, NOBODY, Cell, cells, plot
 from fedad.config import read
+from fedad.launch import read_knobs
 from fedad.plugins import names
 from fedad.progress import Bars, shown_by
 
@@ -33,6 +34,7 @@ def one_seed(options: argparse.Namespace, seed: int) -> list[Cell]:
         "data.sites": options.sites,
         "round.seed": seed,
     }
+    knobs |= read_knobs(options.set)
     if options.folder:
         knobs |= {"data.dataset": "autovi", "data.dir": options.folder}
     found = plot(read(knobs), options.site)
@@ -76,6 +78,7 @@ def main() -> None:
     parser.add_argument("--keep", type=float, default=1 / 3)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--attack", action="append", default=[])
+    parser.add_argument("-c", "--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     options.attack = options.attack or names("attacks")
     found: Found = defaultdict(list)
@@ -88,7 +91,7 @@ def main() -> None:
                 print(seed, *cell, file=sys.stderr, flush=True)
     heading()
     print(
-        f"{origin(options.folder)}, {options.partition}, bank of {options.keep:.0%} of the "
+        f"{origin(options.folder)}, {' '.join([options.partition, *options.set])}, bank of {options.keep:.0%} of the "
         f"uploads, means of {options.seeds} seeds\n"
     )
     tables(found, refused)

@@ -13,6 +13,7 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore import log
 
+from client_app.allowed import Leave
 from client_app.sealed import FINDINGS, UPLOAD, forget_old, mark, once, run_folder, run_key
 from client_app.site import Node, node_of, probe_of, progress_of
 from client_app.watchdog import watch
@@ -100,8 +101,11 @@ def _answer(
     watch()
     try:
         node = node_of(context)
+        leave = Leave(context, node, message)
+        leave.to_work()
         with progress_of(node):
             content = work(node)
+        leave.to_send(content)
         wire.bind(content, node.site.name, run_key(message), stage)
     except Exception as error:
         known = isinstance(error, FedadError)

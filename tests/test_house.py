@@ -16,7 +16,7 @@ FLOW = [
     ["errors", "__init__"],
     ["types", "seeding", "plugins", "files", "progress", "images", "faults"],
     ["config"],
-    ["compute", "capacity", "npy", "bank_file", "reply", "journal"],
+    ["compute", "capacity", "npy", "bank_file", "reply", "policy", "journal"],
     ["datasets"],
     ["partition"],
     ["looks"],

@@ -85,6 +85,17 @@ def supervise(
     keep_running([*command, *context.args], delay=delay)
 
 
+@factory.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def guard(
+    context: typer.Context,
+    command: Annotated[list[str], typer.Argument(help="After --: SuperExec and its words.")],
+) -> None:
+    """At a site: start its SuperExec, and let only apps run that the site's policy lists."""
+    from fedad.commands.guard import guard as become
+
+    become([*command, *context.args])
+
+
 @factory.command()
 def register(
     keys: Annotated[Path, typer.Argument(help="The server's folder of keys.")],

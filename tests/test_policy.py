@@ -1,0 +1,169 @@
+"""A site's own policy: what is refused leaves a line in its audit, and a word for the server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+
+import pytest
+from flwr.app import ArrayRecord
+from flwr.supercore.task_identity import TaskIdentity
+
+from client_app import gate
+from client_app.app import app as client_app
+from fedad.commands.guard import PROGRAM, guard, stand_in
+from fedad.commands.split import split
+from fedad.config import read
+from fedad.datasets.base import open_dataset
+from fedad.errors import ConfigError
+from fedad.partition import partition
+from fedad.policy import AUDIT, CHECKED_APP, DAY, PolicyError, Warden, audit_of, read_policy
+from server_app.local_grid import LocalGrid
+from server_app.strategy import OneRound
+
+RUN, OTHER = "a" * 32, "b" * 32
+APP = "3" * 64
+
+
+@pytest.fixture
+def warden(tmp_path):
+    def made(text: str) -> Warden:
+        (tmp_path / "policy.toml").write_text(text)
+        return Warden(read_policy(tmp_path / "policy.toml"), tmp_path / "own")
+
+    return made
+
+
+def refused(warden: Warden) -> list[str]:
+    return [one["line"] for one in audit_of(warden.folder) if one["event"] == "refused"]
+
+
+def test_an_empty_policy_allows_all_and_notes_nothing(warden):
+    free = warden("")
+    free.admit(RUN, ["bolt"])
+    free.admit_upload(RUN, 10**12)
+    assert not audit_of(free.folder)
+
+
+def test_a_product_that_is_not_listed_is_not_given(warden):
+    strict = warden('categories = ["bolt"]')
+    strict.admit(RUN, ["bolt"])
+    with pytest.raises(PolicyError, match=r"refuses \(categories\): .* something of 'hose'"):
+        strict.admit(RUN, ["bolt", "hose"])
+    assert refused(strict) == ["categories"]
+
+
+def test_more_than_may_leave_stays(warden):
+    strict = warden("largest-upload-mb = 2")
+    strict.admit_upload(RUN, 2_000_000)
+    with pytest.raises(PolicyError, match=r"an answer of 2.0 MB, at most 2 may leave"):
+        strict.admit_upload(RUN, 2_000_001)
+    assert refused(strict) == ["largest-upload-mb"]
+
+
+def test_runs_are_counted_once_each_and_forgotten_after_a_day(warden, monkeypatch):
+    strict = warden("runs-a-day = 1")
+    for _ in range(3):  # each message of a run asks
+        strict.admit(RUN, [])
+    with pytest.raises(PolicyError, match="1 runs have begun in 24 hours"):
+        strict.admit(OTHER, [])
+    later = audit_of(strict.folder)[0]["time"] + DAY + 1
+    monkeypatch.setattr("fedad.policy.time.time", lambda: later)
+    strict.admit(OTHER, [])
+
+
+def test_a_line_that_a_crash_cut_short_is_left_out(warden):
+    strict = warden("runs-a-day = 1")
+    strict.admit(RUN, [])
+    with (strict.folder / AUDIT).open("a") as file:
+        file.write('{"time": 17')
+    assert len(audit_of(strict.folder)) == 1
+
+
+def test_listed_apps_run_and_others_and_unlooked_ones_do_not(warden, monkeypatch):
+    strict = warden(f'apps = ["{APP}"]')
+    monkeypatch.delenv(CHECKED_APP, raising=False)
+    with pytest.raises(PolicyError, match="start SuperExec by `fedad guard`"):
+        strict.admit(RUN, [])
+    monkeypatch.setenv(CHECKED_APP, "4" * 64)
+    with pytest.raises(PolicyError, match=f"the app {'4' * 64} is not in the policy"):
+        strict.admit(RUN, [])
+    monkeypatch.setenv(CHECKED_APP, APP)
+    strict.admit(RUN, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("appz = []", r"no line 'appz' \(did you mean 'apps'\?\)"),
+        ('apps = ["abc"]', "apps = "),
+        ("runs-a-day = -1", "runs-a-day = -1"),
+        ("runs-a-day = 'often'", "runs-a-day = 'often'"),
+        ("largest-upload-mb = 0", "largest-upload-mb = 0"),
+        ("categories = 7", "categories = 7"),
+        ("= nothing", "not TOML"),
+    ],
+)
+def test_a_policy_that_cannot_be_read_lets_nothing_pass(text, says, warden):
+    with pytest.raises(ConfigError, match=says):
+        warden(text)
+
+
+def test_a_policy_that_is_not_there_lets_nothing_pass(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_policy(tmp_path / "gone.toml")
+
+
+def test_the_gate_looks_at_an_app_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.delenv(CHECKED_APP, raising=False)
+    policy, good = tmp_path / "policy.toml", b"a good app"
+    policy.write_text(f'apps = ["{hashlib.sha256(good).hexdigest()}"]')
+    node = {"site": "lyon", "policy": str(policy), "output-dir": str(tmp_path / "own")}
+    with pytest.raises(PolicyError) as refusal:
+        gate.look_at(b"another app", node, "7")
+    assert str(tmp_path) not in str(refusal.value)
+    (line,) = audit_of(tmp_path / "own")
+    assert line["told"] == f"the app {hashlib.sha256(b'another app').hexdigest()}"
+    assert CHECKED_APP not in os.environ
+    gate.look_at(good, node, "7")
+    assert os.environ.pop(CHECKED_APP) == hashlib.sha256(good).hexdigest()
+
+
+def test_flower_still_has_what_the_gate_stands_in_for():
+    """The gate replaces two names in a module of Flower's; another version may have others."""
+    from flwr.supernode.cli.flwr_clientapp import flwr_clientapp
+    from flwr.supernode.runtime import run_clientapp
+
+    assert callable(run_clientapp.pull_task_input)
+    assert callable(run_clientapp.install_from_fab)
+    assert callable(flwr_clientapp)
+
+
+def test_our_program_stands_in_flowers_place(tmp_path):
+    program = stand_in(tmp_path) / PROGRAM
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "--runtime-api-address" in done.stdout
+    with pytest.raises(ConfigError, match="no-such-program: cannot be started"):
+        guard(["no-such-program"])
+
+
+def test_a_factory_with_a_policy_answers_what_it_allows(config, knobs, tmp_path, monkeypatch):
+    for part in ("run_id", "node_id", "task_id"):
+        monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
+    sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
+    nodes = [
+        {"site": folder.name, "data-dir": str(folder), "output-dir": str(tmp_path / folder.name)}
+        for folder in split(sites, tmp_path / "data")
+    ]
+    (tmp_path / "policy.toml").write_text('categories = ["bolt"]')
+    nodes[1]["policy"] = str(tmp_path / "policy.toml")
+    settings = {**knobs, "data.dir": "", "round.min-sites": 2, "score.replicates": 5}
+    strategy = OneRound(read(settings))
+    strategy.start(LocalGrid(client_app, nodes, settings), ArrayRecord())
+    (told,) = strategy.missing.values()
+    assert told["reason"] == "PolicyError categories, see its log"
+    assert strategy.merged.sites == ("graz", "turin")
+    (line,) = audit_of(tmp_path / "lyon")
+    assert (line["event"], line["line"]) == ("refused", "categories")
