@@ -57,7 +57,10 @@ def _threshold(scores: Sequence[float], rate: float) -> Threshold:
 def good_scores(
     config: Config, site: Site, embed: Embed, bank: Bank, own: Bank
 ) -> Iterator[tuple[Sample, float]]:
-    """The score of each held-out image, or of each training image by a bank without its rows."""
+    """The score of each held-out image, or of each training image by a bank without its rows.
+
+    An image whose rows are all that the bank knows of its category has none.
+    """
     method, images = method_of(config), site.held or site.train
     with track("calibrating", len(images)) as progress:
         for at in range(0, len(images), CHUNK):
@@ -67,8 +70,15 @@ def good_scores(
                     rest, mine = bank, own
                 else:
                     rest, mine = _without(bank, site.name, own, at + k, features)
-                yield sample, _score(method, rest, _only(features, k), mine)
+                if _knows(rest, sample.category):
+                    yield sample, _score(method, rest, _only(features, k), mine)
                 progress(at + k + 1)
+
+
+def _knows(bank: Bank, category: str) -> bool:
+    if bank.scope == "mixed":
+        return len(bank) > 0
+    return bool(np.any(bank.category == bank.categories.index(category)))
 
 
 def _score(method: Method, bank: Bank, image: Features, own: Bank | None) -> float:
@@ -86,9 +96,7 @@ def _only(features: Features, k: int) -> Features:
     )
 
 
-def _without(
-    bank: Bank, name: str, own: Bank, image: int, features: Features
-) -> tuple[Bank, Bank]:
+def _without(bank: Bank, name: str, own: Bank, image: int, features: Features) -> tuple[Bank, Bank]:
     """`bank` and `own`, less the rows that the site took from its training image of that number."""
     of_image = own.source // features.patches_per_image == image
     rest = own.take(np.flatnonzero(~of_image))

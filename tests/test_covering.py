@@ -9,6 +9,7 @@ import pytest
 from fedad import wire
 from fedad.aggregation.base import site_weights
 from fedad.bank_file import load_bank
+from fedad.calibration import calibrate
 from fedad.config import factors, read
 from fedad.covering import cover, distances
 from fedad.datasets.base import open_dataset
@@ -29,6 +30,19 @@ def plant(config):
     embed = Embedder(small.embedder)
     own = {site.name: fit(small, site, embed) for site in sites}
     return small, sites, embed, own, [seal(small, name, bank) for name, bank in own.items()]
+
+
+@pytest.mark.parametrize("scope", ["category", "mixed"])
+def test_the_only_image_of_a_category_has_nothing_to_be_judged_by(config, scope):
+    """An isolated site with one good image: no distance, no threshold, and no crash."""
+    alone = replace(config, bank=replace(config.bank, scope=scope))
+    site = partition(open_dataset(alone.data), alone.data, seed=0)[0]
+    one = replace(site, train=site.train[:1])
+    embed = Embedder(alone.embedder)
+    own = fit(alone, one, embed)
+    bank = merge(alone, [seal(alone, one.name, own)])
+    assert distances(alone, one, embed, bank, own) == {}
+    assert calibrate(alone, one, embed, bank, own) == {}
 
 
 def weighting(config, text):
