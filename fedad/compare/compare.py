@@ -22,6 +22,7 @@ from fedad.compare.treatments import Treatment, blocks, fewest_images, overall, 
 from fedad.compare.value import values_of
 from fedad.errors import ConfigError, DataError
 from fedad.files import write_json
+from fedad.launch import sites_of
 from fedad.progress import Sink, shown_by
 from fedad.reporting.record import environment
 from fedad.reporting.tracking import check_tracker
@@ -39,7 +40,9 @@ def compare(plan: Plan, root: Path, *, via: str, jobs: int, sink: Sink) -> tuple
     """
     _check_packages()
     for point in plan.points:
-        check_tracker(plan.config(point, plan.seeds[0]).round.track)
+        config = plan.config(point, plan.seeds[0])
+        check_tracker(config.round.track)
+        sites_of(config)
     cells = cells_of(plan)
     every = list(distinct(cells))
     with alone_in(root):

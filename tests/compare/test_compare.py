@@ -1,0 +1,175 @@
+"""A whole comparison: what it says, and that no cell is run twice whatever stops it."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fedad.compare import running
+from fedad.compare.cells import cells_of, distinct
+from fedad.compare.compare import compare, read_comparison
+from fedad.compare.plan import FEDERATED
+from fedad.compare.running import ComparisonError, alone_in
+from fedad.errors import ConfigError, DataError
+from fedad.files import write_json
+from fedad.progress import Silent
+from fedad.reporting.run_folder import read_record
+
+
+def test_every_treatment_has_its_figures_and_every_pair_its_verdict(compared, small):
+    found = read_comparison(compared)
+    labels = [one["label"] for one in found["treatments"]]
+    points = [point.label for point in small.points]
+    yardsticks = [
+        f"{way}, {t}" for way in ("isolated", "centralised") for t in ("float32", "float16")
+    ]
+    assert labels == [*points, *yardsticks]
+    assert len(found["contrasts"]) == 2 * (1 + 2 + 2)
+    for one in found["contrasts"]:
+        assert one["low"] <= one["high"]
+        assert 0 <= one["p"] <= one["p_holm"] <= 1
+    assert {one["treatment"] for one in found["fairness"]} == set(labels)
+    assert set(found["value"]) == set(points)
+
+
+def test_figures_are_those_of_the_records(compared, small):
+    """All sites together, mean over categories and seeds: from images as from counts."""
+    cells = cells_of(small)
+    for one in read_comparison(compared)["treatments"]:
+        if one["way"] == FEDERATED:
+            records = [
+                read_record(cells[one["label"], s, FEDERATED].folder(compared)) for s in (0, 1)
+            ]
+            for figure, told in one["figures"].items():
+                means = [
+                    r["figures"]["federated"]["together"]["mean"][figure]["value"] for r in records
+                ]
+                assert told["together"]["value"] == pytest.approx(np.mean(means), abs=1e-3)
+                assert list(told["together_seeds"].values()) == pytest.approx(means, abs=1e-3)
+
+
+def test_again_runs_no_cell_and_says_the_same(compared, small):
+    before = (compared / "comparison.json").read_bytes()
+    assert compare(small, compared, via="local", jobs=1, sink=Silent()) == (0, 12)
+    assert (compared / "comparison.json").read_bytes() == before
+
+
+def test_costs_are_of_the_records(compared, small):
+    points = {p["label"]: p for p in read_comparison(compared)["pareto"]["points"]}
+    full, half = points["float32"], points["float16"]
+    record = read_record(cells_of(small)["float32", 0, FEDERATED].folder(compared))
+    assert full["mb_moved"] == pytest.approx(sum(record["bytes"].values()) / 1e6, rel=0.02)
+    assert half["mb_moved"] < full["mb_moved"]
+    assert full["rows"] == 96
+
+
+def test_an_impossible_use_case_has_no_point(compared):
+    first, *_ = read_comparison(compared)["pareto"]["recommended"]
+    assert first == {"use_case": "at most 1 kB up a site", "label": None}
+
+
+def test_numbers_are_json(compared):
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    json.loads((compared / "comparison.json").read_text(), parse_constant=refuse)
+
+
+class StopError(Exception):
+    """Pulls the plug."""
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts cells that were begun, and stops in the middle of the third."""
+    begun, finish = Counter(), running.write_json
+
+    def write(path, value):
+        if begun["stop after"] and begun["cells"] == begun["stop after"]:
+            begun["stop after"] = 0
+            raise StopError
+        begun["cells"] += 1
+        begun[value["key"]] += 1
+        finish(path, value)
+
+    monkeypatch.setattr(running, "write_json", write)
+    return begun
+
+
+def test_an_interrupted_comparison_goes_on_without_doing_a_cell_twice(
+    compared, small, counted, tmp_path
+):
+    some = small.changed(seeds=1, leave_one_out=0)
+    every = list(distinct(cells_of(some)))
+    counted["stop after"] = 2
+    with pytest.raises(StopError):
+        compare(some, tmp_path, via="local", jobs=1, sink=Silent())
+    done = [cell for cell in every if cell.is_done(tmp_path)]
+    assert len(done) == 2
+    assert not (tmp_path / "comparison.json").exists()
+    written = {cell.key: (cell.folder(tmp_path) / "cell.json").stat().st_mtime_ns for cell in done}
+    ran, cells = compare(some, tmp_path, via="local", jobs=1, sink=Silent())
+    assert (ran, cells) == (len(every) - 2, len(every))
+    assert all(counted[cell.key] == 1 for cell in every)
+    for cell in done:
+        assert (cell.folder(tmp_path) / "cell.json").stat().st_mtime_ns == written[cell.key]
+    for cell in every:  # the cell that was torn is whole, and as in a comparison that never stopped
+        ours, theirs = (read_record(cell.folder(root))["figures"] for root in (tmp_path, compared))
+        assert ours == theirs
+
+
+def test_cells_that_fail_leave_the_others(small, tmp_path, monkeypatch):
+    def run(job):
+        if job.cell.way == "isolated":
+            raise DataError("a lamp fell on it")
+        write_json(job.cell.folder(tmp_path) / "cell.json", {})
+
+    monkeypatch.setattr(running, "run_cell", run)
+    cells = list(distinct(cells_of(small)))
+    with pytest.raises(
+        ComparisonError, match=r"4 of 12 cells failed \(isolated .*a lamp fell on it"
+    ):
+        running.run_cells(cells, tmp_path, via="local", jobs=1, sink=Silent())
+    assert sum(cell.is_done(tmp_path) for cell in cells) == 8
+
+
+def test_two_comparisons_do_not_share_a_folder(small, tmp_path):
+    with alone_in(tmp_path), pytest.raises(ComparisonError, match="another fedad compare"):
+        compare(small, tmp_path, via="local", jobs=1, sink=Silent())
+
+
+def test_what_cannot_be_is_said_before_a_cell_runs(small, tmp_path, monkeypatch):
+    too_large = [p.knobs | {"bank.size": 10**6} for p in small.points]
+    points = tuple(
+        type(p)(p.label, knobs, p.marks) for p, knobs in zip(small.points, too_large, strict=True)
+    )
+    monkeypatch.setattr(running, "run_cell", lambda job: pytest.fail("a cell was run"))
+    with pytest.raises(ConfigError, match=r"bank\.size = 1000000"):
+        compare(replace(small, points=points), tmp_path, via="local", jobs=1, sink=Silent())
+    monkeypatch.setattr("fedad.compare.compare.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'fedad\[compare\]'"):
+        compare(small, tmp_path, via="local", jobs=1, sink=Silent())
+
+
+def test_a_folder_without_a_comparison(tmp_path):
+    with pytest.raises(DataError, match="not a finished comparison"):
+        read_comparison(tmp_path)
+
+
+@pytest.mark.reliability
+def test_side_by_side_and_under_flower_are_the_same_cells(compared, small, tmp_path):
+    """Two at a time, and `flwr run` under Ray: the same banks and figures, byte for byte."""
+    one = small.changed(seeds=1, leave_one_out=0)
+    parallel, flower = tmp_path / "parallel", tmp_path / "flower"
+    compare(one, parallel, via="local", jobs=2, sink=Silent())
+    compare(one, flower, via="flwr", jobs=2, sink=Silent())
+    for cell in distinct(cells_of(one)):
+        here = cell.folder(compared)
+        for root in (parallel, flower):
+            there = cell.folder(root)
+            assert read_record(there)["figures"] == read_record(here)["figures"]
+            if cell.way == FEDERATED:
+                bank = "bank.safetensors"
+                assert (there / bank).read_bytes() == (here / bank).read_bytes()

@@ -1,0 +1,161 @@
+"""Pages, plots and tables of a run, a site and a comparison."""
+
+import csv
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from fedad.cli import app
+from fedad.compare.cells import cells_of
+from fedad.compare.plan import FEDERATED
+from fedad.errors import DataError
+from fedad.reporting.markup import copyable, data, paragraph, ranged, table
+from fedad.reporting.page import LARGEST
+from fedad.reporting.papers import latex, markdown
+from fedad.reporting.report import report
+from fedad.reporting.scores import EVERY, Scores, histogram, together
+
+RUN = ["run", "figures", "curves", "scores", "gallery", "matrix", "cost", "configuration"]
+COMPARISON = ["run", "figures", "differences", "sites", "worth", "pareto"]
+DETAIL = [f"run-{name}" for name in ("figures", "curves", "scores", "gallery", "matrix")]
+
+
+class Page(HTMLParser):
+    """Sections, pictures, and everything that a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.sections, self.fetched, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        told = dict(attrs)
+        if tag == "section":
+            self.sections.append(told["id"])
+        self.fetched += [told[key] for key in ("src", "href", "data") if key in told]
+
+
+@pytest.fixture(scope="module")
+def run(compared, small):
+    return cells_of(small)["float32", 0, FEDERATED].folder(compared)
+
+
+@pytest.fixture(scope="module")
+def pages(compared, run, tmp_path_factory):
+    """Kind -> the page and its folder."""
+    folders = {"run": run, "site": run / "sites" / "lyon", "comparison": compared}
+    out = {kind: tmp_path_factory.mktemp(kind) / "page.html" for kind in folders}
+    return {kind: report(folder, out[kind]) for kind, folder in folders.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sections"),
+    [
+        ("run", RUN),
+        (
+            "site",
+            [name for name in RUN if name in ("run", "figures", "curves", "scores", "gallery")],
+        ),
+        ("comparison", [*COMPARISON, *DETAIL, "cost", "configuration"]),
+    ],
+)
+def test_a_page_has_every_section_and_fetches_nothing(pages, kind, sections):
+    text = pages[kind].read_text()
+    page = Page(text)
+    assert page.sections == sections
+    assert pages[kind].stat().st_size < LARGEST
+    assert all(link.startswith(("#", "data:")) for link in page.fetched)
+    assert not re.search(r"@import|url\(|https?://(?!www\.w3\.org)", text)
+
+
+def test_the_runs_page_says_what_was_run_and_shows_its_figures(pages, run):
+    text = pages["run"].read_text()
+    assert "3 sites (graz, lyon, turin)" in text
+    assert text.count("data:image/jpeg;base64") == 20
+    assert "merge.aggregation" in text
+    assert "FedAvg of the backbone" in text
+    assert "6 good images" not in text
+    assert "Sending the 12 good images" in text
+
+
+def test_a_servers_page_has_no_image_and_takes_scores_from_curves(run, tmp_path):
+    """What a deployed server has: the record and the curves, nothing of the sites' own folders."""
+    for name in ("record.json", "environment.json"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    (tmp_path / "curves").mkdir()
+    for path in (run / "curves").glob("*.csv"):
+        (tmp_path / "curves" / path.name).write_bytes(path.read_bytes())
+    text = report(tmp_path).read_text()
+    assert "Pictures stay at the sites" in text
+    assert "base64" not in text
+    assert "<option>all sites</option>" in text
+    assert "<option>lyon</option>" not in text
+
+
+def test_plots_are_whole_drawings_and_tables(pages):
+    folder = pages["comparison"].parent / "plots"
+    names = {path.stem for path in folder.iterdir()}
+    assert {"pareto-bytes", "differences", "cost", "nearest", "roc-bolt", "scores-hose"} <= names
+    for path in folder.glob("*.svg"):
+        root = ElementTree.parse(path).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        head, *rows = csv.reader(path.with_suffix(".csv").open(newline=""))
+        assert all(len(row) == len(head) for row in rows)
+        assert rows
+
+
+def test_tables_for_papers_have_every_treatment(pages, compared):
+    tables = compared / "tables"
+    for name in ("figures", "differences"):
+        assert (tables / f"{name}.md").read_text().startswith("| ")
+        assert r"\begin{tabular}" in (tables / f"{name}.tex").read_text()
+    assert "| centralised, float16 |" in (tables / "figures.md").read_text()
+    run = pages["run"].parent / "tables" / "figures.tex"
+    assert "federated, lyon & " in run.read_text()
+
+
+def test_what_is_no_result_is_refused(tmp_path):
+    with pytest.raises(DataError, match="expected record"):
+        report(tmp_path)
+
+
+def test_the_command_writes_the_page(run, tmp_path):
+    out = tmp_path / "here.html"
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert str(out) in result.output.replace("\n", "")
+    assert out.exists()
+
+
+def test_words_from_data_cannot_become_markup():
+    nasty = '<script>alert("1")</script>'
+    for text in (paragraph(nasty), table([nasty], [[nasty]], nasty), copyable(nasty)):
+        assert "<script" not in text
+    told = data('a"b', {"name": "</script>"})
+    assert told.count("</script>") == 1
+    assert 'id="a&quot;b"' in told
+    assert "<script>alert" not in histogram(nasty, {nasty: Scores([1.0], [2.0])})[1]
+
+
+def test_ranges_and_papers():
+    assert ranged({"value": 0.5, "low": 0.4, "high": 0.6}) == "0.500 (0.400 to 0.600)"
+    assert ranged({"value": 0.5, "low": None, "high": None}) == "0.500"
+    assert ranged({"value": None}) == ranged(None) == "\N{EN DASH}"
+    assert markdown(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |\n"
+    assert r"x\_y \& 3 \% & -- \\" in latex(["a", "b"], [["x_y & 3 %", "\N{EN DASH}"]])
+
+
+def test_scores_of_all_sites_come_first_with_the_middle_threshold():
+    some = {"a": Scores([1.0], [3.0], 2.0), "b": Scores([2.0], [5.0], 4.0), "c": Scores([1.0], [])}
+    every = together(some)[EVERY]
+    assert (sorted(every.good), sorted(every.bad), every.threshold) == ([1, 1, 2], [3, 5], 4.0)
+    assert list(together({"a": some["a"]})) == ["a"]
+
+
+def test_a_perfect_score_of_nothing_can_be_drawn():
+    plot, box = histogram("bolt", {EVERY: Scores([0.0], [0.0])})
+    assert "NaN" not in box
+    assert plot.rows

@@ -1,0 +1,130 @@
+"""Leaving a site out by taking its rows out of the bank: exact, and beside merging anew."""
+
+import numpy as np
+import pytest
+
+from fedad.bank_file import load_bank
+from fedad.compare.cells import cells_of
+from fedad.compare.compare import read_comparison
+from fedad.compare.plan import FEDERATED
+from fedad.compare.value import judged, leave_one_out, upload_of, without, worth
+from fedad.config import Config, read
+from fedad.embedders.embedder import Embedder
+from fedad.judging import judge
+from fedad.launch import sites_of
+from fedad.reporting.run_folder import BANK, read_record
+from fedad.round import fit, merge, seal
+
+SITE = "lyon"
+
+
+@pytest.fixture(scope="module")
+def plant(knobs):
+    """Room for every row, and no second choice: without a site, the bank is the others' rows."""
+    config = read({**knobs, "merge.aggregation": "concatenate"})
+    sites, embed = sites_of(config), Embedder(config.embedder)
+    uploads = {s.name: seal(config, s.name, fit(config, s, embed)) for s in sites}
+    return config, sites, embed, uploads
+
+
+def maps_of(config: Config, sites, embed, bank):
+    return {
+        verdict.sample.name: (verdict.scored.map, verdict.scored.image_score)
+        for site in sites
+        for verdict in judge(config, site.test, embed, bank)
+    }
+
+
+def test_maps_are_those_of_a_bank_that_never_had_the_column(plant):
+    config, sites, embed, uploads = plant
+    filtered = without(merge(config, list(uploads.values())), SITE)
+    never = merge(config, [bank for name, bank in uploads.items() if name != SITE])
+    ours, theirs = (maps_of(config, sites, embed, bank) for bank in (filtered, never))
+    assert len(ours) == 24
+    for name, (map_, score) in theirs.items():
+        assert np.array_equal(ours[name][0], map_)
+        assert ours[name][1] == score
+
+
+def test_a_patch_is_as_far_as_from_the_nearest_row_of_the_others(plant):
+    """The definition, row by row: distances to a site's rows are left out of the minimum."""
+    config, sites, embed, uploads = plant
+    bank = merge(config, list(uploads.values()))
+    sample = sites[0].test[0]
+    patches = embed([sample]).patches
+    mine = (bank.site != bank.sites.index(SITE)) & (
+        bank.category == bank.categories.index(sample.category)
+    )
+    gaps = np.linalg.norm(patches[:, None].astype(float) - bank.rows[mine][None], axis=-1)
+    (verdict,) = judge(config, [sample], embed, without(bank, SITE))
+    assert verdict.trace.distance.ravel() == pytest.approx(gaps.min(1), rel=1e-3, abs=1e-2)
+
+
+def test_figures_of_the_whole_bank_are_those_of_the_run(compared, small):
+    cell = cells_of(small)["float32", 0, FEDERATED]
+    found = leave_one_out(cell.folder(compared), cell.config, small.figures)
+    told = read_record(cell.folder(compared))["figures"]["federated"]
+    for category, one in told["together"]["categories"].items():
+        for figure in small.figures:
+            whole = found[SITE]["all"]["together"][category][figure]
+            assert whole == pytest.approx(one["figures"][figure]["value"], abs=1e-9)
+
+
+def test_uploads_are_those_that_were_sent(compared, small):
+    """From the sites' own copies in the run folder, so that nothing is fitted again."""
+    cell = cells_of(small)["float32", 0, FEDERATED]
+    bank = load_bank(cell.folder(compared) / BANK)
+    for site in sites_of(cell.config):
+        sent = upload_of(cell.folder(compared), cell.config, site, _no_embedding)
+        kept = bank.site == bank.sites.index(site.name)
+        assert {row.tobytes() for row in bank.rows[kept]} <= {row.tobytes() for row in sent.rows}
+
+
+def _no_embedding(samples):
+    raise AssertionError("an image was embedded again")
+
+
+def test_the_loss_and_the_gap_to_merging_anew_are_told(compared, small):
+    value = read_comparison(compared)["value"]["float32"]
+    assert set(value) == {"graz", "lyon", "turin"}
+    for judges in value.values():
+        assert set(judges) == {"together", "graz", "lyon", "turin"}
+        for told in judges.values():
+            assert set(told["gap"]) == set(told["loss"]) == set(small.figures)
+            assert told["lost"] == []
+
+
+def test_with_room_for_every_row_nothing_is_won_by_merging_anew(plant):
+    config, sites, embed, uploads = plant
+    figures = ("image_auroc", "auc_spro_0.05")
+
+    def measured(bank):
+        return judged(config, sites, embed, bank, own=uploads, figures=figures)
+
+    whole = merge(config, list(uploads.values()))
+    rest = merge(config, [bank for name, bank in uploads.items() if name != SITE])
+    told = {
+        "all": measured(whole),
+        "without": measured(without(whole, SITE)),
+        "anew": measured(rest),
+    }
+    assert worth([told], figures)["together"]["gap"] == dict.fromkeys(figures, 0.0)
+
+
+def test_worth_by_hand():
+    def told(value, *categories):
+        return {"together": {name: {"f": value} for name in categories}}
+
+    seeds = [
+        {"all": told(0.9, "a", "b"), "without": told(0.7, "a"), "anew": told(0.8, "a")},
+        {"all": told(0.8, "a", "b"), "without": told(0.7, "a"), "anew": told(0.7, "a")},
+    ]
+    found = worth(seeds, ["f"])["together"]
+    assert found["lost"] == ["b"]
+    assert found["loss"]["f"] == pytest.approx(0.15)
+    assert found["gap"]["f"] == pytest.approx(0.05)
+    assert worth([{"all": told(0.9, "b"), "without": {}, "anew": {}}], ["f"])["together"] == {
+        "lost": ["b"],
+        "loss": {"f": None},
+        "gap": {"f": None},
+    }
