@@ -91,7 +91,8 @@ def main() -> None:
                 print(seed, *cell, file=sys.stderr, flush=True)
     heading()
     print(
-        f"{origin(options.folder)}, {' '.join([options.partition, *options.set])}, bank of {options.keep:.0%} of the "
+        f"{origin(options.folder)}, {' '.join([options.partition, *options.set])}, "
+        f"bank of {options.keep:.0%} of the "
         f"uploads, means of {options.seeds} seeds\n"
     )
     tables(found, refused)

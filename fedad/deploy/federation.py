@@ -155,7 +155,7 @@ class Federation:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             try:
-                with urllib.request.urlopen(
+                with urllib.request.urlopen(  # nosec B310
                     f"https://{self.address}/health", timeout=2, context=trust
                 ):
                     return
