@@ -66,6 +66,8 @@ def knobs(root: Path, sites: int) -> dict[str, Any]:
         "data.dir": str(plants(root, sites)),
         "data.sites": sites,
         "embedder.size": SIZE,
+        "embedder.batch": 1,
+        "embedder.threads": 1,
         "embedder.cache": str(root / "cache"),
         "coreset.local-ratio": RATIO,
         "bank.size": BANK,
@@ -107,9 +109,6 @@ def in_process(root: Path, sites: int) -> None:
                 "server": total - watch.seconds,
                 "merge": record["seconds"]["merge"],
                 "memory": peak.above,
-                "up": sum(sum(site["up"].values()) for site in record["sites"].values())
-                if all("up" in site for site in record["sites"].values())
-                else None,
                 "sha256": record["bank"]["sha256"],
             }
         )
