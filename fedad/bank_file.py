@@ -61,7 +61,7 @@ def unpack(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> Bank
     """
     if header.get("schema") != SCHEMA:
         raise UploadError(
-            f"a bank of schema {header.get('schema')!r}, expected {SCHEMA!r}: "
+            f"a bank of schema {header.get('schema')!a:.80}, expected {SCHEMA!r}: "
             "was it made by another version of fedad?",
             "schema",
         )
