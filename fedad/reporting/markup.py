@@ -72,8 +72,8 @@ def details(summary: str, body: str) -> Html:
 
 
 def data(mark: str, value: Mapping[str, Any]) -> Html:
-    """Numbers for the page's script; `</` cannot end the element early."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    """Numbers for the page's script; no name in them can end or begin an element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Html(f'<script type="application/json" id="{escape(mark)}">{text}</script>')
 
 

@@ -56,7 +56,7 @@ def test_a_patch_is_as_far_as_from_the_nearest_row_of_the_others(plant):
         bank.category == bank.categories.index(sample.category)
     )
     gaps = np.linalg.norm(patches[:, None].astype(float) - bank.rows[mine][None], axis=-1)
-    (verdict,) = judge(config, [sample], embed, without(bank, SITE))
+    (verdict,) = judge(config, [sample], embed, without(bank, SITE), site=sites[0].name)
     assert verdict.trace.distance.ravel() == pytest.approx(gaps.min(1), rel=1e-3, abs=1e-2)
 
 
