@@ -16,12 +16,16 @@ from pathlib import Path
 import pytest
 
 from fedad.commands.preflight import server_checks, site_checks
+from fedad.commands.submit import register_all, submit_run
 from fedad.config import read
 from fedad.deploy import services
 from fedad.deploy.certificates import make_keys
 from fedad.deploy.federation import HOST, Federation
+from fedad.deploy.link import LinkError
 from fedad.deploy.reach import Server
 from fedad.deploy.services import BODY_MIB, Kit, Listen
+from fedad.errors import DataError, FedadError
+from fedad.reporting.run_folder import FAILURE
 from fedad.runner import environment_of, free_port
 from tests.reliability.harness import members
 
@@ -193,6 +197,21 @@ def test_sites_reach_the_fleet_api_alone(door, figure):
     assert seen.answer("/v1/fleet/../control/list-runs", method="POST")[0] in (400, 403)
     assert seen.answer("/v1/fleet/pull-messages", method="POST")[0] == 415  # the SuperLink's
     figure("R8 paths beside the Fleet API", "refused", "5 of 5 refused")
+
+
+def test_register_and_submit_say_what_is_wrong(door, tmp_path):
+    server, up = door.keys / "server", door.up
+    with pytest.raises(DataError, match=r"oslo\.pub: there is no such key"):
+        register_all(server, up.address, ["oslo"])
+    with pytest.raises(LinkError, match="the SuperLink did not do it"):
+        register_all(server, up.address, ["lyon"])  # which it knows
+    knobs = ["data.dataset=autovi", "round.enrol-seconds=1.0", "round.expected=oslo"]
+    with pytest.raises(FedadError, match=r"1 nodes? came|0 nodes came|oslo did not come"):
+        submit_run(None, knobs, up.address, server / "ca.crt", runs=tmp_path, resume=None)
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert (folder / FAILURE).exists()
+    with pytest.raises(FedadError, match=r"came|did not come"):
+        submit_run(None, [], up.address, server / "ca.crt", runs=tmp_path, resume=folder)
 
 
 def test_preflight_sees_what_is_wrong(door, factories, knobs, tmp_path):

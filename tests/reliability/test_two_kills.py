@@ -9,14 +9,17 @@ from dataclasses import replace
 
 from fedad.deploy.federation import Federation
 from tests.reliability.harness import Attempt, kill, left_of, pids, wait_for_line
+from tests.reliability.oracle import Oracle
 
 
 def test_a_killed_supernode_and_a_killed_clientapp_cost_nothing(  # noqa: PLR0917 - fixtures
-    needs_nginx, factories, settings, oracle, figure, tmp_path
+    needs_nginx, factories, settings, figure, tmp_path
 ):
+    two = {site: factories[site] for site in ("graz", "lyon")}
     ample = {"enrol_seconds": 200.0, "train_seconds": 400.0, "evaluate_seconds": 400.0}
-    config = replace(settings, round=replace(settings.round, min_sites=0, **ample))
-    with Federation(tmp_path / "up", factories) as up:
+    round_ = replace(settings.round, expected="graz,lyon", min_sites=0, **ample)
+    config = replace(settings, data=replace(settings.data, sites=2), round=round_)
+    with Federation(tmp_path / "up", two) as up:
         sessions = [process.pid for process in up.processes.values()]
         attempt = Attempt(up, config, tmp_path / "run")
         wait_for_line(up.log("lyon-superexec"), "building the bank", 200)
@@ -27,6 +30,6 @@ def test_a_killed_supernode_and_a_killed_clientapp_cost_nothing(  # noqa: PLR091
     assert left_of(sessions) == []
     assert record["missing"] == {}
     assert "flower-supernode ended with -9" in up.log("graz-supernode").read_text()
-    oracle.check(record)
+    Oracle(config, two, tmp_path).check(record)
     seconds = sum(record["seconds"].values())
     figure("R2, R15 a SuperNode and a ClientApp killed at once", "no site lost", f"{seconds:.0f} s")
