@@ -14,9 +14,10 @@ test: .venv/installed
 federation: .venv/installed
 	$(BIN)/fedad federation
 
-# What kills processes, fills disks and loads the server: an hour and a half on two cores.
+# What kills processes, fills disks and loads the server: an hour and a half on two cores, and after
+# three it is stopped as by Ctrl-C, which ends every process that a test has started.
 reliability: .venv/installed
-	timeout 3h $(BIN)/pytest -m reliability -rs
+	timeout --foreground --signal=INT --kill-after=5m 3h $(BIN)/pytest -m reliability -rs
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
