@@ -36,13 +36,17 @@ class SlowLine:
             line.close()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # until it no longer listens
             while True:
                 near, _ = self.listening.accept()
-                far = socket.create_connection(self.target)
-                self.lines += [near, far]
-                for source, sink, slowed in ((near, far, True), (far, near, False)):
-                    words = (source, sink, slowed)
+                self.lines.append(near)
+                try:
+                    far = socket.create_connection(self.target)
+                except OSError:
+                    near.close()
+                    continue
+                self.lines.append(far)
+                for words in ((near, far, True), (far, near, False)):
                     threading.Thread(target=self._forward, args=words, daemon=True).start()
 
     def _forward(self, source: socket.socket, sink: socket.socket, slowed: bool) -> None:

@@ -12,7 +12,7 @@ from tests.reliability.harness import Attempt, kill, left_of, pids, wait_for_lin
 from tests.reliability.oracle import Oracle
 
 
-def test_a_killed_supernode_and_a_killed_clientapp_cost_nothing(  # noqa: PLR0917 - fixtures
+def test_a_killed_supernode_and_a_killed_clientapp_cost_nothing(
     needs_nginx, factories, settings, figure, tmp_path
 ):
     two = {site: factories[site] for site in ("graz", "lyon")}
