@@ -108,21 +108,30 @@ def _sites(found: Mapping[str, Any]) -> Printed:
     figure, rows = found["headline"], []
     for one in found["fairness"]:
         told = one["figures"][figure]["over_sites"]
+        if not told:  # nothing to rank at any site
+            continue
         gain = one.get("gain", {}).get(figure, {})
         helped = sum(site["answer"] == "helped" for site in gain.values())
         hurt = sum(site["answer"] == "hurt" for site in gain.values())
         rows.append(
             [
                 one["treatment"],
-                f"{told['worst']} {told['worst_value']:.3f}",
+                _worst(one["figures"][figure]),
                 f"{told['gap']:.3f}",
                 f"{told['spread']:.3f}",
                 f"{helped} helped, {hurt} hurt of {len(gain)}" if gain else "-",
                 ", ".join(_masked(one)) or "-",
             ]
         )
-    columns = ["", "worst site", "gap", "spread", "did it help?", "masked defects"]
+    columns = ["", "worst site of images", "gap", "spread", "did it help?", "masked defects"]
     return f"Sites, {figure}", columns, rows
+
+
+def _worst(told: Mapping[str, Any]) -> str:
+    """The worst site, and the images it rests on: one image alone makes any figure extreme."""
+    worst = told["over_sites"]["worst"]
+    images = told["sites"][worst]["images"]
+    return f"{worst} {told['over_sites']['worst_value']:.3f} of {images}"
 
 
 def _masked(one: Mapping[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fedad.compare.cells import Cell, Place, cells_of, distinct
 from fedad.compare.contrasts import contrasts, rankings
-from fedad.compare.fairness import by_category, fairness
+from fedad.compare.fairness import by_category, by_site, fairness
 from fedad.compare.pareto import pareto
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.running import alone_in, run_cells
@@ -65,6 +65,12 @@ def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str,
     """All that the finished cells say."""
     some = treatments(plan, cells, root)
     points = [one for one in some if one.way == FEDERATED]
+    for one in points:
+        if not blocks([one], plan.figures[-1], together=True) or not by_site(one, plan.figures[-1]):
+            raise DataError(
+                f"{one.label}: {plan.figures[-1]}: no category has good and defective test images "
+                "to rank: are there any labelled defects?"
+            )
     return {
         "schema": SCHEMA,
         "plan": _described(plan),

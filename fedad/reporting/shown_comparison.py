@@ -239,6 +239,7 @@ def _sites(found: Comparison) -> Found:
     columns = ["", "worst", "best", "gap", "spread"]
     body = [
         table(columns, over[:half], f"{name} over sites"),
+        details("By site", table(["", name, "images"], _site_rows(found))),
         table(columns, over[half:], f"{name} over categories"),
     ]
     plots = []
@@ -252,6 +253,13 @@ def _sites(found: Comparison) -> Found:
         ]
     body += [_borrowed(found)]
     return Section("sites", "To whom", "".join(body)), plots
+
+
+def _site_rows(found: Comparison) -> Iterator[list[str]]:
+    """Each site's figure, and its good or defective images, whichever are fewer."""
+    for one in found["fairness"]:
+        for site, told in one["figures"][found["headline"]]["sites"].items():
+            yield [f"{one['treatment']}: {site}", ranged(told), str(told["images"])]
 
 
 def _spread(of: Mapping[str, Any]) -> list[str]:

@@ -9,13 +9,14 @@ import pytest
 
 from fedad.compare import running
 from fedad.compare.cells import cells_of, distinct
-from fedad.compare.compare import compare, read_comparison
+from fedad.compare.compare import compare, comparison, read_comparison
 from fedad.compare.plan import FEDERATED
 from fedad.compare.running import ComparisonError, alone_in
 from fedad.errors import ConfigError, DataError
 from fedad.files import write_json
 from fedad.progress import Silent
 from fedad.reporting.run_folder import read_record
+from tests.compare.planted import plan_of, treatment
 
 
 def test_every_treatment_has_its_figures_and_every_pair_its_verdict(compared, small):
@@ -151,6 +152,16 @@ def test_what_cannot_be_is_said_before_a_cell_runs(small, tmp_path, monkeypatch)
     monkeypatch.setattr("fedad.compare.compare.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'fedad\[compare\]'"):
         compare(small, tmp_path, via="local", jobs=1, sink=Silent())
+
+
+def test_images_without_defects_compare_nothing(tmp_path, monkeypatch):
+    one = treatment("a")
+    for drawn in one.drawn.values():
+        for values in drawn.figures.values():
+            values[:] = np.nan
+    monkeypatch.setattr("fedad.compare.compare.treatments", lambda *_: [one])
+    with pytest.raises(DataError, match="are there any labelled defects"):
+        comparison(plan_of("a"), {}, tmp_path)
 
 
 def test_a_folder_without_a_comparison(tmp_path):
