@@ -9,7 +9,7 @@ or says that it has a thousand million images, fills the bank with its own. Here
 - k-centre chooses among the rows of each site by themselves, whatever order they came in;
 - a stranger, whose rows are typically more than twice as far from everybody else's rows as is usual
   among these sites, gets what places the others leave. (`docs/robustness.md`: sites with variants,
-  cameras and lights of their own were 0.9 to 1.1 times as far as usual, noise 2.4 to 5 times.)
+  cameras and lights of their own were 0.9 to 1.1 times as far as usual, noise 2.6 to 5 times.)
 
 What two sites have in common is kept twice, which is what `scoring = q_of_n` lives on.
 """
