@@ -67,7 +67,7 @@ summary{cursor:pointer;color:var(--c0)}
  box-shadow:0 4px 18px #0005;pointer-events:none;overflow-wrap:anywhere}
 .tip[hidden]{display:none}
 .tip code{display:block;margin-top:4px;font-size:.74rem;color:var(--soft)}
-@media (max-width:640px){.gallery{grid-template-columns:1fr}}
+@media (max-width:640px){.gallery{grid-template-columns:1fr}nav{position:static}}
 @media print{
  :root,:root[data-theme=dark]{color-scheme:light;"""
     + variables(LIGHT)

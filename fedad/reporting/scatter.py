@@ -33,7 +33,9 @@ def scatter(
     frame.draw(drawing)
     drawing.text(0, 12, title, "start", font_weight=600)
     drawing.text(0, 364, LEGEND, "start", font_size=10, fill="var(--soft)")
-    drawing.line([frame.at(*pair) for pair in _stairs(points, cost[0], gain[0])], "grid")
+    drawing.line(
+        [frame.at(*pair) for pair in _stairs(points, cost[0], gain[0])], "band", stroke_width=3
+    )
     for number, point in enumerate(points, start=1):
         _dot(drawing, frame, number, point, (cost[0], gain[0]))
     columns = ["label", *_NUMBERS, "on_front", "often", "flwr"]

@@ -177,24 +177,31 @@ def _differences(found: Comparison) -> Found:
     main = [one for one in found["contrasts"] if one["figure"] == headline]
     other = [one for one in found["contrasts"] if one["figure"] != headline]
     name = _named(headline)
-    plot = intervals(
-        "differences",
-        f"Paired differences, {name}",
-        [(f"{one['first']} less {one['second']}", _difference(one)) for one in main],
-        axis=f"difference, 95 % interval; shaded: the margin of {margin:g}",
-        band=margin,
-        about=0.0,
-    )
+    plots = [
+        intervals(
+            file,
+            f"Paired differences, {name}",
+            [(f"{one['first']} less {one['second']}", _difference(one)) for one in some],
+            axis=f"difference, 95 % interval; shaded: the margin of {margin:g}",
+            band=margin,
+            about=0.0,
+        )
+        for file, some in (  # isolated sites are so far off that nothing else could be read
+            ("differences", [one for one in main if one["together"]]),
+            ("differences-isolated", [one for one in main if not one["together"]]),
+        )
+        if some
+    ]
     notes = list(dict.fromkeys(note for one in found["contrasts"] for note in one["warnings"]))
     body = [
         *(paragraph(f"Small numbers: {note}.", kind="warning") for note in notes),
-        plot.figure(),
+        side_by_side(plots),
         table(_DIFFERENCE, _difference_rows(main), "dz: mean over scatter; ranks: rank-biserial"),
         paragraph(VERDICT.format(margin=f"{margin:g}"), kind="note"),
         details("Other figures", table(_DIFFERENCE, _difference_rows(other))),
         *_ranks(found),
     ]
-    return Section("differences", "What differs", "".join(body)), [plot]
+    return Section("differences", "What differs", "".join(body)), plots
 
 
 def _ranks(found: Comparison) -> Iterator[Html]:
