@@ -23,6 +23,9 @@ OURS = ("fedad", "client_app", "server_app")
 
 def main() -> None:
     """What `flwr-clientapp` does, with a look at the app between its coming and its unpacking."""
+    from client_app.watchdog import watch
+
+    watch()  # also before there is an app, its SuperNode may be gone
     from flwr.supernode.cli.flwr_clientapp import flwr_clientapp
     from flwr.supernode.runtime import run_clientapp as flower
 

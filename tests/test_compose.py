@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fedad.deploy import services
-from fedad.deploy.federation import Federation
+from fedad.deploy.federation import _FEDAD, Federation
 from fedad.deploy.services import Kit, Listen
 from fedad.runner import environment_of
 
@@ -41,13 +41,16 @@ def expected():
         kit = Kit(site, keys, Path("/data"), Path("/output"))
         listen = Listen("0.0.0.0", services.SUPERNODE_PORT)
         found[f"{site}-supernode"] = services.supernode(kit, "fedad.example:8443", listen)
-        found[f"{site}-superexec"] = services.site_superexec(kit, f"{site}-supernode:9094")
+        found[f"{site}-superexec"] = services.guarded(
+            services.site_superexec(kit, f"{site}-supernode:9094")
+        )
     return {name: services.supervised(command) for name, command in found.items()}
 
 
 def shape(command):
-    """A command from `supervise` on, with places in place of addresses and folders."""
-    words = command[command.index("supervise") :]
+    """A command with places in place of addresses and folders, and of `fedad` as it is not
+    installed."""
+    words = "\0".join(command).replace("\0".join(_FEDAD), "fedad").split("\0")
     return [
         re.sub(r"\S*/[^\s\"]*", "PATH", ADDRESS.sub("ADDRESS", word))
         if not word.replace(".", "").isdigit()

@@ -93,7 +93,9 @@ class Federation:
             found[f"{site}-supernode"] = services.supernode(
                 kit, self.proxy, Listen(HOST, ports[site])
             )
-            found[f"{site}-superexec"] = services.site_superexec(kit, f"{HOST}:{ports[site]}")
+            found[f"{site}-superexec"] = services.guarded(
+                services.site_superexec(kit, f"{HOST}:{ports[site]}"), _FEDAD
+            )
         return {name: services.supervised(command, _FEDAD) for name, command in found.items()}
 
     def output(self, site: str) -> Path:

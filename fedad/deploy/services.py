@@ -83,6 +83,11 @@ def site_superexec(kit: Kit, supernode_address: str) -> list[str]:
     ]
 
 
+def guarded(command: Sequence[str], fedad: Sequence[str] = ("fedad",)) -> list[str]:
+    """A site's SuperExec under `fedad guard`, which looks at each app and at its SuperNode."""
+    return [*fedad, "guard", "--", *command]
+
+
 def supervised(command: Sequence[str], fedad: Sequence[str] = ("fedad",)) -> list[str]:
     """`command` under `fedad supervise`, which starts it again when it ends."""
     return [*fedad, "supervise", "--", *command]
