@@ -45,11 +45,12 @@ def _arguments(words: list[str]) -> argparse.Namespace | None:
     if not words or not Path(words[0]).name.startswith("flwr-clientapp"):
         return None
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--runtime-api-address", required=True)
-    parser.add_argument("--token", required=True)
+    parser.add_argument("--runtime-api-address")
+    parser.add_argument("--token")
     parser.add_argument("--insecure", action="store_true")
     parser.add_argument("--root-certificates")
-    return parser.parse_known_args(words[1:])[0]
+    found = parser.parse_known_args(words[1:])[0]
+    return found if found.runtime_api_address and found.token else None  # as with --help
 
 
 def _ask(arguments: argparse.Namespace) -> Callable[[], bool | None]:

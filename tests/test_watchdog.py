@@ -50,5 +50,6 @@ def test_only_a_clientapp_of_flowers_is_watched():
     arguments = watchdog._arguments(CLIENTAPP.split())
     assert (arguments.runtime_api_address, arguments.token) == ("127.0.0.1:9094", "abc")
     assert arguments.insecure
-    for words in ([], ["pytest", "-q"], ["/venv/bin/flwr-simulation", "--run-id", "1"]):
+    others = ["pytest -q", "/venv/bin/flwr-simulation --run-id 1", "flwr-clientapp --help"]
+    for words in ([], *(other.split() for other in others)):
         assert watchdog._arguments(words) is None
