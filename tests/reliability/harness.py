@@ -135,7 +135,7 @@ class Attempt:
 
 def quick(config: Config, **knobs: Any) -> Config:
     """The configuration for factories, with deadlines of seconds; two sites of three will do."""
-    deadlines = {"enrol_seconds": 40.0, "train_seconds": 40.0, "evaluate_seconds": 40.0}
+    deadlines = {f"{stage}_seconds": 75.0 for stage in ("enrol", "train", "evaluate")}
     chosen = factory_config(config, SITES)
     knobs = {**deadlines, "min_sites": 2, "rejoin_seconds": 100.0, **knobs}
     return replace(
