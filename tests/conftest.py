@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from fedad.config import read
 from fedad.types import Bank, Features, Fingerprint
+
+# A busy machine makes no law of ours untrue.
+settings.register_profile("fedad", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fedad")
 
 SIDE = 64
 MARK = Fingerprint("tiny", "0" * 64, "layer2,layer3", "layer2", 3, SIDE, "rgb", threads=1, batch=4)

@@ -81,7 +81,6 @@ def properties(folder: Path, count: int):
     file = folder / "damaged.safetensors"
     many = settings(
         max_examples=count,
-        deadline=None,
         database=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

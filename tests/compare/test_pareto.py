@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from flwr.common.config import parse_config_args
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedad.compare.lines import fedad_line, flwr_line
@@ -20,7 +20,6 @@ POINTS = st.integers(1, 8).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(points=POINTS)
 def test_the_front_is_what_no_other_dominates(points):
     def beaten(p):

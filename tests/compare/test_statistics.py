@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import rankdata
@@ -95,7 +95,6 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
-@settings(deadline=None)
 @given(
     values=st.lists(st.floats(-1, 1), min_size=3, max_size=12).filter(lambda v: np.ptp(v) > 0.01)
 )
@@ -109,7 +108,6 @@ def test_equivalence_without_scatter():
     assert equivalence(np.full(4, 0.02), 0.01) == 1.0
 
 
-@settings(deadline=None)
 @given(differences=DIFFERENCES)
 def test_effect_sizes_are_scipys_statistics_scaled(differences):
     found, apart = effect(differences), differences[differences != 0]
@@ -167,7 +165,6 @@ def test_one_seed_is_left_as_it_is():
     assert np.array_equal(over_seeds(drawn, np.random.default_rng(1)), drawn[0])
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 99), seeds=st.integers(2, 6))
 def test_the_difference_of_two_scatters_as_their_differences(seed, seeds):
     """What two treatments have in common cancels, seed by seed."""

@@ -95,7 +95,7 @@ def distances(sites, patches):
     return np.stack([nearest(bank_of(rows), patches).distance for rows in sites])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sites=SITES, own=POINTS, patches=POINTS)
 def test_q_of_one_is_nearest_over_own_and_all_others_to_the_last_bit(sites, own, patches):
     found = q_of_n(of_sites(sites), patches, own=bank_of(own, "me"), knobs=Score(q=1))
@@ -104,7 +104,7 @@ def test_q_of_one_is_nearest_over_own_and_all_others_to_the_last_bit(sites, own,
     np.testing.assert_array_equal(found.row, together.row)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sites=SITES, own=POINTS, patches=POINTS, q=st.integers(2, 6))
 def test_q_of_n_is_the_nearer_of_own_and_the_qth_smallest_of_the_others(sites, own, patches, q):
     mine = distances([own], patches)[0]
@@ -119,7 +119,7 @@ def test_q_of_n_is_the_nearer_of_own_and_the_qth_smallest_of_the_others(sites, o
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(honest=SITES, malicious=SITES, own=POINTS, patches=POINTS, more=st.integers(0, 2))
 def test_no_upload_makes_a_patch_more_normal_than_its_nearest_honest_row(
     honest, malicious, own, patches, more
