@@ -86,12 +86,12 @@ def large(data: str) -> None:
     points = projected(count, data, 300)
     with threads(2):
         began = time.perf_counter()
-        start = loop(points, first)[0]
-        extrapolated = (time.perf_counter() - began) / first * size
-        began = time.perf_counter()
         with Peak() as peak:
-            ours(points, size, start)
+            ours(points, size, 0)
         seconds = time.perf_counter() - began
+        began = time.perf_counter()
+        loop(points, first)
+        extrapolated = (time.perf_counter() - began) / first * size
     print(
         f"{origin(data)}: {count} x {points.shape[1]} -> {size}, 2 threads: {seconds:.0f} s wall; "
         f"memory {peak.above / points.nbytes:.2f} x the points ({peak.above / 2**20:.0f} MiB); "

@@ -74,7 +74,7 @@ def main() -> None:
         cache="off",
     )
     heading()
-    print("drawn images; images per second of processor time over all threads\n")
+    print("drawn images; images per second\n")
     with tempfile.TemporaryDirectory() as folder:
         dataset = synthetic(Path(folder) / "plants", size=400)
         samples = list(dataset.samples[: options.images])
