@@ -1,6 +1,6 @@
-"""float16 against float32 on the wire: bytes and figures.
+"""Fewer bits on the wire, or in the network: bytes and figures.
 
-    python benchmarks/wire.py [--data DIR]
+    python benchmarks/wire.py [--data DIR] [--knob embedder.precision --bits float32 bfloat16]
 
 Bytes are those of the banks as they are written to disk and sent: the uploads of all sites, and
 the bank that each site gets. Figures are means over products, all sites' test images ranked
@@ -25,8 +25,6 @@ from fedad.partition import partition
 from fedad.round import examine, fit, merge, seal
 from fedad.types import Bank
 
-DTYPES = ("float32", "float16")
-
 
 def measure(config: Config, folder: Path) -> tuple[list[int], dict[str, float]]:
     """Bytes up and down, and the figures."""
@@ -34,7 +32,8 @@ def measure(config: Config, folder: Path) -> tuple[list[int], dict[str, float]]:
         partition(open_dataset(config.data), config.data, seed=0),
         Embedder(config.embedder),
     )
-    uploads = [seal(config, site.name, fit(config, site, embed)) for site in sites]
+    learning = [site for site in sites if site.train]
+    uploads = [seal(config, site.name, fit(config, site, embed)) for site in learning]
     bank = merge(config, uploads)
     up = sum(_bytes(folder / upload.sites[0], upload) for upload in uploads)
     found = sum((examine(config, site, embed, bank, {}) for site in sites), Findings())
@@ -50,15 +49,19 @@ def _bytes(path: Path, bank: Bank) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="", help="a data set in AutoVI's layout")
+    parser.add_argument("--knob", default="wire.dtype")
+    parser.add_argument("--bits", nargs=2, default=["float32", "float16"])
     options = parser.parse_args()
     heading()
     data = {"data.dataset": "autovi", "data.dir": options.data} if options.data else {}
     knobs = {**data, "coreset.local-ratio": 0.2, "score.replicates": 0}
     with tempfile.TemporaryDirectory() as folder:
-        found = [measure(read({**knobs, "wire.dtype": dtype}), Path(folder)) for dtype in DTYPES]
+        found = [
+            measure(read({**knobs, options.knob: dtype}), Path(folder)) for dtype in options.bits
+        ]
     (single, full), (half, less) = found
     print(f"{origin(options.data)}\n")
-    row("", *DTYPES, "difference")
+    row(options.knob, *options.bits, "difference")
     row(*4 * ["---"])
     for name, a, b in zip(("MB up", "MB down"), single, half, strict=True):
         row(name, f"{a / 1e6:.2f}", f"{b / 1e6:.2f}", f"{b / a:.3f} of it")
