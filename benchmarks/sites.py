@@ -28,11 +28,14 @@ from flwr.app import Context, Message
 from PIL import Image
 
 from client_app.app import app as client_app
+from fedad.bank_file import load_bank
 from fedad.config import read
 from fedad.datasets.synthetic import synthetic
 from fedad.files import cache_root
 from fedad.images import read_image
 from fedad.launch import launch
+from fedad.progress import Bars
+from fedad.reporting.run_folder import BANK as BANK_FILE
 from fedad.reporting.run_folder import read_record
 from server_app.local_grid import run_locally
 
@@ -109,22 +112,22 @@ def in_process(root: Path, sites: int) -> None:
                 "server": total - watch.seconds,
                 "merge": record["seconds"]["merge"],
                 "memory": peak.above,
-                "sha256": record["bank"]["sha256"],
             }
         )
     )
 
 
-def by_flwr(root: Path, sites: int, sha256: str) -> None:
+def by_flwr(root: Path, sites: int) -> None:
     began = time.perf_counter()
     folder = launch(
         read({**knobs(root, sites), "round.out": ""}),
         via="flwr",
         root=root / "runs",
         with_yardsticks=False,
-        sink=lambda line: None,
+        sink=Bars(),
     )
-    same = read_record(folder)["bank"]["sha256"] == sha256
+    one, other = (load_bank(run / BANK_FILE) for run in (folder, root / f"run-{sites}"))
+    same = np.array_equal(one.rows, other.rows) and np.array_equal(one.site, other.site)
     print(
         f"\n{sites} sites by flwr run (Ray): {time.perf_counter() - began:.0f} s wall, "
         f"{'the same bank' if same else 'ANOTHER BANK'} as in this process"
@@ -153,7 +156,7 @@ def main() -> None:
             seconds = [f"{one[key]:.2f}" for key in ("total", "server", "merge")]
             row(sites, *seconds, f"{growth:.1f}x", f"{one['memory'] / 2**20:.0f}")
         if options.flwr:
-            by_flwr(root, options.flwr, told[options.flwr]["sha256"])
+            by_flwr(root, options.flwr)
 
 
 def _in_its_own_process(root: Path, sites: int) -> dict[str, Any]:
