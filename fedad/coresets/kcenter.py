@@ -47,7 +47,8 @@ def kcenter(
     See `base.Coreset` for arguments and errors.
     """
     check(points, size, kept)
-    return cover(points, size, kept or (int(rng.integers(len(points))),), device, workspace)[0]
+    start = kept or (int(rng.integers(len(points))),)
+    return _searched(points, size, start, device, workspace).selected()
 
 
 def cover(
@@ -57,13 +58,20 @@ def cover(
 
     The radius is that of the selection, rounded up by what float32 may be off.
     """
+    search = _searched(points, size, kept, device, workspace)
+    return search.selected(), search.radius()
+
+
+def _searched(
+    points: np.ndarray, size: int, kept: Sequence[int], device: str, workspace: int
+) -> _Search:
     search = _Search(points, size, torch.device(device), workspace)
     search.keep(torch.tensor(list(kept)))
     with track("coreset", size) as progress:
         while search.count < size:
             progress(search.count)
             search.pick_some() or search.pick_one()
-    return search.kept.cpu().numpy().astype(np.intp), search.radius()
+    return search
 
 
 class _Search:
@@ -114,6 +122,10 @@ class _Search:
         self.norms[new] = self.rows[new].square().sum(1)
         self.bound[rows] = GONE
         self.count = new.stop
+
+    def selected(self) -> np.ndarray:
+        """The rows kept, in the order in which they were."""
+        return self.kept.cpu().numpy().astype(np.intp)
 
     def radius(self) -> float:
         """No point is farther than this from a kept one."""
