@@ -7,7 +7,7 @@ against the bank less that image's own rows: the site alone knows which those ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,9 +41,7 @@ def calibrate(
     """
     if own is None:
         return {}
-    scores: dict[str, list[float]] = {}
-    for sample, score in good_scores(config, site, embed, bank, own):
-        scores.setdefault(sample.category, []).append(score)
+    scores = good_scores(config, site, embed, bank, own)
     return {name: _threshold(found, config.score.false_rejects) for name, found in scores.items()}
 
 
@@ -55,6 +53,16 @@ def _threshold(scores: Sequence[float], rate: float) -> Threshold:
 
 
 def good_scores(
+    config: Config, site: Site, embed: Embed, bank: Bank, own: Bank
+) -> dict[str, list[float]]:
+    """By category, what `_scores` says of a site's good images."""
+    found: dict[str, list[float]] = {}
+    for sample, score in _scores(config, site, embed, bank, own):
+        found.setdefault(sample.category, []).append(score)
+    return found
+
+
+def _scores(
     config: Config, site: Site, embed: Embed, bank: Bank, own: Bank
 ) -> Iterator[tuple[Sample, float]]:
     """The score of each held-out image, or of each training image by a bank without its rows.
@@ -71,7 +79,7 @@ def good_scores(
                 else:
                     rest, mine = _without(bank, site.name, own, at + k, features)
                 if _knows(rest, sample.category):
-                    yield sample, _score(method, rest, _only(features, k), mine)
+                    yield sample, _score(method, rest, features.take([k]), mine)
                 progress(at + k + 1)
 
 
@@ -84,16 +92,6 @@ def _knows(bank: Bank, category: str) -> bool:
 def _score(method: Method, bank: Bank, image: Features, own: Bank | None) -> float:
     _, scores = method.score(bank, image, own=own)
     return float(scores[0])
-
-
-def _only(features: Features, k: int) -> Features:
-    some = slice(k, k + 1)
-    return replace(
-        features,
-        grid=features.grid[some],
-        categories=features.categories[some],
-        images=features.images[some],
-    )
 
 
 def _without(bank: Bank, name: str, own: Bank, image: int, features: Features) -> tuple[Bank, Bank]:

@@ -27,9 +27,7 @@ Distances = Mapping[str, Mapping[str, float]]  # site -> category -> mean score 
 
 def distances(config: Config, site: Site, embed: Embed, bank: Bank, own: Bank) -> dict[str, float]:
     """At a site: the mean score of its good images of each category, by the bank without them."""
-    scores: dict[str, list[float]] = {}
-    for sample, score in good_scores(config, site, embed, bank, own):
-        scores.setdefault(sample.category, []).append(score)
+    scores = good_scores(config, site, embed, bank, own)
     return {name: float(np.mean(found)) for name, found in sorted(scores.items())}
 
 

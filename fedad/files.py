@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedad.errors import DataError
+
 
 def write_atomic(path: Path, content: bytes | str, *, flush: bool = True) -> None:
     """Replace `path` by `content`; a crash leaves the old file or the new one, never a part.
@@ -47,6 +49,18 @@ def flush_folder(folder: Path) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """`value` as indented JSON, atomically; NaN is written as null, which JSON has."""
     write_atomic(path, as_json_text(value) + "\n")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object in a file, which is `what` the reader expects.
+
+    Raises:
+        DataError: no such file, or something else.
+    """
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not {what} ({error})") from error
 
 
 def as_json_text(value: Mapping[str, Any]) -> str:

@@ -106,9 +106,9 @@ class Kept:
             digest = save_bank(self.journal.folder / file, upload)
             self.note("uploaded", site=site, file=file, sha256=digest, told=told)
 
-    def keep_findings(self, site: str, content: RecordDict, told: Told) -> None:
-        """A site's findings, on disk before they count."""
-        self.findings[site] = wire.unpack_findings(content)
+    def keep_findings(self, site: str, found: Findings, content: RecordDict, told: Told) -> None:
+        """A site's findings, on disk before they count, as the `content` that they came in."""
+        self.findings[site] = found
         if self.journal:
             file = f"findings/{site}.safetensors"
             digest = wire.save(self.journal.folder / file, content)

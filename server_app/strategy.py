@@ -299,7 +299,7 @@ class OneRound(Strategy):
         found = wire.unpack_findings(content)
         admission.admit_findings(self.config, found, self._enrolled(name), self.merged.sites)
         self._note(name, up=content, stage="evaluate")
-        self.kept.keep_findings(name, content, self.sites[name].told)
+        self.kept.keep_findings(name, found, content, self.sites[name].told)
         log(INFO, "site %s has judged its images", name)
 
     def _merge(self) -> Bank:

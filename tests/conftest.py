@@ -124,3 +124,20 @@ def features_of(grid, categories=None) -> Features:
     grid = np.asarray(grid, np.float32)
     names = tuple(f"image-{k}" for k in range(len(grid)))
     return Features(grid, tuple(categories or ["bolt"] * len(grid)), names, MARK)
+
+
+@pytest.fixture
+def in_a_run(monkeypatch):
+    """Flower makes messages only inside a run."""
+    from flwr.supercore.task_identity import TaskIdentity
+
+    for part in ("run_id", "node_id", "task_id"):
+        monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
+
+
+@pytest.fixture
+def overlay(knobs, tmp_path):
+    """`knobs` as a TOML file."""
+    path = tmp_path / "tiny.toml"
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in knobs.items()))
+    return path

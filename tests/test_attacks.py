@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import replace
@@ -170,13 +169,6 @@ def robust(config):
         score=replace(config.score, scoring="q_of_n", replicates=0),
         wire=replace(config.wire, dtype="float16"),
     )
-
-
-@pytest.fixture
-def overlay(knobs, tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in knobs.items()))
-    return path
 
 
 @pytest.fixture

@@ -44,13 +44,6 @@ def fedad(capsys, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def overlay(knobs, tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in knobs.items()))
-    return path
-
-
-@pytest.fixture
 def refused(fedad, overlay):
     """Run a configuration in process; it has to end with one line that names these words."""
 

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
-from flwr.supercore.task_identity import TaskIdentity
 
 from client_app import sealed
 from client_app.app import app as client_app
@@ -21,10 +20,7 @@ NODES = [{"partition-id": number, "num-partitions": 3} for number in range(3)]
 KEY = "0123456789abcdef" * 2
 
 
-@pytest.fixture(autouse=True)
-def _in_a_run(monkeypatch):
-    for part in ("run_id", "node_id", "task_id"):
-        monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
+pytestmark = pytest.mark.usefixtures("in_a_run")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
-from flwr.supercore.task_identity import TaskIdentity
 
 from client_app.app import app as client_app
 from fedad import wire
@@ -21,11 +20,7 @@ from server_app.local_grid import LocalGrid
 from server_app.strategy import OneRound, RunRefusedError
 from tests.conftest import bank_of
 
-
-@pytest.fixture(autouse=True)
-def _in_a_run(monkeypatch):
-    for part in ("run_id", "node_id", "task_id"):
-        monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
+pytestmark = pytest.mark.usefixtures("in_a_run")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from flwr.app import ArrayRecord
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
-from flwr.supercore.task_identity import TaskIdentity
 
 from client_app import app as client_module
 from fedad.commands.split import split
@@ -25,10 +24,7 @@ SECRET = "zebra"  # in every path and every file name of these factories
 TELLING = (SECRET, ".png", ".safetensors", ".json", "Traceback", "No such file", "/tmp", "/root")
 
 
-@pytest.fixture(autouse=True)
-def _in_a_run(monkeypatch):
-    for part in ("run_id", "node_id", "task_id"):
-        monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
+pytestmark = pytest.mark.usefixtures("in_a_run")
 
 
 @pytest.fixture

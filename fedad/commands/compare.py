@@ -38,10 +38,10 @@ def run_comparison(  # noqa: PLR0917 - options, which are named
 ) -> None:
     """Run every cell of a matrix that is not there yet; then tests, fairness, costs and a page."""
     from fedad.compare.compare import compare as compare_all
-    from fedad.compare.compare import read_comparison
     from fedad.compare.plan import read_plan
     from fedad.progress import Bars
     from fedad.reporting.report import report
+    from fedad.reporting.run_folder import read_comparison
 
     wanted = read_plan(plan, overrides or [])
     wanted = wanted.changed(seeds=seeds, leave_one_out=leave_one_out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -25,9 +24,9 @@ from fedad.files import write_json
 from fedad.launch import sites_of
 from fedad.progress import Sink, shown_by
 from fedad.reporting.record import environment
+from fedad.reporting.run_folder import COMPARISON
 from fedad.reporting.tracking import check_tracker
 
-COMPARISON = "comparison.json"
 SCHEMA = 1
 
 
@@ -146,16 +145,3 @@ def _cell(one: Treatment, seed: int, root: Path) -> dict[str, Any]:
         "seconds": one.seconds[seed],
         "folder": str(cell.folder(root).relative_to(root)),
     }
-
-
-def read_comparison(root: Path) -> dict[str, Any]:
-    """What `compare` wrote.
-
-    Raises:
-        DataError: the folder holds none.
-    """
-    path = root / COMPARISON
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a finished comparison ({error})") from error

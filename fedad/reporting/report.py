@@ -23,7 +23,7 @@ from fedad.reporting.papers import paper_tables
 from fedad.reporting.per_image import FILE as PER_IMAGE
 from fedad.reporting.per_image import read_per_image
 from fedad.reporting.plots import Plot
-from fedad.reporting.run_folder import RECORD, read_record
+from fedad.reporting.run_folder import COMPARISON, RECORD, read_comparison, read_record
 from fedad.reporting.scores import EVERY, Sites, of_curve, read_scores, together
 from fedad.reporting.shown_run import (
     Curves,
@@ -37,7 +37,7 @@ from fedad.reporting.shown_run import (
 )
 from fedad.seeding import stream
 
-PAGE, COMPARISON = "report.html", "comparison.json"
+PAGE = "report.html"
 REPLICATES = 200  # of a site's own page
 
 
@@ -200,7 +200,7 @@ def of_site(folder: Path) -> Page:
 
 def of_comparison(folder: Path) -> Page:
     """A matrix of runs: what differs, to whom, at what cost; and its first cell in detail."""
-    found = json.loads((folder / COMPARISON).read_text())
+    found = read_comparison(folder)
     detail = folder / next(one["folder"] for one in found["cells"] if one["way"] == "federated")
     record = read_record(detail)
     own = run_sections(detail, record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 from fedad.bank_file import save_bank
 from fedad.errors import DataError, FedadError
-from fedad.files import write_atomic, write_json
+from fedad.files import read_json, write_atomic, write_json
 from fedad.metrics import LIMITS, Counts, as_csv, curves, draw_fpr_spro
 from fedad.reporting.record import environment, per_site_csv
 from fedad.reporting.tracking import tracked
 from fedad.types import Bank
 
 RECORD, FAILURE, BANK = "record.json", "failure.json", "bank.safetensors"
+COMPARISON = "comparison.json"  # in the folder of a matrix of runs
 
 
 def new_folder(name: str, root: Path | None = None) -> Path:
@@ -59,11 +59,16 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: the folder holds none.
     """
-    path = folder / RECORD
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not the record of a finished run ({error})") from error
+    return read_json(folder / RECORD, "the record of a finished run")
+
+
+def read_comparison(folder: Path) -> dict[str, Any]:
+    """What a matrix of runs came to.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    return read_json(folder / COMPARISON, "a finished comparison")
 
 
 def write_failure(folder: Path, error: FedadError) -> None:

@@ -10,13 +10,13 @@ import pytest
 from fedad.bank_file import load_bank
 from fedad.compare import running
 from fedad.compare.cells import cells_of, distinct
-from fedad.compare.compare import compare, comparison, read_comparison
+from fedad.compare.compare import compare, comparison
 from fedad.compare.plan import FEDERATED
 from fedad.compare.running import ComparisonError, alone_in
 from fedad.errors import ConfigError, DataError
 from fedad.files import write_json
 from fedad.progress import Silent
-from fedad.reporting.run_folder import BANK, read_record
+from fedad.reporting.run_folder import BANK, read_comparison, read_record
 from tests.compare.planted import plan_of, treatment
 
 

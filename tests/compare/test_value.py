@@ -5,14 +5,13 @@ import pytest
 
 from fedad.bank_file import load_bank
 from fedad.compare.cells import cells_of
-from fedad.compare.compare import read_comparison
 from fedad.compare.plan import FEDERATED
 from fedad.compare.value import judged, leave_one_out, upload_of, without, worth
 from fedad.config import Config, read
 from fedad.embedders.embedder import Embedder
 from fedad.judging import judge
 from fedad.launch import sites_of
-from fedad.reporting.run_folder import BANK, read_record
+from fedad.reporting.run_folder import BANK, read_comparison, read_record
 from fedad.round import fit, merge, seal
 
 SITE = "lyon"
