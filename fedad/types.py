@@ -130,6 +130,7 @@ class Fingerprint:
     size: int
     transform: str
     precision: str = "float32"
+    patches: int = 0  # of an image: height times width of its grid
     threads: int = 0
     batch: int = 0
 

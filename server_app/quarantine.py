@@ -45,6 +45,7 @@ class Door:
 
     def __init__(self, config: Config, run: str, folder: Path | None) -> None:
         self.run, self.most = run, config.wire.largest_mb * MEGABYTE
+        self.pixels = config.embedder.size**2
         self.folder = folder / FOLDER if folder else None
 
     def check(self, content: RecordDict, site: str, stage: str) -> None:
@@ -82,6 +83,8 @@ class Door:
         except Exception as error:
             raise UploadError("it does not say who it is and what it has", "header") from error
         check_features(features)
+        if not 1 <= mark.patches <= self.pixels:
+            raise UploadError(f"an image of {mark.patches} patches", "fingerprint")
         if not isinstance(about["version"], str) or len(about["version"]) > 40:
             raise UploadError("its version is no short text", "header")
         return Introduction(name, about, Probe(mark, features))

@@ -130,17 +130,21 @@ def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
     return ""
 
 
-def check_sites(config: Config, sites: Mapping[str, Any], *, lost: bool) -> list[str]:
+def check_sites(config: Config, sites: Mapping[str, Any], *, per_image: int) -> list[str]:
     """Refuse what cannot end well, as far as counts of images tell; return warnings.
+
+    Where the run goes on without some sites (`round.min-sites`), it is not ended either by what one
+    of them says.
 
     Args:
         sites: what each site that is left says of itself.
-        lost: whether a site is missing, so that less than was wished for has to do.
+        per_image: patches of an image; 0 where no site has said.
 
     Raises:
         DataError: nobody has a good image of a product that is to be judged.
         ConfigError: a `bank.size` above what the sites can upload.
     """
+    lenient = config.round.min_sites > 0
     learned = {category for about in sites.values() for category in about["train"]}
     warnings = [
         f"site {name} has no good training image: it takes part in judging only"
@@ -150,15 +154,16 @@ def check_sites(config: Config, sites: Mapping[str, Any], *, lost: bool) -> list
     for name, about in sites.items():
         for unknown in sorted(set(about["test"]) - learned):
             told = f"site {name} has test images of {unknown!r}, of which no site has a good image"
-            if not lost:
+            if not lenient:
                 raise DataError(told)
-            warnings.append(f"{told} now: they are not judged")
+            warnings.append(f"{told}: they are not judged")
     try:
-        _check_bank_size(config, sites)
+        if per_image:
+            check_bank_size(config, [about["train"] for about in sites.values()], per_image)
     except ConfigError as error:
-        if not lost:
+        if not lenient:
             raise
-        warnings.append(f"{error} (it will be lowered, since a site is missing)")
+        warnings.append(f"{error} (it is lowered to what comes, since round.min-sites allows it)")
     return warnings
 
 
@@ -175,12 +180,3 @@ def too_few(config: Config, nodes: Names) -> str:
         f"data.sites = {config.data.sites}, and {len(nodes)} nodes {came}: "
         "are all SuperNodes up, or is num-supernodes lower?"
     )
-
-
-def _check_bank_size(config: Config, sites: Mapping[str, Any]) -> None:
-    if not config.bank.size:
-        return
-    from fedad.embedders.backbone import grid_of
-
-    h, w, _ = grid_of(config.embedder)
-    check_bank_size(config, [about["train"] for about in sites.values()], h * w)

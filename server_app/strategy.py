@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from logging import INFO, WARNING
 from typing import Any
 
@@ -210,7 +209,8 @@ class OneRound(Strategy):
         about = {name: self.sites[name].about for name in self.present}
         for name, told in about.items():
             self.kept.keep_site(name, told)
-        self._warn(*register.left_out, *check_sites(self.config, about, lost=bool(self.missing)))
+        self._warn(*register.left_out)
+        self._warn(*check_sites(self.config, about, per_image=self._patches_per_image))
 
     def _take_over(self, register: Register) -> None:
         """The sites that came, and of a run that is resumed those that gave something before."""
@@ -276,12 +276,12 @@ class OneRound(Strategy):
             name, about["train"], about["test"], mark, features.shape[-1], most
         )
 
-    @cached_property
+    @property
     def _patches_per_image(self) -> int:
-        from fedad.embedders.backbone import grid_of
-
-        h, w, _ = grid_of(self.config.embedder)
-        return h * w
+        """What the sites agreed on, so that the server needs no network; 0 where none has said."""
+        said = [site.probe.fingerprint for site in self.sites.values() if site.probe]
+        kept = [upload.fingerprint for upload in self.kept.uploads.values()]
+        return next((mark.patches for mark in said + kept), 0)
 
     def _keep_upload(self, name: str, content: RecordDict) -> None:
         upload, warnings = admission.admit_bank(
@@ -303,14 +303,14 @@ class OneRound(Strategy):
         log(INFO, "site %s has judged its images", name)
 
     def _merge(self) -> Bank:
-        """The bank of all uploads; a `bank.size` above them is lowered if a site is missing."""
+        """The bank of all uploads; a `bank.size` above them is lowered if sites may be missing."""
         from fedad.round import agree
 
         uploads, config = list(self.kept.uploads.values()), self.config
         if not uploads:
             raise RunRefusedError("no site has a good image: there is nothing to learn from")
         rows = sum(map(len, uploads))
-        if self.missing and config.bank.size > rows:
+        if config.round.min_sites and config.bank.size > rows:
             self._warn(f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded")
             config = replace(config, bank=replace(config.bank, size=rows))
         return agree(config, uploads, self._distances)

@@ -18,7 +18,9 @@ settings.register_profile("fedad", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("fedad")
 
 SIDE = 64
-MARK = Fingerprint("tiny", "0" * 64, "layer2,layer3", "layer2", 3, SIDE, "rgb", threads=1, batch=4)
+MARK = Fingerprint(
+    "tiny", "0" * 64, "layer2,layer3", "layer2", 3, SIDE, "rgb", patches=64, threads=1, batch=4
+)
 SITES = ("graz", "lyon", "turin")
 
 

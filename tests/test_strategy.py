@@ -156,6 +156,44 @@ def test_virtual_nodes_that_do_not_fit_the_sites_are_refused(settings):
         start(settings, nodes(4))
 
 
+def test_a_product_that_nobody_knows_ends_a_run_that_needs_all_sites(settings):
+    with pytest.raises(FedadError, match="site lyon has test images of 'gear', of which no site"):
+        start(settings, nodes(), meddling(gears))
+
+
+def test_a_product_that_nobody_knows_ends_no_run_that_can_do_without_a_site(settings):
+    strategy = start({**settings, "round.min-sites": 2}, nodes(), meddling(gears))
+    assert set(strategy.findings) == {"graz", "lyon", "turin"}
+    assert any("of 'gear'" in warning for warning in strategy.warnings)
+
+
+def gears(site, message, content):
+    """Lyon says that it has images of a product that no other site has ever seen."""
+    if site != "lyon" or message.metadata.message_type != "query":
+        return None
+    about = json.loads(content["about"]["json"])
+    about["test"]["gear"] = 5
+    return RecordDict({**content, "about": ConfigRecord({"json": json.dumps(about)})})
+
+
+def test_a_bank_size_that_cannot_be_met_is_lowered_where_a_site_may_be_missing(settings):
+    strategy = start({**settings, "bank.size": 9999, "round.min-sites": 2}, nodes())
+    assert len(strategy.merged) == 192
+    assert any("bank.size = 9999 is lowered" in warning for warning in strategy.warnings)
+
+
+def test_a_grid_that_no_image_has_is_refused(settings):
+    def no_grid(site, message, content):
+        if site != "lyon" or message.metadata.message_type != "query":
+            return None
+        about = json.loads(content["about"]["json"])
+        about["fingerprint"]["patches"] = 0
+        return RecordDict({**content, "about": ConfigRecord({"json": json.dumps(about)})})
+
+    with pytest.raises(RunRefusedError, match="an image of 0 patches"):
+        start(settings, nodes(), meddling(no_grid))
+
+
 def test_a_bank_size_that_cannot_be_met_is_refused_before_training(settings):
     trained = []
     app = meddling(lambda site, message, content: trained.append(message.metadata.message_type))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -74,6 +75,7 @@ def build(knobs: Embedder) -> Backbone:
 
     layers = words(knobs.layers)
     grid = _grid(knobs, layers)
+    height, width, _ = grid_of(knobs)
     model = _create(knobs).eval().requires_grad_(False)
     names = list(model.state_dict())
     levels = _levels(model, layers)
@@ -90,6 +92,7 @@ def build(knobs: Embedder) -> Backbone:
         size=knobs.size,
         transform=f"rgb, bilinear, mean {how['mean']}, std {how['std']}",
         precision=knobs.precision,
+        patches=height * width,
         threads=knobs.threads,
         batch=knobs.batch,
     )
@@ -105,6 +108,7 @@ def build(knobs: Embedder) -> Backbone:
     )
 
 
+@cache
 def grid_of(knobs: Embedder) -> tuple[int, int, int]:
     """(h, w, D) of an image's features, found without weights or arithmetic.
 

@@ -57,6 +57,19 @@ def test_nemenyis_p_is_the_studentized_range_of_mean_ranks():
             )
 
 
+# Seven treatments over three blocks: scikit-posthocs' own example of Nemenyi's test, and what R's
+# PMCMR says of its first four treatments there.
+BLOCKS = [[4, 3, 4, 4, 5, 6, 3], [1, 2, 3, 5, 6, 7, 7], [1, 2, 6, 4, 1, 5, 1]]
+NEMENYI = {"ab": 0.9999999, "ac": 0.8414506, "bc": 0.8833015, "ad": 0.9177741, "bd": 0.9449086}
+
+
+def test_nemenyis_p_is_that_of_scikit_posthocs_and_of_r():
+    found = ranked(dict(zip("abcdefg", np.array(BLOCKS, float).T, strict=True)))
+    for (one, other), p in NEMENYI.items():
+        assert found.pairs[one][other] == pytest.approx(p, abs=1e-5)
+        assert found.pairs[other][one] == found.pairs[one][other]
+
+
 def _ranks() -> np.ndarray:
     """(treatments, blocks); 1 for the highest."""
     return rankdata(-np.array(list(RATES.values())), axis=0)
