@@ -27,7 +27,7 @@ def fairness(plan: Plan, some: Sequence[Treatment]) -> list[dict[str, Any]]:
         for figure in plan.figures:
             sites, categories = by_site(one, figure), by_category(one, figure)
             told["figures"][figure] = {
-                "over_sites": spread(sites),
+                "over_sites": spread(ranking(one, sites)),
                 "over_categories": spread(categories),
                 "sites": _shown(one, sites),
             }
@@ -42,6 +42,15 @@ def fairness(plan: Plan, some: Sequence[Treatment]) -> list[dict[str, Any]]:
 def by_site(one: Treatment, figure: str) -> Drawns:
     """Each site's mean over its categories and over seeds; sites with nothing to rank left out."""
     return _means(one, figure, lambda drawn, site: _of_site(drawn, figure, site), _sites(one))
+
+
+def ranking(one: Treatment, sites: Drawns) -> Drawns:
+    """Those sites that have good and defective test images of one product; all where none has.
+
+    A figure over the pixels of a single defective image is a figure, and no site is called the
+    worst for it.
+    """
+    return {site: drawn for site, drawn in sites.items() if _images(one, site)} or sites
 
 
 def by_category(one: Treatment, figure: str) -> Drawns:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fedad.compare.fairness import by_site
+from fedad.compare.fairness import by_site, ranking
 from fedad.compare.lines import fedad_line, flwr_line
 from fedad.compare.plan import COSTS, FEDERATED, Plan
 from fedad.compare.treatments import Treatment, blocks, overall
@@ -53,7 +53,7 @@ def front(values: np.ndarray) -> np.ndarray:
 def _axes(plan: Plan, one: Treatment) -> np.ndarray:
     """(axes, 1 + R): higher is better."""
     figure = headline(plan, one)
-    sites = np.array(list(by_site(one, plan.figures[-1]).values()))
+    sites = np.array(list(ranking(one, by_site(one, plan.figures[-1])).values()))
     seeds = _seeds_redrawn(one, figure.shape[-1])
     costs = [costs_of(one, seed) for seed in one.seeds]
     moved, seconds = (np.array([cost[name] for cost in costs]) for name in ("mb_moved", "seconds"))
@@ -91,7 +91,8 @@ def _described(plan: Plan, one: Treatment) -> dict[str, float]:
     """The point's means over seeds."""
     costs = [costs_of(one, seed) for seed in one.seeds]
     means = {name: float(np.mean([cost[name] for cost in costs])) for name in COSTS}
-    worst = min(float(drawn[0]) for drawn in by_site(one, plan.figures[-1]).values())
+    sites = ranking(one, by_site(one, plan.figures[-1]))
+    worst = min(float(drawn[0]) for drawn in sites.values())
     return {
         "figure": float(headline(plan, one)[0]),
         "worst_site": worst,

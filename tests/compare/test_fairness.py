@@ -20,6 +20,17 @@ def test_the_worst_site_the_gap_and_the_spread():
     assert spread({}) == {}
 
 
+def test_no_site_is_the_worst_that_has_one_kind_of_image_only():
+    one = treatment("a", UNEVEN)
+    for drawn in one.drawn.values():
+        for scope in drawn.images:
+            if scope.site == "lyon":
+                drawn.images[scope] = drawn.images[scope]._replace(good=0)
+    found = fairness(plan_of("a"), [one])[0]["figures"][FIGURE]
+    assert found["over_sites"]["worst"] == "graz"
+    assert found["sites"]["lyon"]["images"] == 0
+
+
 def test_did_federation_help_me():
     alone = treatment("isolated", {"graz": 0.0, "lyon": 0.3}, way=ISOLATED, points=("a",))
     found = gains(treatment("a", 0.15), alone, FIGURE)
