@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedad.config import Config
-from fedad.embedders.embedder import Embed
 from fedad.errors import ConfigError
 from fedad.judging import CHUNK
 from fedad.methods.base import Method, method_of
 from fedad.metrics import threshold
 from fedad.progress import track
 from fedad.types import Bank, Features, Sample, Site
+
+if TYPE_CHECKING:  # who only merges needs no network in memory
+    from fedad.embedders.embedder import Embed
 
 
 @dataclass(frozen=True)

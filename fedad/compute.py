@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from fedad.errors import ConfigError
 
 
@@ -16,15 +14,21 @@ def device_of(name: str) -> str:
     Raises:
         ConfigError: `cuda` is wanted and there is none.
     """
+    if name == "cpu":
+        return name
+    import torch
+
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError("embedder.device = 'cuda': torch sees no CUDA device: set cpu or auto")
-    return "cuda" if available and name != "cpu" else "cpu"
+    return "cuda" if available else "cpu"
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Use so many threads inside: their number may change the last bits of a feature."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

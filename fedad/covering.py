@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedad.calibration import good_scores
 from fedad.config import Config
-from fedad.embedders.embedder import Embed
 from fedad.types import Bank, Site
+
+if TYPE_CHECKING:  # who only merges needs no network in memory
+    from fedad.embedders.embedder import Embed
 
 REMERGES = 4  # after the first; each costs a broadcast
 EAGER = 1.0  # a site twice as far as the mean gets e times its weight

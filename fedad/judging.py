@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fedad.config import Config
-from fedad.embedders.embedder import Embed
 from fedad.images import image_size, read_region
 from fedad.methods.base import OWN, Method, Tracing, method_of
 from fedad.metrics import Scored
 from fedad.progress import track
-from fedad.scoring._images import full_size
 from fedad.types import Bank, Features, Region, Sample
+
+if TYPE_CHECKING:  # who only merges needs no network in memory
+    from fedad.embedders.embedder import Embed
 
 CHUNK = 64  # images whose features are in memory at a time
 
@@ -108,6 +109,8 @@ def _alone(
 
 
 def _scored(sample: Sample, patches: np.ndarray, score: float, config: Config) -> Scored:
+    from fedad.scoring._images import full_size
+
     size = image_size(sample.path)
     side, sigma = config.embedder.size, config.score.sigma
     return Scored(

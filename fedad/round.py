@@ -6,19 +6,20 @@ The Flower apps compute the very same arrays, byte for byte (`tests/test_round.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fedad.calibration import Threshold, calibrate
 from fedad.config import COVERAGE, Config
 from fedad.covering import Distances, cover, distances
-from fedad.embedders.embedder import Embed
-from fedad.embedders.in_parts import within_memory
 from fedad.findings import Findings, find
 from fedad.judging import Verdict, judge
 from fedad.methods.base import method_of
 from fedad.seeding import stream
 from fedad.sifting import sift
 from fedad.types import Bank, Site
+
+if TYPE_CHECKING:  # who only merges needs no network in memory
+    from fedad.embedders.embedder import Embed
 
 
 class Outcome(NamedTuple):
@@ -49,6 +50,8 @@ def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
 
 def fit(config: Config, site: Site, embed: Embed) -> Bank:
     """What a site keeps of its good images, rounded as it will be sent. It never travels."""
+    from fedad.embedders.in_parts import within_memory
+
     rng = stream(config.round.seed, site.name, "fit")
     kept = method_of(config).fit(within_memory(config, embed, site.train), None, rng=rng)
     return seal(config, site.name, kept).replace(source=kept.source, radius=kept.radius)

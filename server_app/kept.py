@@ -11,7 +11,7 @@ A run that ended early goes on from there: what is kept is not asked for again.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,32 @@ from fedad.types import Bank
 Told = dict[str, Any]
 
 
+class Packed(Mapping[str, Findings]):
+    """What each site found, by name, and unpacked whenever it is read.
+
+    Unpacked, the counts of resampled images take twenty times the memory, of every site.
+    """
+
+    def __init__(self) -> None:
+        self.contents: dict[str, RecordDict] = {}
+
+    def __getitem__(self, site: str) -> Findings:
+        return wire.unpack_findings(self.contents[site])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.contents))
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+
 class Kept:
     """A run's uploads, findings and bank; `key` names the run to its sites, resumed or not."""
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.journal = journal
         self.uploads: dict[str, Bank] = {}
-        self.findings: dict[str, Findings] = {}
+        self.findings = Packed()
         self.bank: Bank | None = None
         begun = journal.last("begun") if journal else None
         self.key = str(begun["key"]) if begun else secrets.token_hex(16)
@@ -73,8 +92,7 @@ class Kept:
         for site, event in journal.by_site("uploaded").items():
             self.uploads[site] = load_bank(_whole(folder, event))
         for site, event in journal.by_site("judged").items():
-            content, _ = wire.load(_whole(folder, event))
-            self.findings[site] = wire.unpack_findings(content)
+            self.findings.contents[site], _ = wire.load(_whole(folder, event))
         if merged := journal.last("merged"):
             self.bank = load_bank(_whole(folder, merged))
 
@@ -106,9 +124,9 @@ class Kept:
             digest = save_bank(self.journal.folder / file, upload)
             self.note("uploaded", site=site, file=file, sha256=digest, told=told)
 
-    def keep_findings(self, site: str, found: Findings, content: RecordDict, told: Told) -> None:
-        """A site's findings, on disk before they count, as the `content` that they came in."""
-        self.findings[site] = found
+    def keep_findings(self, site: str, content: RecordDict, told: Told) -> None:
+        """A site's findings, on disk before they count, as they came."""
+        self.findings.contents[site] = content
         if self.journal:
             file = f"findings/{site}.safetensors"
             digest = wire.save(self.journal.folder / file, content)

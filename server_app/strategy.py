@@ -134,7 +134,7 @@ class OneRound(Strategy):
         for message in replies:
             self._keep(message, "evaluate", self._keep_findings)
         self._require()
-        self.warnings += _uncalibrated(self.kept.findings)
+        self.warnings += _uncalibrated(self.findings)
         means = report(self.together.counts)["mean"]
         figures = {key: float(one["value"]) for key, one in means.items()}
         log(INFO, "means over categories, all sites together:")
@@ -150,9 +150,9 @@ class OneRound(Strategy):
         return self.kept.bank
 
     @property
-    def findings(self) -> dict[str, Findings]:
+    def findings(self) -> Mapping[str, Findings]:
         """What each site found, by name."""
-        return dict(sorted(self.kept.findings.items()))
+        return self.kept.findings
 
     @property
     def together(self) -> Findings:
@@ -299,7 +299,7 @@ class OneRound(Strategy):
         found = wire.unpack_findings(content)
         admission.admit_findings(self.config, found, self._enrolled(name), self.merged.sites)
         self._note(name, up=content, stage="evaluate")
-        self.kept.keep_findings(name, found, content, self.sites[name].told)
+        self.kept.keep_findings(name, content, self.sites[name].told)
         log(INFO, "site %s has judged its images", name)
 
     def _merge(self) -> Bank:
@@ -414,7 +414,7 @@ def _uncalibrated(findings: Mapping[str, Findings]) -> list[str]:
     """Where good images were too few for a threshold at the wished false-reject rate."""
     return [
         f"site {name} has too few good images of {category} for a threshold at score.false-rejects"
-        for name, found in sorted(findings.items())
+        for name, found in findings.items()
         for category, images in found.calibrated.items()
         if not images
     ]

@@ -150,12 +150,33 @@ def test_every_shipped_configuration_reads(path):
 
 
 def test_metrics_and_help_need_neither_flower_nor_torch():
-    code = (
-        "import sys\n"
-        "class No:\n"
-        "    def find_spec(self, name, *rest):\n"
-        "        if name.split('.')[0] in ('flwr', 'torch', 'timm'): raise ImportError(name)\n"
-        "sys.meta_path.insert(0, No())\n"
-        "import fedad.metrics, fedad.cli, fedad.datasets.autovi\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    runs_without("import fedad.metrics, fedad.cli, fedad.datasets.autovi", "flwr", "torch", "timm")
+
+
+def test_a_server_that_keeps_all_rows_needs_neither_torch_nor_timm():
+    """Importing torch takes more memory than all else that such a server does."""
+    code = """
+import numpy as np
+import server_app.app
+from fedad.config import read
+from fedad.round import merge
+from tests.conftest import bank_of
+
+uploads = [bank_of(np.eye(4), name) for name in ("graz", "lyon")]
+assert len(merge(read({}), uploads)) == 8
+"""
+    runs_without(code, "torch", "timm")
+
+
+def runs_without(code, *packages):
+    guard = f"""
+import sys
+
+class No:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] in {packages}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, No())
+"""
+    subprocess.run([sys.executable, "-c", guard + code], check=True, cwd=ROOT)

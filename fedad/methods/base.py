@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from fedad.compute import device_of
 from fedad.config import Config
-from fedad.embedders.in_parts import InParts
 from fedad.plugins import plugin
 from fedad.types import Bank, Features
+
+if TYPE_CHECKING:  # who only merges needs no network in memory
+    from fedad.embedders.in_parts import InParts
 
 OWN = -1  # in place of a site's number: the site's own bank, which did not travel
 
@@ -28,7 +29,10 @@ class Method(Protocol):
     rounds: int
 
     @classmethod
-    def of(cls, config: Config, *, device: str) -> Self: ...
+    def of(cls, config: Config, *, device: str) -> Self:
+        """The method with its knobs; `device` is a knob that `compute.device_of` settles when
+        something is computed."""
+        ...
 
     def fit(
         self, features: Features | InParts, model: Bank | None, *, rng: np.random.Generator
@@ -67,4 +71,4 @@ class Tracing(Protocol):
 def method_of(config: Config) -> Method:
     """The method that `round.method` names, with its knobs."""
     method = plugin("methods", config.round.method)
-    return method.of(config, device=device_of(config.embedder.device))
+    return method.of(config, device=config.embedder.device)

@@ -11,21 +11,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares
+from fedad.compute import device_of
 from fedad.config import Config
-from fedad.coresets._parts import Cover, cover_in_parts
 from fedad.coresets.base import Coreset
-from fedad.embedders.in_parts import InParts
 from fedad.errors import ConfigError, DataError, MismatchError
 from fedad.methods.base import OWN
 from fedad.plugins import plugin
-from fedad.scoring._images import image_scores
 from fedad.scoring.base import Scoring
 from fedad.types import Bank, Features, join
+
+if TYPE_CHECKING:  # what takes torch is imported when it is used: a server may only merge
+    from fedad.coresets._parts import Cover
+    from fedad.embedders.in_parts import InParts
 
 __all__ = ["PatchCore"]
 
@@ -33,21 +36,31 @@ __all__ = ["PatchCore"]
 @dataclass(frozen=True)
 class PatchCore:
     config: Config
-    select: Coreset
-    aggregate: Aggregation
-    nearest: Scoring
-    device: str = "cpu"
+    on: str = "cpu"  # auto, cpu or cuda
     rounds: int = 1
 
     @classmethod
     def of(cls, config: Config, *, device: str = "cpu") -> Self:
-        return cls(
-            config=config,
-            select=plugin("coresets", config.coreset.selection),
-            aggregate=plugin("aggregation", config.merge.aggregation),
-            nearest=plugin("scoring", config.score.scoring),
-            device=device,
-        )
+        return cls(config, device)
+
+    @cached_property
+    def select(self) -> Coreset:
+        found: Coreset = plugin("coresets", self.config.coreset.selection)
+        return found
+
+    @cached_property
+    def aggregate(self) -> Aggregation:
+        found: Aggregation = plugin("aggregation", self.config.merge.aggregation)
+        return found
+
+    @cached_property
+    def nearest(self) -> Scoring:
+        found: Scoring = plugin("scoring", self.config.score.scoring)
+        return found
+
+    @cached_property
+    def device(self) -> str:
+        return device_of(self.on)
 
     def fit(
         self, features: Features | InParts, model: Bank | None, *, rng: np.random.Generator
@@ -121,6 +134,8 @@ class PatchCore:
             raise MismatchError(
                 f"the bank and these images were embedded differently ({'; '.join(differing)})"
             )
+        from fedad.scoring._images import image_scores
+
         maps = np.empty(features.grid.shape[:3], np.float32)
         scores = np.empty(len(maps), np.float32)
         whose = np.empty(maps.shape, np.int32)
@@ -158,6 +173,8 @@ class PatchCore:
         rng: np.random.Generator,
     ) -> Cover:
         """What is kept of a category (None: of all), whose patches have these numbers."""
+        from fedad.coresets._parts import Cover, cover_in_parts
+
         size = self._kept(len(patches))
         parts = features.parts(category)
         if isinstance(features, Features):

@@ -7,20 +7,15 @@ import threading
 from pathlib import Path
 from typing import Self
 
-EVERY = 0.1  # seconds from one look to the next
+EVERY = 0.2  # seconds from one look to the next
 
 
 class Watch(threading.Thread):
-    """`most` has, by program, the largest peak in bytes of a process that began below this one.
-
-    `own` is the same without what files share, as the kernel can drop those pages: looked at from
-    time to time, since it keeps no peak of it.
-    """
+    """`most` has, by program, the largest peak in bytes of a process that began below this one."""
 
     def __init__(self, *programs: str) -> None:
         super().__init__(daemon=True)
         self.most = dict.fromkeys(programs, 0)
-        self.own = dict.fromkeys(programs, 0)
         self.done = threading.Event()
 
     def __enter__(self) -> Self:
@@ -36,7 +31,6 @@ class Watch(threading.Thread):
             for folder in Path("/proc").iterdir():
                 if folder.name.isdigit() and (program := self._program(folder)):
                     self.most[program] = max(self.most[program], _peak(folder))
-                    self.own[program] = max(self.own[program], _number(folder, "RssAnon") * 1024)
 
     def _program(self, folder: Path) -> str | None:
         try:
