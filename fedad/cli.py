@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from enum import StrEnum
@@ -53,6 +54,7 @@ ViaOption = Annotated[Via, typer.Option(help="The real thing, or the same in thi
 
 def main() -> None:
     """Run the command line; an error is one line and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
     try:
         app()
     except FedadError as error:

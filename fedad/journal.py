@@ -30,8 +30,8 @@ class TakenError(ConfigError):
 class Journal:
     """The journal of the run in `folder`; `events` are what was noted, in order."""
 
-    def __init__(self, folder: Path, events: list[Event], mark: str) -> None:
-        self.folder, self.events, self._mark = folder, events, mark
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.events, self._mark = folder, list[Event](), ""
         self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,7 +52,7 @@ class Journal:
                 "round.resume = true, or name another folder"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        journal = cls(folder, [], "")
+        journal = cls(folder)
         journal.note("begun", **told)
         flush_folder(folder)
         return journal
@@ -65,8 +65,13 @@ class Journal:
             DataError: there is none, or a line of it was changed.
             TakenError: another process goes on with it.
         """
-        events, mark, size = _read(folder)
-        journal = cls(folder, events, mark)
+        _read(folder)  # which makes no journal where there is none
+        journal = cls(folder)
+        try:  # what its last owner wrote until it was ours
+            journal.events, journal._mark, size = _read(folder)
+        except BaseException:
+            journal.close()
+            raise
         os.ftruncate(journal._file, size)  # a torn line
         return journal
 

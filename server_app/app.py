@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from logging import INFO
 from pathlib import Path
 
@@ -35,7 +35,8 @@ def main(grid: Grid, context: Context) -> None:
     except (FedadError, OSError) as error:
         known = error if isinstance(error, FedadError) else _of_the_disk(error)
         if folder is not None:
-            write_failure(folder, known)
+            with suppress(OSError):  # on a full disk Flower's own status is left to say why
+                write_failure(folder, known)
         raise known from error
 
 

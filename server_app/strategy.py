@@ -191,9 +191,11 @@ class OneRound(Strategy):
     def _enrol(self, grid: Grid) -> None:
         """Learn which node is which site, and refuse a run that cannot end well."""
         knobs, expected = self.config.round, words(self.config.round.expected)
-        count = len(expected) or self.config.data.sites
-        nodes = wait_for(grid, expected, count, knobs.enrol_seconds)
-        if len(nodes) < (knobs.min_sites or count):
+        count, through = len(expected) or self.config.data.sites, self._through()
+        awaited = tuple(name for name in expected if name not in through)
+        left = count - len(through)
+        nodes = wait_for(grid, awaited, left, knobs.enrol_seconds) if left > 0 else {}
+        if len(nodes) + len(through) < (knobs.min_sites or count):
             raise RunRefusedError(too_few(self.config, nodes))
         register = Register(nodes, expected)
         who = RecordDict({wire.RUN: ConfigRecord({"key": self.kept.key})})
@@ -211,6 +213,13 @@ class OneRound(Strategy):
             self.kept.keep_site(name, told)
         self._warn(*register.left_out)
         self._warn(*check_sites(self.config, about, per_image=self._patches_per_image))
+
+    def _through(self) -> set[str]:
+        """The sites of a resumed run that have given all there is to ask them for."""
+        if self.kept.bank is None:
+            return set()
+        enrolled = self.kept.enrolled().items()
+        return {n for n, told in enrolled if n in self.kept.findings or not told["test"]}
 
     def _take_over(self, register: Register) -> None:
         """The sites that came, and of a run that is resumed those that gave something before."""

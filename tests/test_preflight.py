@@ -15,7 +15,7 @@ from fedad.deploy.certificates import make_keys
 from fedad.deploy.reach import split_address
 from fedad.errors import ConfigError
 
-AWAY = {"server", "certificate", "clock"}  # what fails while there is no server
+AWAY = {"server"}  # what fails while there is no server
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_only_the_server_is_missing(check):
     failed = check()
     assert set(failed) == AWAY
     assert all(one.fix and one.told for one in failed.values())
+    assert failed["server"].told.startswith("127.0.0.1:")
 
 
 def test_keys_that_others_may_read_or_that_are_not_there(check, keys):
@@ -66,12 +67,20 @@ def test_a_key_that_is_not_the_one_the_server_was_told(check, keys):
     assert "not of one pair" in check()["identity"].told
 
 
+def test_the_key_of_another_site(check, keys):
+    for path in (keys / "graz").iterdir():
+        shutil.copy(path, keys / "lyon")
+    assert "node.pub is the key of 'graz', and this is 'lyon'" in check()["identity"].told
+
+
 def test_data_that_a_run_would_refuse(check, plants, tmp_path):
     own = shutil.copytree(plants, tmp_path / "own")
     for path in (own / "bolt" / "train" / "good").glob("*.png"):
         path.write_bytes(b"no image")
     assert "bolt" in check(own)["data"].told
-    assert check(tmp_path / "gone")["data"].told.startswith(str(tmp_path / "gone"))
+    failed = check(tmp_path / "gone")
+    assert failed["data"].told.startswith(str(tmp_path / "gone"))
+    assert set(failed) == {*AWAY, "data"}
 
 
 def test_weights_that_are_not_there(check):
@@ -88,10 +97,16 @@ def test_too_little_disk_and_memory(check, monkeypatch):
     assert "GB needed" in failed["memory"].told
 
 
+def test_memory_is_what_the_container_may_have(monkeypatch):
+    whole = preflight._available()
+    monkeypatch.setattr(preflight, "_of_container", lambda: 2**20)
+    assert preflight._available() == 2**20 < whole
+
+
 def test_a_server_without_a_superlink(keys, nobody, tmp_path):
     found = list(server_checks(read({}), keys / "server", nobody, nobody, tmp_path))
     failed = {one.name for one in found if not one.passed}
-    assert failed == {"superlink", "certificate", "health", "proxy", "hidden", "body"}
+    assert failed == {"superlink", "proxy"}
     assert next(one.told for one in found if one.name == "sites") == "2 keys: graz, lyon"
 
 

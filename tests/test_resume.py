@@ -15,6 +15,7 @@ from fedad.journal import NAME, Journal, TakenError, events_of
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
 from server_app.strategy import OneRound
+from tests.conftest import SITES
 
 NODES = [{"partition-id": number, "num-partitions": 3} for number in range(3)]
 KEY = "0123456789abcdef" * 2
@@ -32,8 +33,8 @@ def settings(knobs, tmp_path):
 class Watched(LocalGrid):
     """A local grid that notes what each node is asked."""
 
-    def __init__(self, settings):
-        super().__init__(client_app, NODES, settings)
+    def __init__(self, settings, nodes=NODES):
+        super().__init__(client_app, nodes, settings)
         self.asked = []
 
     def push_messages(self, messages):
@@ -42,9 +43,9 @@ class Watched(LocalGrid):
         return super().push_messages(messages)
 
 
-def run(settings, kept):
+def run(settings, kept, nodes=NODES):
     """What a run comes to, and what was asked for."""
-    grid, strategy = Watched(settings), OneRound(read(settings), kept)
+    grid, strategy = Watched(settings, nodes), OneRound(read(settings), kept)
     try:
         strategy.start(grid, ArrayRecord())
     finally:
@@ -70,6 +71,26 @@ def test_a_run_that_is_cut_after_any_event_comes_to_the_same_bytes(settings, tmp
             missing["evaluate"] -= event["event"] == "judged"
         counted = {kind: [one for one, _ in asked].count(kind) for kind in missing}
         assert counted == missing, f"cut after {given[-1]}"
+
+
+@pytest.mark.parametrize("judged", [3, 2])
+def test_nobody_waits_for_a_site_that_has_given_all(judged, settings, tmp_path):
+    """The sites that have judged need not come back, whatever `round.min-sites` is."""
+    config = read(settings)
+    whole, _ = run(settings, Kept.begin(tmp_path / "run", config))
+    path, lines = tmp_path / "run" / NAME, []
+    for line in (tmp_path / "run" / NAME).read_bytes().splitlines(keepends=True):
+        lines.append(line)
+        if b"".join(lines).count(b'"event": "judged"') == judged:
+            break
+    path.write_bytes(b"".join(lines))
+    told = [json.loads(line.partition(b" ")[2]) for line in lines]
+    through = {event["site"] for event in told if event["event"] == "judged"}
+    left = [node for node, name in zip(NODES, SITES, strict=True) if name not in through]
+    assert len(left) == 3 - judged
+    found, asked = run(settings, Kept.reopen(tmp_path / "run", config), left)
+    assert found == whole
+    assert [kind for kind, _ in asked] == ["query", "evaluate"][: 2 * len(left)]
 
 
 def test_a_run_goes_on_only_as_it_was_begun(settings, tmp_path):

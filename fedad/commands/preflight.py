@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import shutil
 import stat
@@ -45,14 +46,16 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
     """
     server, plant = Server(proxy, keys / "ca.crt"), _Plant(config, name, data, output)
     yield from _keys(keys, ("ca.crt", "node.key", "node.pub", "superexec.secret"))
-    yield _attempt("identity", lambda: _identity(keys), "fedad certs makes the pair of keys anew")
-    yield _reachable(server)
-    yield _trusted(server)
-    yield _attempt("clock", lambda: _clock(server), "set the clock by NTP (chrony, timesyncd)")
-    yield _attempt("data", plant.images, "fedad data check DIR names every file")
+    fix = "copy the folder that fedad certs made for this site"
+    yield _attempt("identity", lambda: _identity(keys, name), fix)
+    yield from _line(server)
     yield _attempt("weights", plant.weights, "put the weights where embedder.weights says")
-    yield _attempt("disk", plant.disk, f"free space below {output}")
-    yield _attempt("memory", plant.memory, "set coreset.memory-gb to what this machine can spare")
+    data_there = _attempt("data", plant.images, "fedad data check DIR names every file")
+    yield data_there
+    if data_there.passed:  # what they take depends on how many images there are
+        fix = "set coreset.memory-gb to what this machine can spare"
+        yield _attempt("disk", plant.disk, f"free space below {output}")
+        yield _attempt("memory", plant.memory, fix)
 
 
 def server_checks(
@@ -64,13 +67,18 @@ def server_checks(
     sites = sorted(path.stem for path in (keys / "sites").glob("*.pub"))
     told = f"{len(sites)} keys: {', '.join(sites)}" if sites else f"no key in {keys / 'sites'}"
     yield Check("sites", bool(sites), told, "fedad certs DIR --site NAME")
-    yield _reachable(hub, "superlink")
-    yield _trusted(hub)
-    yield _attempt("health", lambda: _status(hub, "/health", 200), "see the SuperLink's log")
-    yield _reachable(shown, "proxy")
-    fix = "start the proxy with docker/nginx.conf"
-    yield _attempt("hidden", lambda: _status(shown, "/v1/control/list-runs", 403), fix)
-    yield _attempt("body", lambda: _body(shown), fix)
+    up = _reachable(hub, "superlink")
+    yield up
+    if up.passed:
+        yield _trusted(hub)
+        yield _attempt("health", lambda: _status(hub, "/health", 200), "see the SuperLink's log")
+    proxied = _reachable(shown, "proxy")
+    yield proxied
+    if proxied.passed:
+        fix = "start the proxy with docker/nginx.conf"
+        yield _attempt("hidden", lambda: _status(shown, "/v1/control/list-runs", 403), fix)
+        yield _attempt("body", lambda: _body(shown), fix)
+        yield _fleet(shown)
     yield _attempt("disk", lambda: _disk(runs, GB), f"free space below {runs}")
     yield _attempt("memory", _server_memory, "give the server's process more memory")
 
@@ -95,12 +103,37 @@ def _keys(folder: Path, names: tuple[str, ...]) -> Iterator[Check]:
             yield Check("keys", True, str(path))
 
 
-def _identity(keys: Path) -> str:
-    """That the private key is the one whose public half the server was told."""
-    mine, told = public_of(keys / "node.key"), (keys / "node.pub").read_bytes()
-    if told.split()[:2] != mine.split()[:2]:
+def _identity(keys: Path, site: str) -> str:
+    """That the private key is the one whose public half the server was told of this site."""
+    mine, told = public_of(keys / "node.key"), (keys / "node.pub").read_bytes().split()
+    if told[:2] != mine.split()[:2]:
         raise FedadError(f"{keys}: node.key and node.pub are not of one pair")
-    return "node.key and node.pub are one pair"
+    if told[2:] != [site.encode()]:
+        whose = b" ".join(told[2:]).decode(errors="replace")
+        raise FedadError(f"{keys}: node.pub is the key of {whose!a}, and this is {site!a}")
+    return f"node.key and node.pub are the pair of {site}"
+
+
+def _line(server: Server) -> Iterator[Check]:
+    """The way to the server, and what it says; nothing more where nobody is there."""
+    there = _reachable(server)
+    yield there
+    if there.passed:
+        yield _trusted(server)
+        yield _attempt("clock", lambda: _clock(server), "set the clock by NTP (chrony, timesyncd)")
+        yield _fleet(server)
+
+
+def _fleet(server: Server) -> Check:
+    """Whether the SuperLink itself answers behind the proxy, which answers for a dead one too."""
+
+    def ask() -> str:
+        status, _ = server.answer("/v1/fleet/pull-messages", method="POST")
+        if status >= 500:
+            raise FedadError(f"{server.address} answers {status} for the SuperLink behind it")
+        return "the SuperLink answers behind the proxy"
+
+    return _attempt("fleet", ask, "start the SuperLink, then the proxy; see their logs")
 
 
 def _reachable(server: Server, name: str = "server") -> Check:
@@ -229,7 +262,22 @@ def _server_memory() -> str:
 
 
 def _available() -> int:
-    """Bytes of memory that a new process may have; what the system has, where it does not say."""
+    """Bytes of memory that a new process may have, of the machine's and of its container's."""
+    return int(min(_of_machine(), _of_container()))
+
+
+def _of_container() -> float:
+    """What the limit of a control group leaves; infinite where there is none."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((folder / f"memory.{n}").read_text().strip() for n in ("max", "current"))
+        return math.inf if limit == "max" else max(0, int(limit) - int(used))
+    except (OSError, ValueError):
+        return math.inf
+
+
+def _of_machine() -> int:
+    """Bytes of memory not in use; what the system has, where it does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         told = dict(line.split(":", 1) for line in lines)

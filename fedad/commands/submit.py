@@ -86,11 +86,11 @@ def _follow(link: Link, run: str, folder: Path) -> None:
         time.sleep(0.3)
         shown = _say(folder, shown)
         if time.monotonic() - asked > ASK_SECONDS:
-            if _status(link, run).startswith("finished") and not _ends_soon(folder):
-                raise RunFailedError(
-                    "the ServerApp ended without a word: was it killed, or the machine's memory "
-                    f"full? What the sites gave is kept: fedad submit --resume {folder}"
-                )
+            status, why = _status(link, run)
+            if status.startswith("finished") and not _ends_soon(folder):
+                raise RunFailedError(_ended(folder, why))
+            if status == "pending":
+                print(f"run {run} waits for a SuperExec: is the server's up?", file=sys.stderr)
             asked = time.monotonic()
     _say(folder, shown)
 
@@ -106,12 +106,20 @@ def _ends_soon(folder: Path) -> bool:
     return _has_ended(folder)
 
 
-def _status(link: Link, run: str) -> str:
+def _ended(folder: Path, why: str) -> str:
+    """Of a run that has left neither record nor failure; `why` is what Flower says of it."""
+    cause = why or "without a word: was it killed, or the machine's memory full?"
+    return (
+        f"the ServerApp ended: {cause} What the sites gave is kept: fedad submit --resume {folder}"
+    )
+
+
+def _status(link: Link, run: str) -> tuple[str, str]:
     try:
         return link.status(run)
     except LinkError as error:  # a SuperLink that is started again answers later
         print(error, file=sys.stderr, flush=True)
-        return "unknown"
+        return "unknown", ""
 
 
 def _say(folder: Path, shown: int) -> int:

@@ -1,7 +1,8 @@
 """All processes of `docker/compose.yaml` on one machine, without Docker: each on the loopback.
 
 The same commands with the same flags (a test compares them), TLS and signed requests included; only
-addresses and folders differ. What is started is ended, whatever happens in between.
+addresses and folders differ. What is started is ended, whatever happens in between: a killed
+process cannot end the others, so those look whether it is there.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fedad.deploy import services
 from fedad.deploy.certificates import make_keys
 from fedad.deploy.link import Link
 from fedad.deploy.services import Kit, Listen
+from fedad.deploy.supervise import OWNER
 from fedad.errors import DataError, FedadError
 from fedad.runner import environment_of, free_port, last_error
 
@@ -113,7 +115,7 @@ class Federation:
             self.processes[name] = subprocess.Popen(
                 self.commands()[name],
                 cwd=home,
-                env={**_environment(home), **(extra or {})},
+                env={**_environment(home), OWNER: str(os.getpid()), **(extra or {})},
                 stdout=written,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -61,10 +61,11 @@ class Link:
         knobs.write_text(as_toml(run_config))
         return str(self._flwr("run", str(app), NAME, "--run-config", str(knobs))["run-id"])
 
-    def status(self, run: str) -> str:
-        """How a run stands: pending, starting, running, or finished:<how>."""
-        listed = self._flwr("list", NAME, "--run-id", run)
-        return str(listed["runs"][0]["status"])
+    def status(self, run: str) -> tuple[str, str]:
+        """How a run stands: pending, starting, running, or finished:<how>; and why, if it says."""
+        told = self._flwr("list", NAME, "--run-id", run)["runs"][0]
+        why = str(told.get("status-details", ""))
+        return str(told["status"]), "" if why == "N/A" else why
 
     def stop(self, run: str) -> None:
         """End a run that is on its way."""

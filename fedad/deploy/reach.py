@@ -10,7 +10,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from fedad.errors import ConfigError
+from fedad.errors import ConfigError, DataError
 
 SECONDS = 5.0  # the longest that one question may take
 
@@ -38,10 +38,13 @@ class Server:
         """Open a connection, and no more.
 
         Raises:
-            OSError: nobody is there, or something between does not let it pass.
+            ConfigError: no address.
+            DataError: nobody is there, or something between does not let it pass.
         """
-        with socket.create_connection(split_address(self.address), SECONDS):
-            pass
+        try:
+            socket.create_connection(split_address(self.address), SECONDS).close()
+        except OSError as error:
+            raise DataError(f"{self.address}: {error.strerror or error}") from error
 
     def valid_until(self) -> datetime:
         """Until when its certificate is valid, which the authority has signed for this name.

@@ -7,30 +7,34 @@ wait is the same few seconds, so that a site is back soon after it may be.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
+
+from fedad.errors import ConfigError
 
 DELAY = 5.0  # seconds between an end and the next start
 PATIENCE = 10.0  # seconds that a process has to end when it is told to
+OWNER = "FEDAD_OWNER"  # in the environment: the process without which all of this shall end
 
 
 def supervise(command: Sequence[str], *, delay: float = DELAY) -> None:
     """Keep `command` running until this process is told to stop; then end both.
 
     Raises:
-        OSError: there is no such program.
+        ConfigError: there is no such program.
     """
     stopped = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopped.set())
     while not stopped.is_set():
-        process = subprocess.Popen(command)
+        process = _started(command)
         while not stopped.is_set() and process.poll() is None:
-            time.sleep(0.2)  # a signal ends the sleep
+            stopped.wait(0.2)
+            _end_if_orphaned()
         if stopped.is_set():
             _end(process)
             return
@@ -40,6 +44,24 @@ def supervise(command: Sequence[str], *, delay: float = DELAY) -> None:
             flush=True,
         )
         stopped.wait(delay)
+        _end_if_orphaned()
+
+
+def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command)
+    except OSError as error:
+        raise ConfigError(
+            f"{command[0]}: cannot be started ({error.strerror}): expected a program and its "
+            "words, such as fedad supervise -- flower-supernode ..."
+        ) from error
+
+
+def _end_if_orphaned() -> None:
+    """Kill this process's group, which is its own, once its owner was killed and cannot."""
+    owner = os.environ.get(OWNER)
+    if owner and os.getppid() != int(owner) and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

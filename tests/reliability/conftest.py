@@ -53,7 +53,7 @@ def cells(figure):
     done = []
     yield done
     for process, phase, victim, how, lost, seconds in done:
-        told = f"killed {victim or '- (none ran)'}, {how}, sites lost: {lost}, {seconds:.0f} s"
+        told = f"killed {victim}, {how}, sites lost: {lost}, {seconds:.0f} s"
         figure(f"R2 {process} in {phase}", "ends with the remaining sites or resumes", told)
     if done:
         figure("R2, R3 cells", "30 of 30, bit-identical", f"{len(done)} of 30")

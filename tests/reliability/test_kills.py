@@ -33,6 +33,7 @@ def test_a_killed_process_ends_no_run(  # noqa: PLR0917 - fixtures, which are na
         if (process, phase) == ("ClientApp", "enrol"):
             wait_until(lambda: pids(up, *PROCESSES[process]), 60, "a ClientApp")
         victim, began = kill(up, process), time.monotonic()
+        assert victim, f"no {process} runs in {phase}"
         if process in ("SuperExec", "ServerApp"):
             wait_until(lambda: not is_alive(server_app), 30, "the end of the ServerApp")
             attempt.resume()

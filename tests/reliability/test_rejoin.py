@@ -33,13 +33,17 @@ def test_a_killed_supernode_is_back_in_90_s(template, figure, tmp_path):
     figure("R15 a killed SuperNode is back", "at most 90 s", f"{seconds:.0f} s")
 
 
-def test_a_clientapp_whose_supernode_is_gone_ends_itself(template, settings, figure, tmp_path):
+@pytest.mark.parametrize("doing", ["clientapp", "building the bank"])
+def test_a_clientapp_whose_supernode_is_gone_ends_itself(
+    doing, template, settings, figure, tmp_path
+):
+    """Both before it has an app to run and in the middle of its work."""
     with template.federation(tmp_path / "up") as up:
         Attempt(up, settings, tmp_path / "run")
         wait_until(lambda: pids(up, *PROCESSES["ClientApp"]), 120, "a ClientApp")
-        (orphan,) = pids(up, *PROCESSES["ClientApp"])
         gone = up.processes[f"{VICTIM}-supernode"].pid
-        wait_for_line(up.log(f"{VICTIM}-superexec"), "clientapp", 60)
+        wait_for_line(up.log(f"{VICTIM}-superexec"), doing, 120)
+        orphan = pids(up, *PROCESSES["ClientApp"])[-1]
         # stopped, it cannot finish its work before its SuperNode is gone
         os.kill(orphan, signal.SIGSTOP)
         for pid in members([gone]):
@@ -50,4 +54,5 @@ def test_a_clientapp_whose_supernode_is_gone_ends_itself(template, settings, fig
         seconds = time.monotonic() - began
         assert seconds <= 120
         assert up.processes[f"{VICTIM}-superexec"].poll() is None
-    figure("R15 a ClientApp without its SuperNode", "ended in 120 s", f"{seconds:.0f} s")
+    name = f"R15 a ClientApp without its SuperNode, {doing}"
+    figure(name, "ended in 120 s", f"{seconds:.0f} s")
