@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/fedad demo
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -rs
 
 # All that docker/compose.yaml starts, without Docker, and one run on it; needs nginx.
 federation: .venv/installed

@@ -1,8 +1,8 @@
 """Which node is which site: one site, one identity.
 
 A site's name is what its key was registered with at the SuperLink (`fedad register`), and what it
-says itself has to be the same. Nodes without a registered name, as in a simulation, are believed,
-as long as no two say the same.
+says itself has to be the same. Where no node has a registered name, as in a simulation, they are
+believed. Two that say the same are both left out: nobody can tell which of them it is.
 """
 
 from __future__ import annotations
@@ -72,15 +72,13 @@ class Register:
         self.missing: dict[str, str] = {}
         self.words: dict[str, str] = {}  # of those whose introduction was refused, why in a word
         self.left_out: list[str] = []
+        self.seen: set[str] = set()
 
     def enter(self, reply: Reply, read: Callable[[Reply], Introduction]) -> None:
         """Take an answer to the question who a node is.
 
         Args:
             read: what an answer says; what it cannot read it raises.
-
-        Raises:
-            RunRefusedError: two nodes say that they are the same site.
         """
         known = self.registered.get(reply.node, "")
         called = known or f"node {reply.node}"
@@ -93,15 +91,24 @@ class Register:
             self.missing[called] = sentence(error)
             self.words[called] = getattr(error, "reason", "content")
             return
-        if wrong := _why_not(name, about, known):
-            self.missing[called] = wrong
-            self.words[called] = "identity"
-        elif name in self.sites:
-            raise RunRefusedError(f"two nodes say that they are site {name!r}: check node-config")
+        if wrong := _why_not(name, about, known) or self._nameless(known):
+            self._lose(called, wrong)
+        elif name in self.seen:
+            self.sites.pop(name, None)
+            self._lose(name, f"two nodes say that they are site {name!r}: has it an old key too?")
         elif self.expected and name not in self.expected:
             self.left_out.append(f"site {name} is not in round.expected and was left out")
         else:
             self.sites[name] = SiteLog(reply.node, dict(about), probe=probe)
+        self.seen.add(name)
+
+    def _nameless(self, known: str) -> str:
+        if known or not any(self.registered.values()):
+            return ""
+        return "its key was registered without a name: fedad register gives it one"
+
+    def _lose(self, called: str, reason: str) -> None:
+        self.missing[called], self.words[called] = reason, "identity"
 
     def close(self) -> list[str]:
         """Leave out who does not embed as the others do; return what is odd about who stays.

@@ -1,5 +1,6 @@
 """The keys of a federation: who signed what, who may read it, and what is never overwritten."""
 
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 
@@ -82,6 +83,26 @@ def test_the_first_keys_need_the_servers_name(tmp_path):
     (tmp_path / "authority").mkdir()
     with pytest.raises(DataError, match=r"is ca\.key kept elsewhere"):
         make_keys(tmp_path, hosts=(), sites=["lyon"], days=30)
+
+
+def test_the_servers_certificate_is_renewed_by_the_same_authority(keys):
+    before = {path.name: path.read_bytes() for path in (keys / "server").glob("*.*")}
+    with pytest.raises(DataError, match=r"superlink\.crt: is there already"):
+        make_keys(keys, hosts=("localhost",), sites=[], days=9)
+    for name in ("superlink.crt", "superlink.key"):
+        (keys / "server" / name).unlink()
+    make_keys(keys, hosts=("localhost",), sites=[], days=9)
+    after = {path.name: path.read_bytes() for path in (keys / "server").glob("*.*")}
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"superlink.crt", "superlink.key"}
+
+
+def test_no_second_authority_is_made_where_the_first_was_taken_away(keys):
+    shutil.rmtree(keys / "authority")
+    for hosts in ((), ("localhost",)):
+        with pytest.raises(DataError, match="bring back the authority that made it"):
+            make_keys(keys, hosts=hosts, sites=["turin"], days=30)
+    assert not (keys / "turin").exists()
 
 
 def test_what_is_no_key_is_said(tmp_path):

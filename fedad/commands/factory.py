@@ -107,8 +107,21 @@ def register(
     """On the server: tell the SuperLink the keys of the sites that may come."""
     from fedad.commands.submit import register_all
 
-    for site in register_all(keys, superlink, sites or ()):
-        print(f"{site} may come")
+    for site, node in register_all(keys, superlink, sites or ()).items():
+        print(f"{site} may come, its key has number {node}" if node else f"{site}: known already")
+
+
+@factory.command()
+def unregister(
+    node: Annotated[str, typer.Argument(help="The number that fedad register gave its key.")],
+    keys: Annotated[Path, typer.Option("--keys", help="The server's folder of keys.")],
+    superlink: Superlink = "localhost:8000",
+) -> None:
+    """On the server: shut out a key that was lost or replaced."""
+    from fedad.commands.submit import unregister as shut_out
+
+    shut_out(keys, superlink, node)
+    print(f"{node} may not come any more")
 
 
 @factory.command()

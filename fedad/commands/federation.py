@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,10 +27,16 @@ def run_federation(overrides: Sequence[str], runs: Path) -> Path:
         FedadError: nginx is missing, a process does not start, or the run failed.
     """
     config = read_config(None, overrides)
-    with tempfile.TemporaryDirectory(prefix="fedad-federation-") as work:
-        plants = demo_plants(config, Path(work) / "data", SITES)
-        with Federation(Path(work), plants) as up:
-            return run_on(up.link(), factory_config(config, SITES), runs)
+    work = Path(tempfile.mkdtemp(prefix="fedad-federation-"))
+    try:
+        plants = demo_plants(config, work / "data", SITES)
+        with Federation(work, plants) as up:
+            folder = run_on(up.link(), factory_config(config, SITES), runs)
+    except BaseException:
+        print(f"every process's log is in {work / 'logs'}", file=sys.stderr)
+        raise
+    shutil.rmtree(work)
+    return folder
 
 
 def demo_plants(config: Config, folder: Path, names: Sequence[str]) -> dict[str, Path]:

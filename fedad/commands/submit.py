@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedad.config import Config
-from fedad.deploy.link import Link, LinkError
+from fedad.deploy.link import KnownError, Link, LinkError
 from fedad.errors import DataError
 from fedad.journal import events_of
 from fedad.launch import read_config, resumed_config
@@ -21,21 +21,39 @@ ASK_SECONDS = 10.0  # from one question to Flower how the run stands to the next
 LAST_SECONDS = 5.0  # that a run's last file may come after Flower says that it has ended
 
 
-def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> list[str]:
+def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> dict[str, str]:
     """Let the sites come whose public keys are in `keys/sites`, or those of them that are named.
+
+    Returns:
+        site -> Flower's number of its key; "" where the SuperLink knew the key already.
 
     Raises:
         DataError: no such key.
-        LinkError: the SuperLink cannot be reached, or knows a key already.
+        LinkError: the SuperLink cannot be reached.
     """
     found = {path.stem: path for path in sorted((keys / "sites").glob("*.pub"))}
     if unknown := [site for site in sites if site not in found] or (["*"] if not found else []):
         raise DataError(f"{keys / 'sites' / unknown[0]}.pub: there is no such key: see fedad certs")
     with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
         link = Link(superlink, keys / "ca.crt", Path(scratch))
-        for site in sites or found:
-            link.register(found[site], site)
-    return list(sites or found)
+        return {site: _registered(link, found[site], site) for site in sites or found}
+
+
+def _registered(link: Link, key: Path, site: str) -> str:
+    try:
+        return link.register(key, site)
+    except KnownError:
+        return ""
+
+
+def unregister(keys: Path, superlink: str, node: str) -> None:
+    """Shut out whoever has the key of this number.
+
+    Raises:
+        LinkError: the SuperLink cannot be reached, or knows no such number.
+    """
+    with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
+        Link(superlink, keys / "ca.crt", Path(scratch)).unregister(node)
 
 
 def submit_run(

@@ -30,6 +30,7 @@ SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 RESERVED = ("authority", "server")
 AUTHORITY_DAYS = 3650
 ALWAYS = ("superlink", "localhost", "127.0.0.1")  # how the server's own machine calls it
+RENEWAL_KEEPS = ("server/ca.crt", "server/superexec.secret")
 SKEW = timedelta(minutes=5)  # a certificate is valid from a little before it was made
 
 
@@ -49,12 +50,19 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
         DataError: a file that is there already, which is left as it is, or an unreadable authority.
     """
     _check(folder, hosts, sites)
+    if (folder / "server").exists() and not (folder / "authority").exists():
+        raise DataError(
+            f"{folder / 'authority'}: is not there, and {folder / 'server'} is: bring back the "
+            "authority that made it, since sites would not know another"
+        )
     new = {} if (folder / "authority").exists() else _authority()
     key, certificate = _loaded(folder) if not new else _parsed(new)
     files = {f"authority/{name}": content for name, content in new.items()}
     root = certificate.public_bytes(serialization.Encoding.PEM)
     if hosts:
-        files |= _prefixed("server", {"ca.crt": root, **_server(key, certificate, hosts, days)})
+        made = _prefixed("server", {"ca.crt": root, **_server(key, certificate, hosts, days)})
+        there = {name for name in RENEWAL_KEEPS if (folder / name).exists()}
+        files |= {name: content for name, content in made.items() if name not in there}
     for site in sites:
         kit = _site(site)
         files |= _prefixed(site, {"ca.crt": root, **kit})
@@ -84,7 +92,7 @@ def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str]) -> None:
                 f"site {site!r}: expected up to 32 letters, digits, - and _, and not "
                 f"{' or '.join(RESERVED)}: it is the name of a folder"
             )
-    if not hosts and not (folder / "authority").exists():
+    if not hosts and not (folder / "authority").exists() and not (folder / "server").exists():
         raise ConfigError(
             "--host is missing: expected the names and addresses by which sites reach the server, "
             "such as --host fedad.example --host 10.0.0.5"
@@ -201,8 +209,9 @@ def _write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write all or nothing; keys and secrets for their owner only."""
     for there in _existing(folder, files):
         raise DataError(
-            f"{there}: is there already, and a key that is replaced shuts its site out: "
-            "remove it first if it shall go"
+            f"{there}: is there already: remove it first if it shall go. A site is shut out by "
+            "another key until that is registered; to renew the server's certificate, remove "
+            "superlink.crt and superlink.key"
         )
     for name, content in files.items():
         path = folder / name

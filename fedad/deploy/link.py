@@ -25,6 +25,10 @@ class LinkError(FedadError):
     """The SuperLink did not do what it was told."""
 
 
+class KnownError(LinkError):
+    """The SuperLink knows this key already."""
+
+
 class Link:
     """A SuperLink at `address` (host:port), known by the authority's certificate `ca`.
 
@@ -41,13 +45,22 @@ class Link:
             f"address = {json.dumps(address)}\nroot-certificates = {json.dumps(str(ca))}\n"
         )
 
-    def register(self, key: Path, site: str) -> None:
-        """Let the owner of the public key `key` come in, as `site`.
+    def register(self, key: Path, site: str) -> str:
+        """Let the owner of the public key `key` come in, as `site`; return Flower's number of it.
 
         Raises:
-            LinkError: the SuperLink cannot be reached, or knows the key already.
+            KnownError: the SuperLink knows the key already.
+            LinkError: the SuperLink cannot be reached.
         """
-        self._flwr("supernode", "register", str(key), NAME, "--name", site)
+        return str(self._flwr("supernode", "register", str(key), NAME, "--name", site)["node-id"])
+
+    def unregister(self, node: str) -> None:
+        """Let nobody in any more by the key that has this number.
+
+        Raises:
+            LinkError: the SuperLink cannot be reached, or knows no such number.
+        """
+        self._flwr("supernode", "unregister", node, NAME)
 
     def start(self, run_config: Mapping[str, str | int | float]) -> str:
         """Start a run of this very app, and return Flower's number of it.
@@ -98,5 +111,6 @@ class Link:
         if not answer.get("success"):
             lines = str(answer.get("error-message") or wrong or said).strip().splitlines()
             told = " ".join(line.strip() for line in lines[-3:]) or "nothing"
-            raise LinkError(f"{self.address}: the SuperLink did not do it, Flower says: {told}")
+            kind = KnownError if "already in use" in told else LinkError
+            raise kind(f"{self.address}: the SuperLink did not do it, Flower says: {told}")
         return answer

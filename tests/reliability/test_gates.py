@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from fedad.commands.preflight import server_checks, site_checks
-from fedad.commands.submit import register_all, submit_run
+from fedad.commands.submit import register_all, submit_run, unregister
 from fedad.config import read
 from fedad.deploy import services
 from fedad.deploy.certificates import make_keys
@@ -197,8 +197,11 @@ def test_register_and_submit_say_what_is_wrong(door, tmp_path):
     server, up = door.keys / "server", door.up
     with pytest.raises(DataError, match=r"oslo\.pub: there is no such key"):
         register_all(server, up.address, ["oslo"])
+    assert register_all(server, up.address, ["lyon"]) == {"lyon": ""}  # which it knows
+    node = register_all(server, up.address, ["graz"])["graz"]
+    unregister(server, up.address, node)
     with pytest.raises(LinkError, match="the SuperLink did not do it"):
-        register_all(server, up.address, ["lyon"])  # which it knows
+        unregister(server, up.address, node)
     knobs = ["data.dataset=autovi", "round.enrol-seconds=1.0", "round.expected=oslo"]
     with pytest.raises(FedadError, match=r"1 nodes? came|0 nodes came|oslo did not come"):
         submit_run(None, knobs, up.address, server / "ca.crt", runs=tmp_path, resume=None)
