@@ -146,7 +146,10 @@ class Federation:
         scratch.mkdir(parents=True, exist_ok=True)
         (self.work / "nginx.conf").write_text(
             services.proxy_configuration(
-                self.keys / "server", scratch, Listen(HOST, self.ports["proxy"]), self.address
+                self.keys / "server",
+                scratch,
+                Listen(HOST, self.ports["proxy"]),
+                f"{HOST}:{self.ports['superlink']}",
             )
         )
         self.start("superlink")

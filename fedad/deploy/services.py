@@ -98,6 +98,7 @@ def proxy_configuration(keys: Path, scratch: Path, listen: Listen, superlink_add
 
     Args:
         scratch: a folder that nginx may write to.
+        superlink_address: host:port; a name has to be one that Docker knows.
     """
     return _NGINX % {
         "keys": keys,
@@ -142,8 +143,13 @@ http {
         client_body_timeout 30s;
         client_header_timeout 30s;
 
+        # A name in a variable is looked up again, by Docker's own server of names: a SuperLink
+        # that is made anew may have another address.
+        resolver 127.0.0.11 valid=10s ipv6=off;
+        set $superlink %(superlink)s;
+
         location /v1/fleet/ {
-            proxy_pass https://%(superlink)s;
+            proxy_pass https://$superlink;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_ssl_trusted_certificate %(keys)s/ca.crt;
