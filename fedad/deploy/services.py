@@ -107,6 +107,7 @@ def proxy_configuration(keys: Path, scratch: Path, listen: Listen, superlink_add
         "superlink": superlink_address,
         "name": SERVER_NAME,
         "body": BODY_MIB,
+        "buffer": BODY_MIB + 1,
     }
 
 
@@ -137,9 +138,10 @@ http {
         ssl_protocols TLSv1.2 TLSv1.3;
 
         # A body is refused by its length before any of it is read, and the SuperLink, which reads
-        # a request into memory before it asks who sends it, sees only whole ones.
+        # a request into memory before it asks who sends it, sees only whole ones. Nothing of it is
+        # written to a disk: a body in chunks fills a little more than its own length.
         client_max_body_size %(body)dm;
-        client_body_buffer_size %(body)dm;  # and nothing of it is written to a disk
+        client_body_buffer_size %(buffer)dm;
         client_body_timeout 30s;
         client_header_timeout 30s;
 
