@@ -66,7 +66,7 @@ def read_policy(path: Path) -> Policy:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML ({error})") from error
-    known = {_line(one.name): one for one in fields(Policy)}
+    known = {line_of(one.name): one for one in fields(Policy)}
     for line in given:
         if line not in known:
             raise ConfigError(
@@ -177,5 +177,6 @@ def _value(path: Path, line: str, value: Any) -> Any:
         raise ConfigError(f"{path}: {line} = {value!r}: {message}") from None
 
 
-def _line(name: str) -> str:
+def line_of(name: str) -> str:
+    """A field's name as a policy has it."""
     return name.replace("_", "-")
