@@ -1,6 +1,7 @@
 """The shape of the house: which way imports point, who knows Flower, what is never called."""
 
 import ast
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -206,6 +207,18 @@ def test_the_gate_spares_the_one_exception_by_its_place_and_what_is_harmless():
     assert dangers(weights, "fedad/coresets/weights.py")
     harmless = "import numpy as np; np.load(path, allow_pickle=False); np.load(path)"
     assert not dangers(f"{harmless}; model.eval(); re.compile(text); run(words, shell=False)", "")
+
+
+def test_an_audit_that_could_look_at_nothing_says_so():
+    told = runpy.run_path(str(ROOT / ".ci" / "audit.py"))["told"]
+    unknown = {"name": "fedad", "skip_reason": "not found on PyPI"}
+    sound = {"name": "numpy", "version": "2.4", "vulns": []}
+    broken = {"name": "pillow", "version": "1.0", "vulns": [{"id": "PYSEC-7"}, {"id": "GHSA-9"}]}
+    assert told([unknown]) == ["pip-audit: 0 of 1 packages audited"]
+    assert told([unknown, sound, broken]) == [
+        "pip-audit: 2 of 3 packages audited",
+        "pillow 1.0: PYSEC-7, GHSA-9",
+    ]
 
 
 def test_every_knob_stands_in_pyproject_with_its_default():
