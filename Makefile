@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability federation lint clean
+.PHONY: demo test reliability federation lint audit clean
 
 demo: .venv/installed
 	$(BIN)/fedad demo
@@ -24,6 +24,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive fedad server_app client_app
+
+# Known vulnerabilities of what is installed, where pip-audit and an advisory service are there.
+audit: .venv/installed
+	$(BIN)/python .ci/audit.py
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -9,7 +9,7 @@ from flwr.app import Context, Message, RecordDict
 from client_app.sealed import run_key
 from client_app.site import Node
 from fedad import reply
-from fedad.policy import Warden, read_policy
+from fedad.policy import Warden, policy_for
 
 
 class Leave:
@@ -21,9 +21,11 @@ class Leave:
     def __init__(self, context: Context, node: Node, message: Message) -> None:
         path = str(context.node_config.get("policy", ""))
         there = path and not node.simulated
-        self.warden = Warden(read_policy(Path(path)), node.folder) if there else None
-        self.run = run_key(message) if self.warden else ""
         self.node = node
+        # The server chooses its own key of a run, and might choose one twice: Flower's number too.
+        self.run = f"{run_key(message)}/{context.run_id}" if there else ""
+        policy = policy_for(self.run, Path(path), node.folder) if there else None
+        self.warden = Warden(policy, node.folder) if policy else None
 
     def to_work(self) -> None:
         """Whether this run may have anything of the site's.

@@ -14,7 +14,16 @@ from flwr.clientapp import ClientApp
 from flwr.supercore import log
 
 from client_app.allowed import Leave
-from client_app.sealed import FINDINGS, UPLOAD, forget_old, mark, once, run_folder, run_key
+from client_app.sealed import (
+    FINDINGS,
+    UPLOAD,
+    coverage_file,
+    forget_old,
+    mark,
+    once,
+    run_folder,
+    run_key,
+)
 from client_app.site import Node, node_of, probe_of, progress_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
@@ -67,7 +76,12 @@ def coverage(message: Message, context: Context) -> Message:
     def measured(node: Node) -> RecordDict:
         from client_app.work import measure
 
-        return measure(node, run_folder(node.folder, message), message.content)
+        folder, made_of = run_folder(node.folder, message), mark(node.config, message.content)
+        return once(
+            coverage_file(folder, made_of),
+            made_of,
+            lambda: measure(node, folder, message.content),
+        )
 
     return _answer(message, context, COVERAGE, measured)
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fedad.files import cache_root
-from fedad.policy import CHECKED_APP, PolicyError, note, read_policy
+from fedad.policy import CHECKED_APP, PolicyError, note, policy_for
 
 OURS = ("fedad", "client_app", "server_app")
+REFUSED = "the app does not run at this site, see its log"
 
 
 def main() -> None:
@@ -38,9 +39,12 @@ def main() -> None:
 
     def installed(content: Any, *args: Any, **how: Any) -> Any:
         _, context, run, _ = task
-        look_at(content, context.node_config, str(run.run_id))
-        _forget()
-        return install(content, *args, **how)
+        try:
+            look_at(content, context.node_config, str(run.run_id))
+            _forget()
+            return install(content, *args, **how)
+        except Exception as error:  # Flower sends the text of what is raised here to the server
+            raise PolicyError(REFUSED, "apps") from error
 
     vars(flower).update(pull_task_input=pulled, install_from_fab=installed)
     flwr_clientapp()
@@ -51,19 +55,22 @@ def look_at(app: bytes, node_config: Mapping[str, Any], run: str) -> None:
 
     Raises:
         PolicyError: it is not listed; the site's audit has its sha256.
+        ConfigError: the policy cannot be read; the audit says why.
     """
     digest = hashlib.sha256(app).hexdigest()
     if path := str(node_config.get("policy", "")):
-        allowed = read_policy(Path(path)).apps
+        folder = _folder(node_config)
+        allowed = policy_for(run, Path(path), folder).apps
         if allowed is not None and digest not in allowed:
-            folder = node_config.get("output-dir") or cache_root() / "sites" / _name(node_config)
-            note(Path(str(folder)), "refused", run=run, line="apps", told=f"the app {digest}")
+            note(folder, "refused", run=run, line="apps", told=f"the app {digest}")
             raise PolicyError("the site's policy refuses this app", "apps")
     os.environ[CHECKED_APP] = digest
 
 
-def _name(node_config: Mapping[str, Any]) -> str:
-    return str(node_config.get("site", "nobody"))
+def _folder(node_config: Mapping[str, Any]) -> Path:
+    """The site's own, as `client_app/site.py` has it."""
+    name = str(node_config.get("site", "nobody"))
+    return Path(str(node_config.get("output-dir") or cache_root() / "sites" / name)).expanduser()
 
 
 def _forget() -> None:

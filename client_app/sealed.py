@@ -2,6 +2,7 @@
 
     <output-dir>/<run>/own.safetensors       the site's own bank, which never travels
     <output-dir>/<run>/upload.safetensors    its answer to "train"
+    <output-dir>/<run>/coverage-*.safetensors  its answers to "coverage", one a bank
     <output-dir>/<run>/findings.safetensors  its answer to "evaluate"
 
 Flower delivers an answer at most once, and a killed server or site asks again; `<run>` is the key
@@ -28,6 +29,7 @@ from fedad.errors import ConfigError, DataError
 OWN, UPLOAD, FINDINGS = "own.safetensors", "upload.safetensors", "findings.safetensors"
 KEY = re.compile(r"[0-9a-f]{32}")
 KEPT = 10  # runs of which a site keeps its files
+BANKS = 10  # whose coverage one run may ask for: `covering.cover` takes five, resumed once as many
 
 
 def run_folder(folder: Path, message: Message) -> Path:
@@ -76,6 +78,19 @@ def once(path: Path, made_of: str, make: Callable[[], RecordDict]) -> RecordDict
         raise DataError(told) from error
     log(INFO, "sealed %s", path.name)
     return content
+
+
+def coverage_file(folder: Path, made_of: str) -> Path:
+    """Where the answer about one bank is sealed, named by what it is made of.
+
+    Raises:
+        ConfigError: the run has asked about many banks: distances to any number of them would tell
+            where the site's images are.
+    """
+    path = folder / f"coverage-{made_of[:16]}.safetensors"
+    if not path.exists() and len(list(folder.glob("coverage-*.safetensors"))) >= BANKS:
+        raise ConfigError(f"{folder}: the run has asked about {BANKS} banks, which is enough")
+    return path
 
 
 def mark(config: Config, asked: RecordDict) -> str:

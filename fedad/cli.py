@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from fedad import __version__
 from fedad.commands.compare import compare
 from fedad.commands.factory import factory
 from fedad.commands.report import report
@@ -77,6 +78,21 @@ def _crash(error: Exception) -> None:
         file=sys.stderr,
     )
     sys.exit(70)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"fedad {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, and end.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -3,7 +3,7 @@
     apps = ["3f1c..."]           # sha256 of the apps (FABs) that may run; needs `fedad guard`
     categories = ["bolt"]        # the only products that a run may be given anything of
     largest-upload-mb = 100      # the most that one answer may hold
-    runs-a-day = 4               # different runs that may begin within 24 hours
+    runs-a-day = 4               # runs that may begin within 24 hours; going on with one counts
 
 Every line may be left out. A SuperNode names the file by `policy="/etc/fedad/policy.toml"` in its
 node-config. What is refused leaves a line in `audit.jsonl` in the site's own folder, and the server
@@ -66,7 +66,7 @@ def read_policy(path: Path) -> Policy:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML ({error})") from error
-    known = {_line(one.name): one for one in fields(Policy)}
+    known = {line_of(one.name): one for one in fields(Policy)}
     for line in given:
         if line not in known:
             raise ConfigError(
@@ -74,6 +74,15 @@ def read_policy(path: Path) -> Policy:
                 f"{', '.join(known)}"
             )
     return Policy(**{known[line].name: _value(path, line, given[line]) for line in given})
+
+
+def policy_for(run: str, path: Path, folder: Path) -> Policy:
+    """As `read_policy`; one that cannot be read leaves a line in the audit in `folder`."""
+    try:
+        return read_policy(path)
+    except ConfigError as error:
+        note(folder, "refused", run=run, line="policy", told=str(error))
+        raise
 
 
 class Warden:
@@ -168,5 +177,6 @@ def _value(path: Path, line: str, value: Any) -> Any:
         raise ConfigError(f"{path}: {line} = {value!r}: {message}") from None
 
 
-def _line(name: str) -> str:
+def line_of(name: str) -> str:
+    """A field's name as a policy has it."""
     return name.replace("_", "-")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,11 @@ def refused(fedad, overlay):
             assert str(word) in lines[0]
 
     return run
+
+
+def test_the_version_is_that_of_the_package(fedad):
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert fedad("--version")[2].strip() == f"fedad {project['version']}"
 
 
 def test_help_answers_in_under_a_second():

@@ -47,6 +47,19 @@ def expected():
     return {name: services.supervised(command) for name, command in found.items()}
 
 
+def test_the_policy_that_the_comments_offer_is_what_the_functions_would_say():
+    """A plant takes two lines out of their comments: its SuperNode's last word, and a mount."""
+    text = (DOCKER / "compose.yaml").read_text()
+    text = re.sub(r"# with a policy, not the next line but: (- .*)\n.*", r"\1", text)
+    offered = yaml.safe_load(re.sub(r"# with a policy: (- .*)", r"\1", text))["services"]
+    for site in SITES:
+        kit = Kit(site, Path("/keys"), Path("/data"), Path("/output"), Path("/policy.toml"))
+        node = services.supernode(kit, "fedad.example:8443", Listen("0.0.0.0", 9094))
+        assert offered[f"{site}-supernode"]["command"] == services.supervised(node)
+        mount = f"../policies/{site}.toml:{kit.policy}:ro"
+        assert mount in offered[f"{site}-superexec"]["volumes"]
+
+
 def shape(command):
     """A command with places in place of addresses and folders, and of `fedad` as it is not
     installed."""

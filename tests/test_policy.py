@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import subprocess
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client_app import gate
+from client_app.allowed import Leave
 from client_app.app import app as client_app
+from client_app.site import Node
+from fedad import wire
 from fedad.commands.guard import PROGRAM, guard, stand_in
 from fedad.commands.split import split
 from fedad.config import read
@@ -19,6 +27,7 @@ from fedad.datasets.base import open_dataset
 from fedad.errors import ConfigError
 from fedad.partition import partition
 from fedad.policy import AUDIT, CHECKED_APP, DAY, PolicyError, Warden, audit_of, read_policy
+from fedad.types import Site
 from server_app.local_grid import LocalGrid
 from server_app.strategy import OneRound
 
@@ -71,6 +80,33 @@ def test_runs_are_counted_once_each_and_forgotten_after_a_day(warden, monkeypatc
     later = audit_of(strict.folder)[0]["time"] + DAY + 1
     monkeypatch.setattr("fedad.policy.time.time", lambda: later)
     strict.admit(OTHER, [])
+
+
+def asked_by(node_config, run: int, key: str) -> Leave:
+    context = SimpleNamespace(node_config=node_config, run_id=run)
+    node = Node(Site("lyon", (), ()), Path(node_config["output-dir"]), read({}), simulated=False)
+    message = Message(RecordDict({wire.RUN: ConfigRecord({"key": key})}), 1, "query")
+    return Leave(context, node, message)
+
+
+@pytest.mark.parametrize(("run", "key"), [(2, RUN), (1, OTHER)])
+@pytest.mark.usefixtures("in_a_run")
+def test_a_server_that_uses_a_key_or_a_number_again_begins_another_run(run, key, tmp_path):
+    (tmp_path / "policy.toml").write_text("runs-a-day = 1")
+    node = {"policy": str(tmp_path / "policy.toml"), "output-dir": str(tmp_path / "own")}
+    for _ in range(2):
+        asked_by(node, 1, RUN).to_work()
+    with pytest.raises(PolicyError, match="1 runs have begun"):
+        asked_by(node, run, key).to_work()
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_a_policy_that_breaks_leaves_a_line_at_the_site(tmp_path):
+    node = {"policy": str(tmp_path / "gone.toml"), "output-dir": str(tmp_path / "own")}
+    with pytest.raises(ConfigError, match="cannot be read"):
+        asked_by(node, 1, RUN)
+    (line,) = audit_of(tmp_path / "own")
+    assert (line["event"], line["line"]) == ("refused", "policy")
 
 
 def test_a_line_that_a_crash_cut_short_is_left_out(warden):
@@ -128,6 +164,60 @@ def test_the_gate_looks_at_an_app_before_it_is_unpacked(tmp_path, monkeypatch):
     assert CHECKED_APP not in os.environ
     gate.look_at(good, node, "7")
     assert os.environ.pop(CHECKED_APP) == hashlib.sha256(good).hexdigest()
+
+
+@pytest.fixture
+def told(monkeypatch, in_a_run, tmp_path):
+    """What Flower's own ClientApp process, gated, sends of a message whose app is b"an app"."""
+    from flwr.supernode.runtime import run_clientapp as flower
+
+    node = {"site": "lyon", "output-dir": str(tmp_path / "own")}
+    context, run = MagicMock(node_config=node), MagicMock(run_id=7)
+    task = (Message(RecordDict(), 1, "train"), context, run, SimpleNamespace(content=b"an app"))
+    quiet = ("RuntimeHttpClient", "HeartbeatSender", "register_signal_handlers", "event")
+    for name in (*quiet, "flwr_exit", "push_message", "install_from_fab"):
+        monkeypatch.setattr(flower, name, MagicMock())
+    monkeypatch.setattr(flower, "pull_task_input", lambda client: task)
+    monkeypatch.setattr(gate, "_forget", lambda: None)
+    program = importlib.import_module("flwr.supernode.cli.flwr_clientapp")
+    monkeypatch.setattr(
+        program, "flwr_clientapp", partial(flower.run_clientapp, "nowhere", "token", True)
+    )
+    monkeypatch.setenv(CHECKED_APP, "")
+
+    def sent(**more: str) -> str:
+        node.update(more)
+        gate.main()
+        (_, answer, _), _ = flower.push_message.call_args
+        return str(answer.error.reason)
+
+    sent.flower = flower
+    return sent
+
+
+REFUSAL = f"<class 'fedad.policy.PolicyError'>:<'{gate.REFUSED}'>"
+
+
+@pytest.mark.parametrize("text", [None, "= nothing", 'apps = ["abc"]', f'apps = ["{APP}"]'])
+def test_the_gate_tells_the_server_one_sentence_and_the_audit_why(text, told, tmp_path):
+    policy = tmp_path / "policy.toml"
+    if text is not None:
+        policy.write_text(text)
+    assert told(policy=str(policy)) == REFUSAL
+    (line,) = audit_of(tmp_path / "own")
+    assert (line["event"], line["run"]) == ("refused", "7")
+    assert str(policy) in line["told"] or line["line"] == "apps"
+
+
+def test_the_gate_says_no_more_where_the_audit_cannot_be_written(told, tmp_path, caplog):
+    (tmp_path / "own").write_text("a file where the folder goes")
+    assert told(policy=str(tmp_path / "gone.toml")) == REFUSAL
+    assert str(tmp_path / "own") in caplog.text
+
+
+def test_the_gate_says_no_more_where_the_app_cannot_be_unpacked(told, tmp_path):
+    told.flower.install_from_fab.side_effect = OSError(28, "No space left", str(tmp_path))
+    assert told() == REFUSAL
 
 
 def test_flower_still_has_what_the_gate_stands_in_for():

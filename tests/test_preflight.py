@@ -3,19 +3,24 @@
 With a server, and one in another's place: tests/reliability/test_gates.py.
 """
 
+import hashlib
 import shutil
 import socket
 
 import pytest
+from flwr.cli.build import build_fab_from_disk
 
 from fedad.commands import preflight
 from fedad.commands.preflight import server_checks, site_checks
 from fedad.config import read
 from fedad.deploy.certificates import make_keys
+from fedad.deploy.link import app_digest
 from fedad.deploy.reach import split_address
 from fedad.errors import ConfigError
+from fedad.runner import assemble
 
 AWAY = {"server"}  # what fails while there is no server
+APP = "3" * 64
 
 
 @pytest.fixture
@@ -34,16 +39,21 @@ def nobody():
 
 @pytest.fixture
 def check(knobs, keys, plants, nobody, tmp_path):
-    """The checks that fail at a site, by name."""
+    """The checks that fail at a site, or pass, by name."""
     config = read({**knobs, "data.dir": "", "embedder.cache": "off"})
 
-    def run(data=plants, **changed):
-        found = site_checks(
-            read({**config.flat(), **changed}), "lyon", keys / "lyon", data, tmp_path, nobody
-        )
-        return {one.name: one for one in found if not one.passed}
+    def run(data=plants, policy=None, *, passed=False, **changed):
+        settings = read({**config.flat(), **changed})
+        found = site_checks(settings, "lyon", keys / "lyon", data, tmp_path, nobody, policy)
+        return {one.name: one for one in found if one.passed == passed}
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _app(monkeypatch):
+    """It takes Flower two seconds to make this fedad's app, for each look at a site."""
+    monkeypatch.setattr(preflight, "app_digest", lambda: APP)
 
 
 def test_only_the_server_is_missing(check):
@@ -81,6 +91,25 @@ def test_data_that_a_run_would_refuse(check, plants, tmp_path):
     failed = check(tmp_path / "gone")
     assert failed["data"].told.startswith(str(tmp_path / "gone"))
     assert set(failed) == {*AWAY, "data"}
+
+
+def test_a_policy_that_can_be_read_and_lists_this_app(check, tmp_path):
+    path = tmp_path / "policy.toml"
+    assert APP in check(passed=True)["policy"].told
+    assert "cannot be read" in check(policy=path)["policy"].told
+    path.write_text("appz = []")
+    assert "no line 'appz'" in check(policy=path)["policy"].told
+    path.write_text(f'apps = ["{"4" * 64}"]')
+    assert APP in check(policy=path)["policy"].told
+    path.write_text(f'apps = ["{APP}"]\nruns-a-day = 4')
+    told = check(policy=path, passed=True)["policy"].told
+    assert told.startswith(f"{path} limits apps, runs-a-day")
+
+
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
+def test_the_app_is_the_one_that_flower_would_bring(tmp_path):
+    whole = build_fab_from_disk(assemble(tmp_path / "app"))
+    assert app_digest() == hashlib.sha256(whole).hexdigest()
 
 
 def test_weights_that_are_not_there(check):

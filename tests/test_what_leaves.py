@@ -11,10 +11,11 @@ from flwr.app import ArrayRecord
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
 from client_app import app as client_module
+from client_app import sealed
 from fedad.commands.split import split
 from fedad.config import read
 from fedad.datasets.base import open_dataset
-from fedad.errors import FedadError
+from fedad.errors import ConfigError, FedadError
 from fedad.partition import partition
 from server_app.local_grid import LocalGrid
 from server_app.strategy import OneRound
@@ -148,6 +149,18 @@ def test_of_a_round_that_goes_wrong_no_word_of_it_leaves(
     check(content)
     assert b"refusal" in content
     assert SECRET in caplog.text
+
+
+def test_a_site_answers_about_so_many_banks_and_again_as_before(factories, knobs, monkeypatch):
+    """Who could ask about any number of banks would learn where a site's images are."""
+    assert b"refusal" not in sent(factories, knobs, "coverage")  # several times about one bank
+    (path,) = (factories / "out" / "lyon").rglob("coverage-*")
+    assert sealed.coverage_file(path.parent, path.stem.removeprefix("coverage-")) == path
+    monkeypatch.setattr(sealed, "BANKS", 1)
+    with pytest.raises(ConfigError, match="asked about 1 banks"):
+        sealed.coverage_file(path.parent, "0" * 64)
+    monkeypatch.setattr(sealed, "BANKS", 0)
+    assert b"refusal" in sent(factories, knobs, "coverage")
 
 
 def test_the_recorder_would_see_it(factories, knobs, monkeypatch):

@@ -52,14 +52,17 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
     data: Annotated[Path, typer.Option(help="The folder of its images.")],
     output: Annotated[Path, typer.Option(help="Its own folder, for what never leaves.")],
     superlink: Superlink,
+    policy: Annotated[
+        Path | None, typer.Option(help="Its own policy, which node-config names.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Data, weights, clock, disk, memory, keys and the way to the server; a line each."""
+    """Data, policy, weights, clock, disk, memory, keys and the way to the server; a line each."""
     from fedad.commands.preflight import site_checks
     from fedad.launch import read_config
 
     config = read_config(None, ["data.dataset=autovi", *(overrides or [])])
-    _report(site_checks(config, site, keys, data, output, superlink))
+    _report(site_checks(config, site, keys, data, output, superlink, policy))
 
 
 @preflight.command("server")

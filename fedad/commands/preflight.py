@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from fedad.config import Config
 from fedad.deploy.certificates import public_of
+from fedad.deploy.link import app_digest
 from fedad.deploy.reach import Server
 from fedad.deploy.services import BODY_MIB
 from fedad.errors import FedadError
+from fedad.policy import Policy, line_of, read_policy
 from fedad.types import Site
 
 AHEAD, BEHIND = 4.0, 300.0  # seconds; Flower refuses signatures 5 s ahead and 305 s behind
@@ -37,18 +39,27 @@ class Check(NamedTuple):
 
 
 def site_checks(  # noqa: PLR0917 - one a line of the command
-    config: Config, name: str, keys: Path, data: Path, output: Path, proxy: str
+    config: Config,
+    name: str,
+    keys: Path,
+    data: Path,
+    output: Path,
+    proxy: str,
+    policy: Path | None = None,
 ) -> Iterator[Check]:
     """Everything at a site, the cheap first; what fails keeps nothing from being looked at.
 
     Args:
         proxy: what sites see of the server, HOST:PORT.
+        policy: the site's own, if it has one.
     """
     server, plant = Server(proxy, keys / "ca.crt"), _Plant(config, name, data, output)
     yield from _keys(keys, ("ca.crt", "node.key", "node.pub", "superexec.secret"))
     fix = "copy the folder that fedad certs made for this site"
     yield _attempt("identity", lambda: _identity(keys, name), fix)
     yield from _line(server)
+    policy_fix = "mend the file, or list the app if the server's fedad is the same as this one"
+    yield _attempt("policy", lambda: _policy(policy), policy_fix)
     yield _attempt("weights", plant.weights, "put the weights where embedder.weights says")
     data_there = _attempt("data", plant.images, "fedad data check DIR names every file")
     yield data_there
@@ -166,6 +177,16 @@ def _clock(server: Server) -> str:
     if not -BEHIND < ahead < AHEAD:
         raise FedadError(f"{told}, and a signature is refused above {AHEAD:.0f} s or {BEHIND:.0f}")
     return told
+
+
+def _policy(path: Path | None) -> str:
+    """What the site's policy allows, and the app that this fedad is, to be listed there."""
+    policy, app = read_policy(path) if path else Policy(), app_digest()
+    if policy.apps is not None and app not in policy.apps:
+        raise FedadError(f"{path}: this fedad's app is not among its apps: {app}")
+    lines = [line_of(name) for name, value in vars(policy).items() if value is not None]
+    limited = f"{path} limits {', '.join(lines) or 'nothing'}" if path else "none: any app may run"
+    return f"{limited}; this fedad's app is {app}"
 
 
 @dataclass(frozen=True)

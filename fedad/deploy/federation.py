@@ -90,8 +90,8 @@ class Federation:
             "superexec": services.superexec(server, self.address),
             "proxy": services.proxy(self.work / "nginx.conf"),
         }
-        for site, data in self.sites.items():
-            kit = Kit(site, self.keys / site, data.absolute(), self.output(site))
+        for site in self.sites:
+            kit = self.kit(site)
             found[f"{site}-supernode"] = services.supernode(
                 kit, self.proxy, Listen(HOST, ports[site])
             )
@@ -99,6 +99,11 @@ class Federation:
                 services.site_superexec(kit, f"{HOST}:{ports[site]}"), _FEDAD
             )
         return {name: services.supervised(command, _FEDAD) for name, command in found.items()}
+
+    def kit(self, site: str) -> Kit:
+        """The files of a site."""
+        data = self.sites[site].absolute()
+        return Kit(site, self.keys / site, data, self.output(site))
 
     def output(self, site: str) -> Path:
         """Where a site keeps what is its own: sealed banks, scores, pictures."""

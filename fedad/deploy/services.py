@@ -34,6 +34,7 @@ class Kit(NamedTuple):
     keys: Path  # ca.crt, node.key, superexec.secret
     data: Path
     output: Path
+    policy: Path | None = None  # what it lets a run do; without one, anything
 
 
 def superlink(keys: Path, database: Path, listen: Listen) -> list[str]:
@@ -66,6 +67,7 @@ def proxy(configuration: Path) -> list[str]:
 def supernode(kit: Kit, superlink_address: str, listen: Listen) -> list[str]:
     """A site's side of the line: fetches messages, and hands them to its own SuperExec."""
     node = f'site="{kit.site}" data-dir="{kit.data}" output-dir="{kit.output}"'
+    node += f' policy="{kit.policy}"' if kit.policy else ""
     return [
         *("flower-supernode", "--isolation", "process", "--superlink", superlink_address),
         *("--root-certificates", str(kit.keys / "ca.crt")),

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fedad.config import read
 from fedad.datasets.base import check_trainable, open_dataset
 from fedad.errors import DataError
-from fedad.faults import SKIPPED
+from fedad.faults import REFUSED, SKIPPED, USED
 from fedad.partition import one_site, partition
 from fedad.sifting import sift
 from tests.bad_data.cases import REFUSE, SKIP, USE, WARN, Case, copied, draw_plant
 from tests.bad_data.image_cases import IMAGES
 from tests.bad_data.tree_cases import TREES
+from tests.bounds import bounded
 
 CASES = [*IMAGES, *TREES]
-SECONDS, BYTES = 10.0, 2**30
 NOBODY = 65534  # a user to whom file modes apply, as they do not to root
 
 
@@ -51,21 +51,6 @@ def outcome(root: Path, cache: str, *, listed: bool) -> tuple[str, set[str]]:
     return (SKIP if words & set(SKIPPED) else WARN if words else USE), words
 
 
-def resident(what: str) -> int:
-    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(what))
-    return int(line.split()[1]) * 1024
-
-
-@contextmanager
-def bounded() -> Iterator[None]:
-    """Inside, ten seconds pass and a gigabyte is taken at most."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before, began = resident("VmRSS"), time.monotonic()
-    yield
-    assert time.monotonic() - began < SECONDS
-    assert resident("VmHWM") - before < BYTES
-
-
 @contextmanager
 def ordinary_user(wanted: bool, folder: Path) -> Iterator[None]:
     """Inside, file modes count, even where the tests run as root."""
@@ -91,3 +76,17 @@ def test_each_case_ends_as_its_rule_says_and_so_a_second_time(case: Case, plant,
             rule, words = outcome(root, str(tmp_path / "cache"), listed=case.read == "sites.csv")
         assert rule == case.rule, words
         assert case.reason in words or not (case.reason or words)
+
+
+def test_every_word_has_a_case():
+    """But the word for what is no file of a data set: weights, a cache, a site's own folder."""
+    assert {*SKIPPED, *USED, *REFUSED} - {case.reason for case in CASES} == {"data"}
+    assert DataError("weights that are cut short").reason == "data"
+
+
+def test_memory_shows_under_an_earlier_peak():
+    np.ones(20_000_000)  # 160 MB, given back
+    with pytest.raises(AssertionError), bounded(50_000_000):
+        np.ones(10_000_000)
+    with bounded(50_000_000):
+        np.ones(1_000_000)

@@ -4,7 +4,6 @@ It is copied into an app of its own; `PLAN` is written in front of it.
 """
 
 import json
-import resource
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from fedad.config import read
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
 from tests.bad_messages.door import Server
+from tests.bounds import resident, start_peak
 
 PLAN: dict = json.loads(Path(__file__).with_name("plan.json").read_text())
 app = ServerApp()
@@ -30,14 +30,11 @@ def main(grid: Grid, context: Context) -> None:
     while not (there := list(grid.get_node_ids())):
         time.sleep(0.2)
     server.move(there[0])
-    before, words, slowest = peak(), [], 0.0
+    start_peak()
+    before, words, slowest = resident("VmRSS"), [], 0.0
     for number, stage in enumerate(PLAN["stages"]):
         began = time.monotonic()
         words.append(server.word(stage, grid, number, seconds=15.0))
         slowest = max(slowest, time.monotonic() - began)
-    told = {"words": words, "slowest": slowest, "memory": peak() - before}
+    told = {"words": words, "slowest": slowest, "memory": resident("VmHWM") - before}
     Path(PLAN["result"]).write_text(json.dumps(told))
-
-
-def peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

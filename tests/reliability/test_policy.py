@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from fedad.deploy.federation import Federation
+from fedad.deploy.link import app_digest
+from fedad.deploy.services import Kit
 from fedad.policy import audit_of
 from tests.reliability.harness import VICTIM, Attempt
 
@@ -15,22 +17,15 @@ pytestmark = pytest.mark.reliability
 
 
 class Guarded(Federation):
-    """One site has a policy, and its SuperExec is started by `fedad guard`."""
+    """One site has a policy."""
 
     @property
     def policy(self) -> Path:
         return self.work / "policy.toml"
 
-    def commands(self) -> dict[str, list[str]]:
-        found = super().commands()
-        node, own = f"{VICTIM}-supernode", f"{VICTIM}-superexec"
-        found[node] = [
-            f'{word} policy="{self.policy}"' if word.startswith("site=") else word
-            for word in found[node]
-        ]
-        at = found[own].index("--") + 1
-        found[own] = [*found[own][:at], *found[own][: at - 2], "guard", "--", *found[own][at:]]
-        return found
+    def kit(self, site: str) -> Kit:
+        kit = super().kit(site)
+        return kit._replace(policy=self.policy) if site == VICTIM else kit
 
 
 def test_only_a_listed_app_runs_at_a_site(template, settings, tmp_path, figure):
@@ -42,9 +37,9 @@ def test_only_a_listed_app_runs_at_a_site(template, settings, tmp_path, figure):
     with template.federation(work, Guarded) as up:
         first = Attempt(up, settings, tmp_path / "first").finish(500)
         refused = [one for one in audit_of(up.output(VICTIM)) if one["event"] == "refused"]
-        app = refused[0]["told"].split()[-1]
-        up.policy.write_text(f'apps = ["{app}"]\n')
+        up.policy.write_text(f'apps = ["{app_digest()}"]\n')
         second = Attempt(up, settings, tmp_path / "second").finish(500)
+    assert refused[0]["told"].split()[-1] == app_digest()
     assert set(first["missing"]) == {VICTIM}
     assert str(tmp_path) not in first["missing"][VICTIM]["reason"]
     assert not second["missing"]

@@ -95,10 +95,9 @@ def test_a_rogue_supernode_gets_nothing_in(genuine, knobs, tmp_path, figure):
 def app_of(folder: Path, plan: dict) -> Path:
     """Our app with another ServerApp, and the corpus that it needs."""
     assemble(folder)
-    for name in ("arrays", "cases", "door"):
-        (folder / "tests" / "bad_messages").mkdir(parents=True, exist_ok=True)
-        source = HERE.parent / "bad_messages" / f"{name}.py"
-        shutil.copy(source, folder / "tests" / "bad_messages" / f"{name}.py")
+    (folder / "tests" / "bad_messages").mkdir(parents=True)
+    for name in (*(f"bad_messages/{one}.py" for one in ("arrays", "cases", "door")), "bounds.py"):
+        shutil.copy(HERE.parent / name, folder / "tests" / name)
     for package in ("tests", "tests/bad_messages"):
         (folder / package / "__init__.py").write_text("")
     shutil.copy(HERE / "rogue_server.py", folder / "rogue_server.py")
