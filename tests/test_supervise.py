@@ -43,18 +43,21 @@ OWNING = """
 import os, subprocess, sys, time
 owned = {**os.environ, "FEDAD_OWNER": str(os.getpid())}
 subprocess.Popen(sys.argv[1:], start_new_session=True, env=owned)
-time.sleep(60)
+time.sleep(300)
 """
 
 
 def test_what_was_started_ends_with_an_owner_that_is_killed():
-    code = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(60)"
+    code = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(300)"
     command = [sys.executable, "-c", OWNING, *FEDAD, "--", sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as owner:
         pids = [int(pid) for pid in owner.stdout.readline().split()]
         owner.kill()
         assert owner.stdout.read() == ""  # which ends once nobody has the pipe any more
     assert len(pids) == 2
+    until = time.monotonic() + 20
+    while any(_runs(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.05)
     assert not any(_runs(pid) for pid in pids)
 
 
