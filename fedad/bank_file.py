@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fedad.errors import DataError, UploadError
-from fedad.files import write_atomic
+from fedad.files import is_name, write_atomic
 from fedad.types import Bank, Fingerprint
 
 SCHEMA = "1"
@@ -153,9 +153,9 @@ def _digest(tensors: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str
 def _names(text: str) -> tuple[str, ...]:
     names = json.loads(text)
     if not isinstance(names, list) or not all(
-        isinstance(name, str) and name.isprintable() for name in names
+        isinstance(name, str) and is_name(name) for name in names
     ):
-        raise UploadError(f"expected a list of names, got {text[:80]!a}", "names")
+        raise UploadError(f"expected a list of names fit for files, got {text[:80]!a}", "names")
     if len(set(names)) < len(names):
         raise UploadError(f"a name stands twice in {text[:80]!a}", "names")
     return tuple(names)

@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedad.errors import DataError
+
+LONGEST_NAME = 160  # bytes; with its ending, and as a part file's, it stays below 255
+
+
+def is_name(name: str) -> bool:
+    """Whether a site or a product may be called so: its name becomes a file's or a folder's."""
+    return (
+        re.fullmatch(r"[^/\\.][^/\\]{0,63}", name) is not None
+        and name.isprintable()
+        and len(name.encode()) <= LONGEST_NAME
+    )
 
 
 def write_atomic(path: Path, content: bytes | str, *, flush: bool = True) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from fedad.config import Data
 from fedad.errors import ConfigError, DataError
+from fedad.files import is_name
 from fedad.seeding import stream
 from fedad.types import Dataset, Sample, Site
 
@@ -117,11 +117,6 @@ def _read_sites(path: Path) -> dict[str, str]:
                 reason="sites",
             )
     return listed
-
-
-def is_name(site: str) -> bool:
-    """Whether a site may be called so: its name becomes a folder's, and stands in every message."""
-    return re.fullmatch(r"[^/\\.][^/\\]{0,63}", site) is not None and site.isprintable()
 
 
 def _iid(dataset: Dataset, knobs: Data, seed: int) -> Dealt:

@@ -23,7 +23,7 @@ from fedad import reply, wire
 from fedad.bank_file import read_fingerprint
 from fedad.config import Config
 from fedad.errors import FedadError, UploadError
-from fedad.files import write_atomic, write_json
+from fedad.files import is_name, write_atomic, write_json
 from fedad.probe import Probe, check_features
 
 FOLDER = "quarantine"
@@ -155,7 +155,7 @@ def _counts(value: Mapping[str, Any]) -> dict[str, int]:
     for name, count in found.items():
         if type(count) is not int or not 0 <= count < 2**48:
             raise ValueError("no number of images")
-        if not name.isprintable() or not 0 < len(name) < 256:
+        if not is_name(name):
             raise ValueError("no name of a product")
     if len(found) > MOST_PRODUCTS:
         raise ValueError("too many products")

@@ -7,7 +7,6 @@ believed. Two that say the same are both left out: nobody can tell which of them
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +18,12 @@ from fedad import __version__
 from fedad.capacity import check_bank_size
 from fedad.config import Config, words
 from fedad.errors import ConfigError, DataError, FedadError
+from fedad.files import is_name
 from fedad.probe import Probe, compare
 from server_app.exchange import Reply
 from server_app.quarantine import Introduction, printable, sentence
 
 Names = dict[int, str]  # node -> the name that its key was registered with, or ""
-NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,63}")  # also of a file
 
 
 class RunRefusedError(FedadError):
@@ -128,7 +127,7 @@ class Register:
 
 
 def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
-    if not NAME.fullmatch(name):
+    if not is_name(name):
         return f"its name {name!r} cannot be a file's"
     if registered not in ("", name):
         return f"its key is registered as {registered!r}, and it says that it is {name!r}"

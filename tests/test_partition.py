@@ -124,3 +124,9 @@ def test_held_out_images_are_good_and_learned_by_nobody():
     assert Counter(s.category for s in site.held) == {"bolt": 5, "nut": 2}
     assert not {s.name for s in site.held} & {s.name for s in site.train}
     assert all(s.is_good and s.split == "train" for s in site.held)
+
+
+def test_a_product_whose_name_no_file_can_have_is_refused_where_it_lies(tmp_path):
+    (tmp_path / ("x" * 65) / "train" / "good").mkdir(parents=True)
+    with pytest.raises(DataError, match="a product's name becomes a file's"):
+        autovi(tmp_path)

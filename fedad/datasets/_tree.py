@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fedad.errors import DataError
 from fedad.faults import Fault
+from fedad.files import is_name
 from fedad.images import SUFFIXES, shown
 from fedad.plugins import nearest
 from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
@@ -95,6 +96,11 @@ def _category_folders(root: Path) -> dict[str, Path]:
         doubled = folder / folder.name
         inner = doubled if doubled.is_dir() else folder
         if (inner / "train").is_dir() or (inner / "test").is_dir():
+            if not is_name(folder.name):
+                raise _tree_error(
+                    f"{shown(folder)}: a product's name becomes a file's, expected up to 64 "
+                    "letters and no backslash: rename it?"
+                )
             found[folder.name] = inner
     return found
 

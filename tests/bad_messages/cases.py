@@ -105,6 +105,24 @@ BYTES = [
     for what, (change, word) in FAULTS.items()
 ]
 
+NO_NAMES = [  # of a product, which becomes a file's
+    "",
+    "..",
+    ".hidden",
+    "../../../out/owned",
+    "/tmp/owned",
+    "a\\b",
+    "x" * 65,
+    "\U00010348" * 41,
+    "\x1b[2J",
+    "\ud800",
+]
+
+
+def _products(name: str) -> Change:
+    return _with("header", "categories", json.dumps(["bolt", name]))
+
+
 NOT_FINITE = [np.nan, np.inf, -np.inf]
 BANKS = [
     *(
@@ -144,7 +162,8 @@ BANKS = [
     Case("a product too many", TRAIN, _with("header", "categories", '["a", "b", "c"]'), "shape"),
     Case("another site's name", TRAIN, _with("header", "sites", '["graz"]'), "identity"),
     Case("two sites' names", TRAIN, _with("header", "sites", '["lyon", "graz"]'), "shape"),
-    Case("a path as a site's name", TRAIN, _with("header", "sites", '["../lyon"]'), "identity"),
+    Case("a path as a site's name", TRAIN, _with("header", "sites", '["../lyon"]'), "names"),
+    *(Case(f"rows of {name[:12]!r}", TRAIN, _products(name), "names") for name in NO_NAMES),
     Case("no fingerprint", TRAIN, _with("header", "fingerprint", "{}"), "shape"),
     Case("a fingerprint of a list", TRAIN, _with("header", "fingerprint", "[1]"), "shape"),
     Case(
@@ -420,18 +439,15 @@ ABOUT = [
         for value in (-1, True, 1.5, "many", None, [1], 2**60)
     ),
     Case("images of a list", HELLO, _json("about", _set("test", value=[1])), "header"),
-    Case("a product without a name", HELLO, _json("about", _set("train", value={"": 1})), "header"),
-    Case(
-        "a product of 300 letters",
-        HELLO,
-        _json("about", _set("train", value={"x" * 300: 1})),
-        "header",
-    ),
-    Case(
-        "a product that erases",
-        HELLO,
-        _json("about", _set("train", value={"\x1b[2J": 1})),
-        "header",
+    *(
+        Case(
+            f"{split} images of {name[:12]!r}",
+            HELLO,
+            _json("about", _set(split, value={name: 1})),
+            "header",
+        )
+        for split in ("train", "test")
+        for name in NO_NAMES
     ),
     Case(
         "2,000 products",
