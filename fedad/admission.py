@@ -3,11 +3,13 @@
 What a site sends is held against what it said before and against what its own network does:
 
 - its name, its products and its fingerprint are those that it enrolled with;
-- its rows are no more than its patches, and not much longer than what its network makes of the
-  drawn images of the handshake (`fedad/probe.py`);
+- it learned from no more images than it enrolled, and its rows are `coreset.local-ratio` of their
+  patches, and not much longer than what its network makes of the drawn images of the handshake
+  (`fedad/probe.py`);
 - its counts are clamped to what its rows can stand for. A site keeps `coreset.local-ratio` of its
   patches, so a lie about images has to be paid for in rows, and their bytes are limited;
-- it finds nothing on more test images, or of other products, than it has.
+- it finds nothing on more test images, or of other products, than it has, and on no more pixels,
+  regions and patches than so many images can have.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ import numpy as np
 from fedad.config import Config
 from fedad.errors import UploadError
 from fedad.findings import Findings
-from fedad.metrics import COARSE, FINE, Binning, Counts
+from fedad.images import MOST_PIXELS
+from fedad.metrics import COARSE, FINE, Binning, Cell, Counts
+from fedad.metrics._counts import COVERED, IMAGES, NEGATIVE, POSITIVE
 from fedad.types import Bank, Fingerprint
 
 LONGER = 4.0  # times the longest probed patch: real parts came to 1.5, a tenfold outlier to 10
-IMAGES = 0  # the row of a cell's table that counts images
+MOST_REGIONS = 1000  # of an image: each is a mask file of its own
+LONGEST_NAME = 255  # of a defect: it was a folder's
 
 
 class Enrolled(NamedTuple):
@@ -57,6 +62,7 @@ def admit_bank(
             f"its bank is not embedded as it said ({'; '.join(differing)!s:.300})", "fingerprint"
         )
     _check_rows(bank, enrolled)
+    _check_counts(config, bank, enrolled, per_image=per_image)
     return clamped(config, bank, per_image=per_image)
 
 
@@ -91,6 +97,18 @@ def admit_findings(
     Raises:
         UploadError: naming what there is too much of.
     """
+    _check_said(findings, enrolled, sites)
+    _check_cells(findings)
+    _check_bins(findings.counts, FINE, ())
+    _check_bins(findings.replicates, COARSE, (1 + config.score.replicates,))
+    _check_drawn(findings)
+    for counts in (findings.counts, findings.replicates):
+        _check_pixels(counts)
+    _check_good(config, findings, enrolled)
+
+
+def _check_said(findings: Findings, enrolled: Enrolled, sites: Iterable[str]) -> None:
+    """Whose products, images and sites these are."""
     found: Counter[str] = Counter()
     for cell, table in findings.counts.cells.items():
         found[cell.category] += int(table[..., IMAGES, :].sum())
@@ -110,8 +128,74 @@ def admit_findings(
     whose = {site for counts in findings.nearest.values() for site in counts}
     if strangers := sorted(whose - {*sites, enrolled.site}):
         raise UploadError(f"it names {strangers[0]!a:.80}, which is not in the bank", "names")
-    _check_bins(findings.counts, FINE, ())
-    _check_bins(findings.replicates, COARSE, (1 + config.score.replicates,))
+
+
+def _check_cells(findings: Findings) -> None:
+    """Something was found, and drawn again of all of it."""
+    cells = set(findings.counts.cells)
+    if not cells or cells != set(findings.replicates.cells):
+        raise UploadError(
+            f"it counted {len(cells)} kinds of images and drew {len(findings.replicates.cells)} "
+            "again, expected some and the same",
+            "counts",
+        )
+    for name in {text for cell in cells for text in (cell.defect, cell.kind)}:
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise UploadError(f"it names a defect {name!a:.80}", "names")
+
+
+def _check_drawn(findings: Findings) -> None:
+    """Every replicate has as many good and defective images of a product as there are."""
+    for category in findings.counts.categories:
+        for wanted in (Cell.is_good, Cell.is_bad):
+            there, drawn = (
+                counts.in_category(category).only(wanted).row(IMAGES).sum(-1)
+                for counts in (findings.counts, findings.replicates)
+            )
+            if (drawn != there).any():
+                raise UploadError(
+                    f"it drew {drawn.max():,} images of {category} from {there:,}", "counts"
+                )
+
+
+def _check_pixels(counts: Counts) -> None:
+    """So many pixels and regions can be of so many images."""
+    unit = counts.binning.unit if counts.binning else 1
+    for cell, table in counts.cells.items():
+        images, negative, positive, covered = (
+            table[..., row, :].sum(-1) for row in (IMAGES, NEGATIVE, POSITIVE, COVERED)
+        )
+        for what, found, most in (
+            ("pixels", negative + positive, MOST_PIXELS),
+            ("regions", covered // unit, MOST_REGIONS),
+        ):
+            if (found / most > images).any():
+                raise UploadError(
+                    f"it counted {found.max():,} {what} on {images.max():,} images of "
+                    f"{cell.category}, expected at most {most:,} an image",
+                    "counts",
+                )
+
+
+def _check_good(config: Config, findings: Findings, enrolled: Enrolled) -> None:
+    """Thresholds rest on good images that are there, and patches are those of the test images."""
+    held = config.data.holdout / (
+        1 - config.data.holdout
+    )  # an image of those that are learned from
+    for name, images in findings.calibrated.items():
+        most = math.floor(max(1.0, held) * enrolled.train.get(name, 0) + 1e-6)
+        if not 0 <= images <= most:
+            raise UploadError(
+                f"its threshold of {name} rests on fewer good images than 0, or on more than the "
+                f"{most:,} it has",
+                "counts",
+            )
+    for name, patches in findings.nearest.items():
+        most = enrolled.test.get(name, 0) * enrolled.fingerprint.patches
+        if patches.total() > most:
+            raise UploadError(
+                f"it judged more patches of {name} than the {most:,} it has", "counts"
+            )
 
 
 def admit_distances(distances: Mapping[str, float], enrolled: Enrolled) -> None:
@@ -162,8 +246,30 @@ def _check_rows(bank: Bank, enrolled: Enrolled) -> None:
         )
 
 
+def _check_counts(config: Config, bank: Bank, enrolled: Enrolled, *, per_image: int) -> None:
+    """No more images than were enrolled, patches than these have, or rows than are kept of them."""
+    images, patches = bank.images[0], bank.patches[0]
+    has = np.array([enrolled.train[name] for name in bank.categories], np.float64)
+    if (images > has).any() or (patches > per_image * has).any():
+        raise UploadError(
+            f"it says that its rows stand for {images.sum():,} images and {patches.sum():,} "
+            f"patches, and enrolled {has.sum():,.0f} images of {per_image}",
+            "counts",
+        )
+    rows = np.bincount(bank.category, minlength=len(bank.categories))
+    if bank.scope == "mixed":  # chosen among all products: only the sum is known
+        rows, patches = rows.sum(keepdims=True), patches.sum(keepdims=True)
+    kept = np.maximum(1, np.floor(config.coreset.local_ratio * patches + 1e-9))
+    if (rows > kept).any():
+        raise UploadError(
+            f"it sent {len(bank):,} rows, and coreset.local-ratio = "
+            f"{config.coreset.local_ratio:g} of its patches are {int(kept.sum()):,}",
+            "counts",
+        )
+
+
 def _check_bins(counts: Counts, binning: Binning, batch: tuple[int, ...]) -> None:
-    if counts.cells and (counts.binning is not binning or counts.batch != batch):
+    if counts.binning is not binning or counts.batch != batch:
         name = counts.binning.name if counts.binning else ""
         raise UploadError(
             f"counts of {counts.batch or 'no'} replicates in bins {name!r}, expected "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import closing, suppress
-from logging import INFO
+from logging import ERROR, INFO
 from pathlib import Path
 
 from flwr.app import ArrayRecord, Context
@@ -32,8 +33,8 @@ def main(grid: Grid, context: Context) -> None:
         log(INFO, "everything is in %s", folder)
     except TakenError:  # whose folder it is has the last word there
         raise
-    except (FedadError, OSError) as error:
-        known = error if isinstance(error, FedadError) else _of_the_disk(error)
+    except Exception as error:
+        known = error if isinstance(error, FedadError) else _known(error)
         if folder is not None:
             with suppress(OSError):  # on a full disk Flower's own status is left to say why
                 write_failure(folder, known)
@@ -56,8 +57,12 @@ def _folder(config: Config) -> Path:
     return new_folder(config.round.name)
 
 
-def _of_the_disk(error: OSError) -> DataError:
-    return DataError(
-        f"{error.filename or 'the run folder'}: cannot be written ({error.strerror}): "
-        "is the server's disk full?"
-    )
+def _known(error: Exception) -> FedadError:
+    """Of the server's disk, or a fault of ours: the log has where."""
+    if isinstance(error, OSError):
+        return DataError(
+            f"{error.filename or 'the run folder'}: cannot be written ({error.strerror}): "
+            "is the server's disk full?"
+        )
+    log(ERROR, "%s", traceback.format_exc())
+    return FedadError(f"the server failed ({type(error).__name__}: {error}), see its log")

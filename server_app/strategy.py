@@ -307,6 +307,7 @@ class OneRound(Strategy):
     def _keep_findings(self, name: str, content: RecordDict) -> None:
         found = wire.unpack_findings(content)
         admission.admit_findings(self.config, found, self._enrolled(name), self.merged.sites)
+        report(found.counts, found.replicates)  # what cannot be reported must not be kept
         self._note(name, up=content, stage="evaluate")
         self.kept.keep_findings(name, content, self.sites[name].told)
         log(INFO, "site %s has judged its images", name)

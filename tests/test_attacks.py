@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from fedad.admission import Enrolled, admit_bank
 from fedad.attacks.base import defects_of
 from fedad.bank_file import load_bank, pack, unpack
 from fedad.calibration import calibrate
@@ -90,6 +91,19 @@ def test_an_attack_changes_no_honest_bank_and_repeats_with_its_seed(name, upload
     changed = (one.rows.shape, one.images.sum()) != (before.shape, uploads[4].images.sum())
     assert changed or not np.array_equal(one.rows, before) or name == "swapped"
     assert other.rows.shape == one.rows.shape
+
+
+@pytest.mark.parametrize("name", ["count_lie", "flood", "lie_and_blind", "lie_and_noise_ball"])
+def test_who_uploads_for_more_images_than_it_enrolled_does_not_get_in(name, uploads):
+    honest = uploads[4]
+    images = int(honest.images.sum())
+    per_image = int(honest.patches.sum()) // images
+    longest = float(np.linalg.norm(honest.rows, axis=1).max())
+    enrolled = Enrolled("site-4", {"bolt": images}, {}, honest.fingerprint, D, longest)
+    knobs = read(KNOBS)
+    assert admit_bank(knobs, honest, enrolled, per_image=per_image) == (honest, [])
+    with pytest.raises(UploadError, match=f"enrolled {images} images"):
+        admit_bank(knobs, lie(name, honest), enrolled, per_image=per_image)
 
 
 @pytest.mark.parametrize("name", REFUSED)

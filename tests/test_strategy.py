@@ -5,7 +5,9 @@ import json
 import shutil
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,8 +17,9 @@ from client_app.app import app as client_app
 from fedad import wire
 from fedad.config import read
 from fedad.errors import FedadError
+from fedad.metrics import report
 from server_app.exchange import exchange
-from server_app.local_grid import LocalGrid
+from server_app.local_grid import LocalGrid, run_locally
 from server_app.strategy import OneRound, RunRefusedError
 from tests.conftest import bank_of
 
@@ -200,6 +203,30 @@ def test_a_bank_size_that_cannot_be_met_is_refused_before_training(settings):
     with pytest.raises(FedadError, match=r"bank.size = 9999: the sites can upload 192 rows"):
         start({**settings, "bank.size": 9999}, nodes(), app)
     assert set(trained) == {"query"}
+
+
+def test_findings_that_cannot_be_reported_are_not_kept(settings, monkeypatch):
+    """The run must not end on them later, nor again when it is resumed."""
+    first = [True]
+
+    def failing(*counts):
+        if first:
+            first.clear()
+            raise IndexError("out of range")
+        return report(*counts)
+
+    monkeypatch.setattr("server_app.strategy.report", failing)
+    strategy = start({**settings, "round.min-sites": 2}, nodes())
+    assert strategy.missing["graz"]["word"] == "content"
+    assert set(strategy.findings) == {"lyon", "turin"}
+
+
+def test_a_fault_of_the_server_leaves_a_word_in_the_run_folder(settings, monkeypatch):
+    monkeypatch.setattr(OneRound, "aggregate_evaluate", Mock(side_effect=IndexError))
+    with pytest.raises(FedadError, match="the server failed"):
+        run_locally(settings, sites=3)
+    failure = Path(settings["round.out"]) / "failure.json"
+    assert "IndexError" in json.loads(failure.read_text())["message"]
 
 
 class SlowGrid:

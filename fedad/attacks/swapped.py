@@ -9,6 +9,10 @@ __all__ = ["swapped"]
 
 
 def swapped(upload: Bank, *, rng: np.random.Generator, defects: Defects) -> Bank:
-    """Categories moved on by one; a site with one product has nothing to change over."""
+    """Categories moved on by one, with their counts; of one product there is nothing to change."""
     moved = (upload.category + 1) % len(upload.categories)
-    return upload.replace(category=moved.astype(np.int32))
+    return upload.replace(
+        category=moved.astype(np.int32),
+        images=np.roll(upload.images, 1, axis=1),
+        patches=np.roll(upload.patches, 1, axis=1),
+    )

@@ -147,13 +147,13 @@ def _lies(plot: Plot, name: str) -> dict[str, Bank]:
 
 
 def _accepted(plot: Plot, sent: Mapping[str, Bank], defence: Defence) -> dict[str, Bank]:
-    """What the server lets in of it."""
+    """What the server lets in of it. Who lies about its images says the same when it enrols."""
     if not defence.admission:
         return dict(sent)
     accepted = {}
     for site, lie in sent.items():
         honest, (mark, features) = plot.uploads[site], plot.probe
-        images = dict(zip(honest.categories, honest.images[0].tolist(), strict=True))
+        images = dict(zip(lie.categories, lie.images[0].tolist(), strict=True))
         enrolled = Enrolled(site, images, {}, mark, features.shape[-1], longest(features))
         per_image = int(honest.patches.sum() // honest.images.sum())
         try:

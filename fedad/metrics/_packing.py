@@ -12,7 +12,8 @@ from fedad.metrics._counts import COVERED, IMAGES, PRO, Counts
 from fedad.metrics._scored import Cell
 
 SCHEMA = 1
-LARGEST = 2**27  # numbers that an upload may unfold to
+LARGEST = 3 * 2**24  # numbers that counts may unfold to, of 8 bytes: 195 cells of 200 replicates
+MOST = 2**53  # of one kind over all cells and bins: of a thousand sites the sum stays exact
 
 
 def pack(counts: Counts) -> tuple[dict[str, object], dict[str, np.ndarray]]:
@@ -96,7 +97,9 @@ def _unfold(arrays: Mapping[str, np.ndarray], batch: tuple[int, ...], entries: i
     if values.dtype.kind != "u" or int(values.max(initial=0)) >= 2**53:
         raise UploadError(f"counts are unsigned and below 2^53, got {values.dtype}")
     if np.prod(batch, initial=entries, dtype=float) > LARGEST:
-        raise UploadError(f"counts that unfold to over {LARGEST} numbers are not read")
+        raise UploadError(
+            f"counts that unfold to over {LARGEST:,} numbers are not read: lower score.replicates?"
+        )
     if (np.diff(columns.astype(np.int64)) < 1).any() or int(columns.max(initial=0)) >= entries:
         raise UploadError(f"counts whose columns do not ascend, or pass the {entries} there are")
     flat = np.zeros((*batch, entries), np.int64)
@@ -105,7 +108,9 @@ def _unfold(arrays: Mapping[str, np.ndarray], batch: tuple[int, ...], entries: i
 
 
 def _check_tables(tables: np.ndarray, unit: int) -> None:
-    """Every cell has an image, and every region was found in full by both measures."""
+    """Every cell has an image, every region was found in full by both measures, no sum is huge."""
+    if (tables.sum(axis=(-3, -1), dtype=float) >= MOST).any():  # before integers could overflow
+        raise UploadError("counts that add up to 2^53 and more are not read")
     images, covered, pro = (tables[..., row, :].sum(axis=-1) for row in (IMAGES, COVERED, PRO))
     if not images.any(axis=tuple(range(images.ndim - 1))).all() or (covered % unit).any():
         raise UploadError("counts with a cell of no image, or a region that is never found in full")

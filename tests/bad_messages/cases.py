@@ -13,6 +13,7 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from fedad import reply, wire
 from fedad.config import COVERAGE
+from fedad.metrics import Counts
 from fedad.reply import EVALUATE, HELLO, TRAIN
 from tests.bad_messages.arrays import FAULTS, plain
 
@@ -123,6 +124,13 @@ def _products(name: str) -> Change:
     return _with("header", "categories", json.dumps(["bolt", name]))
 
 
+def _twice(content: RecordDict) -> None:
+    """Every row of the bank twice, well formed."""
+    bank = wire.unpack_bank(content)
+    twice = bank.take(np.tile(np.arange(len(bank)), 2))
+    content.update(wire.pack_bank(twice.replace(row=np.arange(len(twice), dtype=np.int32))))
+
+
 NOT_FINITE = [np.nan, np.inf, -np.inf]
 BANKS = [
     *(
@@ -145,6 +153,9 @@ BANKS = [
     Case("2^62 images", TRAIN, _numbers("bank", "images", _first(2**62)), "counts"),
     Case("2^62 patches", TRAIN, _numbers("bank", "patches", _first(2**62)), "counts"),
     Case("no patches", TRAIN, _numbers("bank", "patches", np.zeros_like), "counts"),
+    Case("an image more than enrolled", TRAIN, _numbers("bank", "images", _first(3)), "counts"),
+    Case("a patch more than enrolled", TRAIN, _numbers("bank", "patches", _first(129)), "counts"),
+    Case("more rows than are kept", TRAIN, _twice, "counts"),
     Case("a table of two sites", TRAIN, _numbers("bank", "images", lambda t: t.T), "shape"),
     Case("another schema", TRAIN, _with("header", "schema", "99"), "schema"),
     Case("another dtype", TRAIN, _with("header", "dtype", "float64"), "header"),
@@ -279,6 +290,44 @@ BONDS = [
 ]
 
 
+def _nothing(*records: str) -> Change:
+    """Some counts of no image at all, well formed."""
+
+    def change(content: RecordDict) -> None:
+        for record in records:
+            content.update(wire._pack_counts(record, Counts()))
+
+    return change
+
+
+def _defect(name: str) -> Change:
+    """A defect of another name in all counts."""
+
+    def change(content: RecordDict) -> None:
+        for record in ("counts", "replicates"):
+            _json(f"{record}-header", _set("cells", 0, 1, value=name))(content)
+
+    return change
+
+
+def _table(record: str, change: Callable[[np.ndarray], None]) -> Change:
+    """Other numbers in the tables (..., cells, 5, bins) of some counts, well packed."""
+
+    def apply(content: RecordDict) -> None:
+        counts = wire._unpack_counts(content, record)
+        tables = np.stack([counts.cells[cell] for cell in sorted(counts.cells)], axis=-3)
+        change(tables)
+        cells = {c: tables[..., k, :, :] for k, c in enumerate(sorted(counts.cells))}
+        content.update(wire._pack_counts(record, Counts(cells, counts.binning)))
+
+    return apply
+
+
+def _filled(record: str, row: int, number: int) -> Change:
+    """The same number in all bins of one row of the tables."""
+    return _table(record, lambda tables: tables[..., row, :].fill(number))
+
+
 FINDINGS = [
     Case("decisions that are no JSON", EVALUATE, _with("decisions", "json", "{"), "counts"),
     Case("decisions nested deep", EVALUATE, _with("decisions", "json", "[" * 100_000), "counts"),
@@ -307,6 +356,73 @@ FINDINGS = [
         EVALUATE,
         _json("decisions", _set("decisions", value={"bolt": [0, 0, 0, 0, 0]})),
         "counts",
+    ),
+    Case(
+        "a threshold by more images than there are",
+        EVALUATE,
+        _json("decisions", _set("calibrated", value={"bolt": 3})),
+        "counts",
+    ),
+    Case(
+        "a threshold by minus one image",
+        EVALUATE,
+        _json("decisions", _set("calibrated", value={"bolt": -1})),
+        "counts",
+    ),
+    Case(
+        "4,300 nines of patches nearest",
+        EVALUATE,
+        _json("decisions", _set("nearest", value={"bolt": {"graz": int("9" * 4300)}})),
+        "counts",
+    ),
+    Case(
+        "a patch more than there are",
+        EVALUATE,
+        _json("decisions", _set("nearest", value={"bolt": {"graz": 4 * 64 + 1}})),
+        "counts",
+    ),
+    Case("findings of nothing", EVALUATE, _nothing("counts", "replicates"), "counts"),
+    Case("counts without replicates", EVALUATE, _nothing("replicates"), "counts"),
+    Case("replicates without counts", EVALUATE, _nothing("counts"), "counts"),
+    Case(
+        "replicates of another defect",
+        EVALUATE,
+        _json("replicates-header", _set("cells", 0, 1, value="a")),
+        "counts",
+    ),
+    Case("a defect that erases", EVALUATE, _defect("\x1b[2J"), "names"),
+    Case("a defect of 300 letters", EVALUATE, _defect("b" * 300), "names"),
+    Case(
+        "more images drawn than there are",
+        EVALUATE,
+        _filled("replicates", 0, 1),
+        "counts",
+    ),
+    *(
+        Case(f"{n:,} pixels a bin, row {row}", EVALUATE, _filled("counts", row, n), word)
+        for row in (1, 2)
+        for n, word in ((2**50, "content"), (2**53 - 1, "content"), (10**7, "counts"))
+    ),
+    Case(
+        "replicates of 10,000,000 pixels a bin",
+        EVALUATE,
+        _filled("replicates", 1, 10**7),
+        "counts",
+    ),
+    Case(
+        "a thousand regions an image and more",
+        EVALUATE,
+        _table("counts", lambda tables: tables[..., 3:, 7].fill(2001 * 2**32)),
+        "counts",
+    ),
+    Case(
+        "counts that unfold to 800 MB",
+        EVALUATE,
+        _json(
+            "counts-header",
+            _set("cells", value=[["bolt", f"{k:05d}", ""] for k in range(5000)]),
+        ),
+        "content",
     ),
     Case(
         "minus one patch nearest",

@@ -100,8 +100,11 @@ def test_an_answer_above_the_limit_is_not_parsed(told, monkeypatch):
     assert brought(server, TRAIN, content) == "size"
 
 
-def test_a_lie_about_images_is_clamped_to_what_the_rows_can_stand_for(told):
+def test_a_lie_about_images_is_clamped_to_what_the_rows_can_stand_for(told, monkeypatch):
+    """Also where the site lied alike when it enrolled."""
     server, genuine = told
+    about = server.strategy.sites["lyon"].about
+    monkeypatch.setitem(about, "train", {"bolt": 10**9, "hose": 2})
     content = RecordDict(dict(genuine[TRAIN]))
     lie = wire.unpack_bank(content).replace(
         images=np.array([[10**9, 2]]), patches=np.array([[10**9, 128]])
