@@ -15,11 +15,13 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from fedad.config import COVERAGE
 from fedad.errors import UploadError
 from fedad.faults import REFUSED, SKIPPED, USED
+from fedad.policy import Policy
 
 Content = Mapping[str, Mapping[str, Any]]  # record -> field -> value: a RecordDict reads as this
 
@@ -44,6 +46,19 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {  # what is asked -> record -> 
     },
 }
 WORDS = (*SKIPPED, *USED, *REFUSED)  # what a site may say of its files
+REFUSALS = {  # what a refusal may say, and in which words; a text is heard in simulations alone
+    "kind": (
+        "BadFileError",
+        "ConfigError",
+        "DataError",
+        "InternalError",
+        "MismatchError",
+        "PolicyError",
+        "UploadError",
+    ),
+    "reason": (*WORDS, *(line.name.replace("_", "-") for line in dataclass_fields(Policy))),
+    "text": (),
+}
 MEASURE = re.compile(rf"seconds|(train|test)\.({'|'.join(WORDS)})")
 LONGEST_TEXT = 2**20  # characters
 MOST_MEASURES = 2 * len(WORDS) + 1
@@ -68,17 +83,29 @@ def check_fields(content: Content, stage: str) -> None:
             raise UploadError(
                 f"{record}/{differing[0]!a:.80} is {_wrong(differing[0] in fields)}", "fields"
             )
-        for name, value in fields.items():
-            if isinstance(value, str | bytes) and len(value) > LONGEST_TEXT:
-                raise UploadError(f"{record}/{name} has {len(value):,} characters", "size")
+        else:
+            _check_values(record, fields)
+
+
+def check_refusal(content: Content) -> None:
+    """Refuse a site's refusal that has anything but what may be in it.
+
+    It has no bond: a site that does not know its own name refuses too, and whose message it is the
+    SuperLink says.
+
+    Raises:
+        UploadError: naming the first record or field that is too much.
+    """
+    if more := sorted(set(content) - {REFUSAL}) or sorted(set(content[REFUSAL]) - set(REFUSALS)):
+        raise UploadError(f"a refusal with {more[0]!a:.80}", "fields")
+    _check_values(REFUSAL, content[REFUSAL])
 
 
 def size_of(content: Content) -> int:
-    """Bytes of all arrays and texts, by what is there and not by what a header says."""
+    """Bytes of all arrays, texts and names, by what is there and not by what a header says."""
     return sum(
-        len(value.data) if hasattr(value, "data") else len(value) if _is_long(value) else 8
-        for fields in content.values()
-        for value in fields.values()
+        len(record) + sum(len(name) + _size(value) for name, value in fields.items())
+        for record, fields in content.items()
     )
 
 
@@ -129,12 +156,27 @@ def _check_measures(fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if not MEASURE.fullmatch(name):
             raise UploadError(f"metrics/{name!a:.80} is not taken", "fields")
-        if type(value) not in (int, float) or not 0 <= value < math.inf:
+        kinds = (int, float) if name == "seconds" else (int,)
+        if type(value) not in kinds or not 0 <= value < math.inf:
             raise UploadError(f"metrics/{name} is {value!a:.80}", "counts")
 
 
-def _is_long(value: Any) -> bool:
-    return isinstance(value, str | bytes | list)
+def _check_values(record: str, fields: Mapping[str, Any]) -> None:
+    """Arrays and texts: Flower would also carry numbers and lists of texts of any length."""
+    for name, value in fields.items():
+        if not isinstance(value, str):
+            if record == REFUSAL or not hasattr(value, "data"):
+                raise UploadError(f"{record}/{name} is a {type(value).__name__}", "kind")
+        elif len(value) > LONGEST_TEXT:
+            raise UploadError(f"{record}/{name} has {len(value):,} characters", "size")
+
+
+def _size(value: Any) -> int:
+    if hasattr(value, "data"):
+        return len(value.data) + len(value.dtype) + len(value.stype) + 8 * len(value.shape)
+    if isinstance(value, list):
+        return sum(map(_size, value))
+    return len(value) if isinstance(value, str | bytes) else 8
 
 
 def _wrong(there: bool) -> str:

@@ -18,8 +18,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 from flwr.supercore import log
 
-from fedad import wire
-from server_app.quarantine import printable, refusal_of
+from server_app.quarantine import printable
 
 # Flower's error codes of what passes: a message or its reply was lost, the SuperNode is gone, the
 # ClientApp's process ended. All others come from the app, which would answer the same again.
@@ -47,7 +46,7 @@ def exchange(
 ) -> Iterator[Reply]:
     """Push `messages`, and yield each reply when it comes, within `seconds`.
 
-    A node that refuses, fails or stays silent has a reason in place of a message. One that is gone
+    A node that fails or stays silent has a reason in place of a message. One that is gone
     is asked again if it comes back within `rejoin` seconds. `names` are for the log.
     """
     listed = list(messages)  # Flower iterates twice: a generator would push nothing
@@ -149,6 +148,4 @@ def _read(node: int, message: Message) -> Reply:
         return Reply(
             node, None, f"Flower error {code}: {told}", code=code if code in passing else 0
         )
-    if wire.REFUSAL in message.content.config_records:
-        return Reply(node, None, refusal_of(message.content))
     return Reply(node, message)

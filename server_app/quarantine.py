@@ -16,7 +16,7 @@ from logging import WARNING
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flwr.app import RecordDict
+from flwr.app import ConfigRecord, RecordDict
 from flwr.supercore import log
 
 from fedad import reply, wire
@@ -47,12 +47,14 @@ class Door:
         self.run, self.most = run, config.wire.largest_mb * MEGABYTE
         self.pixels = config.embedder.size**2
         self.folder = folder / FOLDER if folder else None
+        self.virtual = False  # no site has a registered key: a simulation, whose texts may be shown
 
     def check(self, content: RecordDict, site: str, stage: str) -> None:
         """Size first, then names, then the bond; nothing is parsed before these hold.
 
         Raises:
-            UploadError: it is too large, has other fields, or is of another site, run or stage.
+            UploadError: it is too large, has other fields, or is of another site, run or stage; or
+                it is a refusal of the site's own.
         """
         if (size := reply.size_of(content)) > self.most:
             raise UploadError(
@@ -60,6 +62,9 @@ class Door:
                 f"{self.most / MEGABYTE:g}: raise it if its bank is as large",
                 "size",
             )
+        if wire.REFUSAL in content:
+            reply.check_refusal(content)
+            raise UploadError(refusal_of(content, virtual=self.virtual), "refusal")
         reply.check_fields(content, stage)
         reply.check_bond(content, site, self.run, stage)
 
@@ -69,9 +74,8 @@ class Door:
         Raises:
             UploadError: it does not say who it is and what it has, or not in this form.
         """
-        if wire.SITE not in content.config_records:
-            raise UploadError("it does not say who it is and what it has", "fields")
-        name = str(content.config_records[wire.SITE].get("name", ""))
+        said = content.config_records.get(wire.SITE, ConfigRecord())
+        name = str(said.get("name", ""))
         self.check(content, name, reply.HELLO)
         try:
             said = json.loads(str(content.config_records["about"]["json"]))
@@ -136,13 +140,16 @@ def printable(text: object) -> str:
     return short if short.isprintable() else ascii(short)[1:-1][:LONGEST]
 
 
-def refusal_of(content: RecordDict) -> str:
-    """Why a site says that it cannot do what it was asked."""
+def refusal_of(content: RecordDict, *, virtual: bool) -> str:
+    """Why a site says that it cannot do what it was asked: in words of ours, unless it is virtual.
+
+    A deployed site's text may name its files, and has no place at the server.
+    """
     said = content.config_records[wire.REFUSAL]
-    if text := said.get("text"):
+    if virtual and (text := said.get("text")):
         return printable(text)
-    words = " ".join(printable(said[key]) for key in ("kind", "reason") if said.get(key))
-    return f"{words[:80] or 'it refuses'}, see its log"
+    words = [str(said[key]) for key, known in reply.REFUSALS.items() if said.get(key) in known]
+    return f"{' '.join(words) or 'it refuses'}, see its log"
 
 
 def _counts(value: Mapping[str, Any]) -> dict[str, int]:

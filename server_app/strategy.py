@@ -21,6 +21,7 @@ from flwr.supercore import log
 
 from fedad import admission, reply, wire
 from fedad.config import COVERAGE, Config, words
+from fedad.faults import REFUSED, SKIPPED, USED
 from fedad.findings import Findings
 from fedad.metrics import report
 from fedad.probe import longest
@@ -197,6 +198,7 @@ class OneRound(Strategy):
         nodes = wait_for(grid, awaited, left, knobs.enrol_seconds) if left > 0 else {}
         if len(nodes) + len(through) < (knobs.min_sites or count):
             raise RunRefusedError(too_few(self.config, nodes))
+        self.door.virtual = not any(nodes.values())  # a deployed site's key is registered by a name
         register = Register(nodes, expected)
         who = RecordDict({wire.RUN: ConfigRecord({"key": self.kept.key})})
         asked = [self._message(node, MessageType.QUERY, who) for node in nodes]
@@ -398,14 +400,18 @@ class OneRound(Strategy):
         down: RecordDict | None = None,
         stage: str = "",
     ) -> None:
-        """Add what moved to and from a site, by record, and the seconds that a stage took there."""
+        """Add what moved to and from a site, by record, the seconds that a stage took there, and
+        what was wrong with its files."""
         told = self.sites[name].told
         moved = told.setdefault("bytes", {"up": {}, "down": {}})
         for way, content in (("up", up), ("down", down)):
             for record, size in wire.sizes(content or RecordDict()).items():
                 moved[way][record] = moved[way].get(record, 0) + size
         if up is not None:
-            told[f"seconds_{stage}"] = float(up.metric_records["metrics"]["seconds"])  # type: ignore[arg-type]
+            measures = dict(up.metric_records["metrics"])
+            told[f"seconds_{stage}"] = float(measures.pop("seconds"))  # type: ignore[arg-type]
+            told.setdefault("faults", {}).update(measures)
+            self._warn(*_faulty(name, measures))
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -418,6 +424,17 @@ class OneRound(Strategy):
 
 def _called(name: str) -> str:
     return name if name.startswith("node ") else f"site {name}"
+
+
+def _faulty(name: str, faults: Mapping[str, Any]) -> list[str]:
+    """What was wrong with a site's files, in words; which files they are stands in its own log."""
+    told = {**SKIPPED, **USED, **REFUSED}
+    return [
+        f"site {name} {'skipped' if word in SKIPPED else 'used'} {count} {split} images: "
+        f"{told[word]}"
+        for measure, count in sorted(faults.items())
+        for split, word in [measure.split(".")]
+    ]
 
 
 def _uncalibrated(findings: Mapping[str, Findings]) -> list[str]:

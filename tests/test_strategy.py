@@ -205,6 +205,22 @@ def test_a_bank_size_that_cannot_be_met_is_refused_before_training(settings):
     assert set(trained) == {"query"}
 
 
+def test_what_is_wrong_with_a_sites_files_stands_in_the_record(settings):
+    def cut(site, message, content):
+        if site == "lyon" and message.metadata.message_type == "train":
+            content["metrics"]["train.cut"] = 2
+            return content
+        return None
+
+    record = start(settings, nodes(), meddling(cut)).record()
+    assert record["sites"]["lyon"]["faults"] == {"train.cut": 2}
+    assert not record["sites"]["graz"]["faults"]
+    assert any(
+        warning.startswith("site lyon skipped 2 train images: the file ends too early")
+        for warning in record["warnings"]
+    )
+
+
 def test_findings_that_cannot_be_reported_are_not_kept(settings, monkeypatch):
     """The run must not end on them later, nor again when it is resumed."""
     first = [True]

@@ -212,6 +212,10 @@ def _add(record: str, value: Any) -> Change:
     return change
 
 
+def _refusal(**said: Any) -> Change:
+    return lambda content: RecordDict({wire.REFUSAL: ConfigRecord(said)})
+
+
 def _many(content: RecordDict) -> None:
     content["metrics"] = MetricRecord({f"k{number}": 1.0 for number in range(100_000)})
 
@@ -249,6 +253,23 @@ FIELDS = [
     Case("a header without schema", TRAIN, _drop("header", "schema"), "fields"),
     Case("a header with a radius", TRAIN, _with("header", "radius", "1.0"), "fields"),
     Case("a header of two megabytes", TRAIN, _with("header", "sites", "x" * 2_000_000), "size"),
+    Case("a header of a list", TRAIN, _with("header", "sites", ["lyon"]), "kind"),
+    Case("a header of bytes", TRAIN, _with("header", "sites", b"lyon"), "kind"),
+    Case("a header of a number", TRAIN, _with("header", "schema", 1), "kind"),
+    *(
+        Case(f"{stage} that is refused", stage, _refusal(kind="DataError"), "refusal", sealed=False)
+        for stage in reply.FIELDS
+    ),
+    Case("a refusal by a path", TRAIN, _refusal(path="/data"), "fields", sealed=False),
+    Case("a refusal by a list", TRAIN, _refusal(reason=["tree"]), "kind", sealed=False),
+    Case("a refusal of two megabytes", TRAIN, _refusal(text="x" * 2**21), "size", sealed=False),
+    Case(
+        "a refusal beside a bank",
+        TRAIN,
+        _add(wire.REFUSAL, ConfigRecord({"kind": "DataError"})),
+        "fields",
+    ),
+    Case("half a fault", TRAIN, _with("metrics", "train.cut", 0.5), "counts"),
     Case("nothing at all", TRAIN, lambda content: RecordDict(), "fields", sealed=False),
     Case("each record under the next one's name", TRAIN, _swap, "fields"),
     Case("metrics by a file's name", TRAIN, _with("metrics", "train.0001.png", 1), "fields"),

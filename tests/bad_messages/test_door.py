@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import resource
 import time
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client_app.app import app as client_app
 from fedad import wire
 from fedad.config import read
+from fedad.errors import UploadError
 from fedad.reply import FIELDS, TRAIN
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
+from server_app.quarantine import refusal_of
 from server_app.strategy import OneRound
 from tests.bad_messages.cases import CASES
 from tests.bad_messages.door import Canned, Server, recorded, with_distances
@@ -98,6 +101,36 @@ def test_an_answer_above_the_limit_is_not_parsed(told, monkeypatch):
     monkeypatch.setattr(server.strategy.door, "most", 1000)
     content = RecordDict(dict(genuine[TRAIN]))
     assert brought(server, TRAIN, content) == "size"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["header"].update(sites=["x" * 2**20]),
+        lambda content: content["header"].update({"x" * 2**20: ""}),
+        lambda content: content.update({"x" * 2**20: ConfigRecord()}),
+        lambda content: content["metrics"].update(seconds=[1.0] * 2**18),
+    ],
+)
+def test_lists_and_names_count_as_what_they_hold(change, told, monkeypatch):
+    server, genuine = told
+    monkeypatch.setattr(server.strategy.door, "most", 2**20)
+    content = copy.deepcopy(genuine[TRAIN])
+    change(content)
+    assert brought(server, TRAIN, content) == "size"
+
+
+def test_of_a_deployed_sites_refusal_only_known_words_are_shown(told, monkeypatch):
+    server, _ = told
+    said = {"kind": "DataError", "reason": "tree", "text": "/data/secret/0001.png: no tree"}
+    other = {**said, "kind": "/data/secret", "reason": "0001.png"}
+    for one, shown in ((said, "DataError tree"), (other, "it refuses"), ({}, "it refuses")):
+        content = RecordDict({wire.REFUSAL: ConfigRecord(one)})
+        assert refusal_of(content, virtual=False) == f"{shown}, see its log"
+    assert server.strategy.door.virtual
+    monkeypatch.setattr(server.strategy.door, "virtual", False)
+    with pytest.raises(UploadError, match=r"^DataError tree, see its log$"):
+        server.strategy.door.check(RecordDict({wire.REFUSAL: ConfigRecord(said)}), "lyon", TRAIN)
 
 
 def test_a_lie_about_images_is_clamped_to_what_the_rows_can_stand_for(told, monkeypatch):
