@@ -81,7 +81,7 @@ def clamped(config: Config, bank: Bank, *, per_image: int) -> tuple[Bank, list[s
         return bank, []
     told = (
         f"site {bank.sites[0]} says that its {len(bank)} rows stand for {bank.images.sum():,} "
-        f"images: {images.sum():,} are believed"
+        f"images: {images.sum():,} are believed at coreset.local-ratio = {ratio:g}"
     )
     return bank.replace(images=images[None], patches=patches[None]), [told]
 

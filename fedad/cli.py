@@ -309,7 +309,9 @@ def bank_merge(
     from fedad.progress import Bars, shown_by
 
     with shown_by(Bars()):
-        merged = merge_files(read_config(None, overrides or []), files, out)
+        merged, warnings = merge_files(read_config(None, overrides or []), files, out)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{len(merged)} rows of {', '.join(merged.sites)} in {out}")
 
 

@@ -194,6 +194,18 @@ def test_nan_in_an_upload(fedad, tmp_path):
     assert not (tmp_path / "bank.safetensors").exists()
 
 
+def test_a_lie_about_images_that_is_carried_by_file_is_not_believed(fedad, tmp_path):
+    for site, images in (("graz", 1), ("lyon", 10**9)):
+        rows = np.random.default_rng(images).normal(size=(12, 3))
+        save_bank(tmp_path / site, bank_of(rows, site, images=images))
+    out = tmp_path / "bank.safetensors"
+    code, said, _ = fedad("bank", "merge", tmp_path / "graz", tmp_path / "lyon", "--out", out)
+    assert code == 0
+    assert "warning: site lyon says that its 12 rows stand for 1,000,000,000 images" in said
+    assert "graz says" not in said
+    assert load_bank(out).images.tolist() == [[1], [3]]
+
+
 def test_an_explicit_bank_size_above_what_the_sites_uploaded(fedad, tmp_path):
     save_bank(tmp_path / "a.safetensors", bank_of(np.ones((4, 3)), "lyon"))
     code, said, _ = fedad(

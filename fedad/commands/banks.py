@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from fedad.admission import clamped
 from fedad.bank_file import load_bank, save_bank
 from fedad.config import Config
 from fedad.datasets.base import check_trainable, open_dataset
@@ -29,13 +30,20 @@ def build(config: Config, site: str, out: Path) -> Bank:
     return sealed
 
 
-def merge_files(config: Config, files: Sequence[Path], out: Path) -> Bank:
-    """The bank that the server would broadcast, from sealed banks, written to `out`.
+def merge_files(config: Config, files: Sequence[Path], out: Path) -> tuple[Bank, list[str]]:
+    """The bank that the server would broadcast, from sealed banks, written to `out`; and warnings.
+
+    What a site says of its images is believed as far as its rows can stand for them; a bank that
+    was merged before is taken as it is.
 
     Raises:
         UploadError, MismatchError: banks that do not mix, told by file.
     """
-    uploads = [load_bank(file) for file in files]
+    uploads, warnings = [], []
+    for bank in map(load_bank, files):
+        believed, odd = (bank, []) if len(bank.sites) > 1 else _believed(config, bank)
+        uploads.append(believed)
+        warnings += odd
     try:
         merged = merge(config, uploads)
     except (MismatchError, UploadError) as error:
@@ -44,7 +52,11 @@ def merge_files(config: Config, files: Sequence[Path], out: Path) -> Bank:
         )
         raise type(error)(f"{error} ({told})") from error
     save_bank(out, merged)
-    return merged
+    return merged, warnings
+
+
+def _believed(config: Config, bank: Bank) -> tuple[Bank, list[str]]:
+    return clamped(config, bank, per_image=max(1, bank.fingerprint.patches))
 
 
 def info_table(path: Path) -> Table:
