@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from fedad.reporting.markup import ranged
 
 compare = typer.Typer()
 
@@ -46,7 +47,9 @@ def run_comparison(  # noqa: PLR0917 - options, which are named
     wanted = read_plan(plan, overrides or [])
     wanted = wanted.changed(seeds=seeds, leave_one_out=leave_one_out)
     root = (out or Path("comparisons") / wanted.name).absolute()
-    ran, cells = compare_all(wanted, root, via=via, jobs=jobs, sink=Bars())
+    ran, cells = compare_all(
+        wanted, root, via=via, jobs=jobs, sink=Bars(), replace=out is not None, say=print
+    )
     print_comparison(read_comparison(root))
     page = report(root)
     print(f"{ran} cells run, {cells - ran} were there; everything is in {root}; open {page}")
@@ -81,7 +84,7 @@ def _figures(found: Mapping[str, Any]) -> Printed:
     rows = []
     for one in found["treatments"]:
         told = (one["figures"][figure] for figure in figures)
-        rows.append([one["label"], *(_range(t.get("together") or t["by_site"]) for t in told)])
+        rows.append([one["label"], *(ranged(t.get("together") or t["by_site"]) for t in told)])
     title = "Means over categories and seeds, 95 % intervals; all sites' images in one ranking"
     return f"{title} (isolated: site by site)", ["", *figures], rows
 
@@ -93,7 +96,7 @@ def _differences(found: Mapping[str, Any]) -> Printed:
         [
             one["first"],
             one["second"],
-            _range({"value": one["difference"], "low": one["low"], "high": one["high"]}, "+.4f"),
+            ranged({"value": one["difference"], "low": one["low"], "high": one["high"]}, "+.4f"),
             f"{one['p_holm']:.3g}",
             f"{one['p_equal']:.3g}",
             one["verdict"],
@@ -152,10 +155,3 @@ def _recommended(found: Mapping[str, Any]) -> Printed:
         numbers = (point[name] for name in ("figure", "worst_site", "mb_moved", "seconds"))
         rows.append([one["use_case"], one["label"], *(f"{n:.3f}" for n in numbers)])
     return "What to take", ["use case", "point", "figure", "worst site", "MB", "seconds"], rows
-
-
-def _range(one: Mapping[str, float | None], form: str = ".3f") -> str:
-    """`0.873 (0.851 to 0.894)`, or the value alone where there is no interval."""
-    value, low, high = (math.nan if one[n] is None else one[n] for n in ("value", "low", "high"))
-    shown = format(value, form)
-    return shown if low is None or math.isnan(low) else f"{shown} ({low:{form}} to {high:{form}})"

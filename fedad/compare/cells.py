@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fedad import __version__
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
+from fedad.compare.sources import of_runs
 from fedad.config import Config, Data, Merge
 from fedad.datasets.base import open_dataset
+from fedad.progress import track
 from fedad.types import Dataset
 
 SCHEMA = 1  # counts up when a cell's folder holds something else
@@ -24,10 +25,15 @@ Place = tuple[str, int, str]  # a point's label, a seed, a way of sharing
 
 @dataclass(frozen=True)
 class Cell:
-    """A way of sharing under one configuration; `key` says all that it is made of."""
+    """A way of sharing under one configuration; `key` says all that it is made of.
+
+    `content` says it whatever the code, and `images` of the images alone.
+    """
 
     way: str
     config: Config
+    images: str
+    content: str
     key: str
 
     def folder(self, root: Path) -> Path:
@@ -68,24 +74,40 @@ def cell_of(config: Config, way: str, images: str) -> Cell:
         config = replace(config, merge=Merge())
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
-    made_of = {
-        "schema": SCHEMA,
-        "fedad": __version__,
-        "way": way,
-        "knobs": config.essence(),
-        "images": images,
-        "weights": _file_identity(config.embedder.weights),
-    }
-    text = json.dumps(made_of, sort_keys=True)
-    return Cell(way, config, hashlib.sha256(text.encode()).hexdigest()[:16])
+    content = content_of(config, way, images)
+    return Cell(way, config, images, content, _digest([SCHEMA, of_runs(), content]))
+
+
+def content_of(config: Config, way: str, images: str) -> str:
+    """What a cell is made of but for the code."""
+    return _digest(
+        {
+            "way": way,
+            "knobs": config.essence(),
+            "images": images,
+            "weights": _file_identity(config.embedder.weights),
+        }
+    )
+
+
+def outdated(cells: Iterable[Cell], root: Path) -> int:
+    """How many of the cells that `root` lacks it holds as other code made them."""
+    there = {json.loads(path.read_text()).get("content") for path in root.glob(f"cells/*/{DONE}")}
+    return sum(cell.content in there and not cell.is_done(root) for cell in cells)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def data_identity(dataset: str, folder: str, categories: str) -> str:
     """A sha256 over every image, mask and list of sites that a run reads."""
     knobs = Data(dataset=dataset, dir=folder, categories=categories)
-    digest = hashlib.sha256()
-    for name, path in _files(open_dataset(knobs)):
-        digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    digest, files = hashlib.sha256(), list(_files(open_dataset(knobs)))
+    with track("telling images apart", len(files)) as progress:
+        for done, (name, path) in enumerate(files, start=1):
+            digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+            progress(done)
     return digest.hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from fedad.compare.cells import Cell, Place, cells_of, distinct
+from fedad.compare.cells import Cell, Place, cells_of, content_of, distinct, outdated
 from fedad.compare.contrasts import contrasts, rankings
 from fedad.compare.fairness import by_category, by_site, fairness
+from fedad.compare.features import fill_cache, told_of
 from fedad.compare.pareto import pareto
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.running import alone_in, run_cells
@@ -24,31 +25,111 @@ from fedad.files import write_json
 from fedad.launch import sites_of
 from fedad.progress import Sink, shown_by
 from fedad.reporting.record import environment
-from fedad.reporting.run_folder import COMPARISON
+from fedad.reporting.run_folder import COMPARISON, read_comparison, read_record
 from fedad.reporting.tracking import check_tracker
+from fedad.types import Site
 
 SCHEMA = 1
 
 
-def compare(plan: Plan, root: Path, *, via: str, jobs: int, sink: Sink) -> tuple[int, int]:
+def _nobody(note: str) -> None:
+    pass
+
+
+def compare(
+    plan: Plan,
+    root: Path,
+    *,
+    via: str,
+    jobs: int,
+    sink: Sink,
+    replace: bool = True,
+    say: Callable[[str], object] = _nobody,
+) -> tuple[int, int]:
     """Run what is missing, and write what all cells say; returns cells run now, and in all.
+
+    Args:
+        replace: whether to write over a comparison of other images or knobs in `root`.
+        say: told what a user should know before the cells run.
 
     Raises:
         ComparisonError: cells failed, or another comparison is at work in `root`.
         ConfigError, DataError: nothing has started.
     """
     _check_packages()
-    for point in plan.points:
-        config = plan.config(point, plan.seeds[0])
-        check_tracker(config.round.track)
-        sites_of(config)
-    cells = cells_of(plan)
+    with shown_by(sink):
+        for point in plan.points:
+            config = plan.config(point, plan.seeds[0])
+            check_tracker(config.round.track)
+            _check_rankable(point.label, plan.figures[-1], sites_of(config))
+        cells = cells_of(plan)
     every = list(distinct(cells))
     with alone_in(root):
+        if not replace:
+            _check_same(plan, cells, root)
+        for note in _notes(every, root):
+            say(note)
+        with shown_by(sink):
+            fill_cache([cell for cell in every if not cell.is_done(root)], root)
         ran = run_cells(every, root, via=via, jobs=jobs, sink=sink)
         with shown_by(sink):
             write_json(root / COMPARISON, comparison(plan, cells, root))
     return ran, len(every)
+
+
+def _check_rankable(label: str, figure: str, sites: Sequence[Site]) -> None:
+    """See before hours of cells that some site has something to rank."""
+    images = figure.startswith("image_")
+    for site in sites:
+        good = {sample.category for sample in site.test if sample.is_good}
+        for sample in site.test:
+            if not sample.is_good and (sample.category in good if images else sample.masks):
+                return
+    needed = "good and defective test images of a product" if images else "masks of defects"
+    raise DataError(
+        f"{label}: {figure}: no site has {needed}: are there any labelled defects? "
+        "Another last one of `figures` may do without"
+    )
+
+
+def _check_same(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> None:
+    """Leave a comparison of other images or knobs alone; more seeds or points are no other one."""
+    there = read_comparison(root)["points"] if (root / COMPARISON).exists() else {}
+    here = _points(plan, cells)
+    both = set(there) & set(here)
+    if there and not (both and all(there[label] == here[label] for label in both)):
+        raise ConfigError(
+            f"{root}: holds a comparison of other images or knobs: name another folder with "
+            f"--out, or --out {root} to write over it"
+        )
+
+
+def _points(plan: Plan, cells: Mapping[Place, Cell]) -> dict[str, str]:
+    """Label -> what a point is made of, whatever the seeds and the code."""
+    first = plan.seeds[0]
+    return {
+        point.label: content_of(
+            plan.config(point, 0), FEDERATED, cells[point.label, first, FEDERATED].images
+        )
+        for point in plan.points
+    }
+
+
+def _notes(every: Sequence[Cell], root: Path) -> Iterator[str]:
+    """What a user should know of the cells that are there."""
+    if older := outdated(every, root):
+        yield f"{older} of the cells here were made by other code of fedad: they are run again"
+    untold = sum(_tracker(cell, root) != cell.config.round.track for cell in every)
+    if untold:
+        yield f"round.track: {untold} of the cells here were run without it, and are not logged"
+
+
+def _tracker(cell: Cell, root: Path) -> str:
+    """Who was told of a cell; who will be, where it is not there yet."""
+    wanted = cell.config.round.track
+    if not wanted or not cell.is_done(root):
+        return wanted
+    return str(read_record(cell.folder(root))["config"].get("round.track", ""))
 
 
 def _check_packages() -> None:
@@ -85,6 +166,8 @@ def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str,
             if plan.leave_one_out
         },
         "pareto": pareto(plan, some),
+        "points": _points(plan, cells),
+        "features": told_of(root),
         "cells": [_cell(one, seed, root) for one in some for seed in one.seeds],
         "environment": environment(),
     }

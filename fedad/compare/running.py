@@ -47,6 +47,7 @@ class Job:
     cell: Cell
     root: Path
     via: str
+    beside: int = 1  # how many cells run at a time: beside others, seconds say little
 
 
 def run_cells(cells: Iterable[Cell], root: Path, *, via: str, jobs: int, sink: Sink) -> int:
@@ -59,53 +60,82 @@ def run_cells(cells: Iterable[Cell], root: Path, *, via: str, jobs: int, sink: S
     Raises:
         ComparisonError: cells failed. The others were run, and stay.
     """
-    todo = [Job(cell, root, via) for cell in cells if not cell.is_done(root)]
-    jobs = min(jobs or affordable(todo), len(todo))
+    some = [cell for cell in cells if not cell.is_done(root)]
+    jobs = max(1, min(jobs or affordable(some), len(some)))
+    todo = [Job(cell, root, via, jobs) for cell in some]
     failures: list[str] = []
+    first: Exception | None = None
     with shown_by(sink), track("cells", len(todo)) as progress:
-        finished = _in_processes(todo, jobs) if jobs > 1 else _here(todo)
+        finished = in_processes(todo, jobs) if jobs > 1 else _here(todo)
         for done, (job, error) in enumerate(finished, start=1):
             if error is not None:
-                failures.append(f"{job.cell.way} {job.cell.key}: {error}")
+                first = first or error
+                failures.append(f"{job.cell.way} {job.cell.key}: {_said(error)}")
             progress(done)
     if failures:
         raise ComparisonError(
             f"{len(failures)} of {len(todo)} cells failed ({failures[0]}); the others are in "
             f"{root}: run the same command again once the cause is gone"
-        )
+        ) from first
     return len(todo)
 
 
-def _here(todo: Sequence[Job]) -> Iterator[tuple[Job, FedadError | None]]:
+def _here(todo: Sequence[Job]) -> Iterator[tuple[Job, Exception | None]]:
     for job in todo:
         try:
             run_cell(job)
-            yield job, None
-        except FedadError as error:
+        except Exception as error:  # a full disk, or whatever befell this cell alone
             yield job, error
+        else:
+            yield job, None
 
 
-def _in_processes(todo: Sequence[Job], jobs: int) -> Iterator[tuple[Job, FedadError | None]]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        waiting: dict[Future[None], Job] = {pool.submit(run_cell, job): job for job in todo}
-        try:
-            while waiting:
-                ready, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    yield waiting.pop(future), _failure(future)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def in_processes(
+    todo: Sequence[Job], jobs: int, run: Callable[[Job], None] | None = None
+) -> Iterator[tuple[Job, Exception | None]]:
+    """Every job as it ends, with what went wrong, `jobs` at a time by `run` or `run_cell`.
+
+    A worker has one job and no other in wait: one that is killed takes one cell with it, and who
+    stops early starts no further one.
+    """
+    waiting, running = list(reversed(todo)), dict[Future[None], tuple[Job, ProcessPoolExecutor]]()
+    idle = [_worker() for _ in range(jobs)]
+    try:
+        while waiting or running:
+            while waiting and idle:
+                job, worker = waiting.pop(), idle.pop()
+                running[worker.submit(run or run_cell, job)] = job, worker
+            ready, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ready:
+                job, worker = running.pop(future)
+                error = _failure(future)
+                if isinstance(error, BrokenProcessPool):
+                    worker.shutdown()
+                    worker = _worker()
+                idle.append(worker)
+                yield job, error
+    finally:
+        for worker in (*idle, *(worker for _, worker in running.values())):
+            worker.shutdown(cancel_futures=True)
 
 
-def _failure(future: Future[None]) -> FedadError | None:
+def _worker() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _failure(future: Future[None]) -> Exception | None:
+    """What befell the cell; who is interrupted stops everything."""
     try:
         future.result()
-    except FedadError as error:
+    except Exception as error:
         return error
-    except BrokenProcessPool:
-        return ComparisonError("its process died: was memory short? Try --jobs 1")
     return None
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, BrokenProcessPool):
+        return "its process died: was memory short? Try --jobs 1"
+    return str(error) if isinstance(error, FedadError) else f"{type(error).__name__}: {error}"
 
 
 def run_cell(job: Job) -> None:
@@ -120,7 +150,13 @@ def run_cell(job: Job) -> None:
             run_in(folder, job.cell.config, sites, via=job.via, sink=Silent())
         else:
             _run_yardstick(folder, job.cell.way, job.cell.config, sites)
-    told = {"key": job.cell.key, "way": job.cell.way, "via": job.via}
+    told = {
+        "key": job.cell.key,
+        "content": job.cell.content,
+        "way": job.cell.way,
+        "via": job.via,
+        "beside": job.beside,
+    }
     write_json(folder / DONE, {**told, "seconds": time.perf_counter() - began})
 
 
@@ -151,12 +187,12 @@ def _run_yardstick(folder: Path, way: str, config: Config, sites: Sequence[Site]
     write_record(folder, {**record, "warnings": tracked(folder, record)})
 
 
-def affordable(todo: Sequence[Job]) -> int:
+def affordable(todo: Sequence[Cell]) -> int:
     """How many cells may run side by side: by cores, and by what memory is free."""
     if not todo:
         return 1
-    threads = max(job.cell.config.embedder.threads for job in todo)
-    need = BASE_BYTES + 3 * max(_features_bytes(job.cell.config) for job in todo)
+    threads = max(cell.config.embedder.threads for cell in todo)
+    need = BASE_BYTES + 3 * max(_features_bytes(cell.config) for cell in todo)
     return max(1, min((os.cpu_count() or 1) // threads, _free_memory() // need))
 
 

@@ -1,6 +1,7 @@
 """A whole comparison: what it says, and that no cell is run twice whatever stops it."""
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -8,14 +9,18 @@ import numpy as np
 import pytest
 
 from fedad.bank_file import load_bank
+from fedad.commands.compare import print_comparison
 from fedad.compare import running
 from fedad.compare.cells import cells_of, distinct
 from fedad.compare.compare import compare, comparison
+from fedad.compare.features import fill_cache
 from fedad.compare.plan import FEDERATED
 from fedad.compare.running import ComparisonError, alone_in
+from fedad.embedders.backbone import Backbone
 from fedad.errors import ConfigError, DataError
 from fedad.files import write_json
 from fedad.progress import Silent
+from fedad.reporting.markup import NONE
 from fedad.reporting.run_folder import BANK, read_comparison, read_record
 from tests.compare.planted import plan_of, treatment
 
@@ -72,6 +77,16 @@ def test_an_impossible_use_case_has_no_point(compared):
     assert first == {"use_case": "at most 1 kB up a site", "label": None}
 
 
+def test_what_cannot_be_ranked_is_a_dash_in_the_terminal(compared, capsys):
+    """A figure without masks, or isolated sites that have one kind of image only."""
+    found = read_comparison(compared)
+    for one in found["treatments"]:
+        one["figures"]["auc_spro_0.05"] |= {"together": None, "by_site": None}
+    print_comparison(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert next(line for line in lines if "float32" in line).rstrip().endswith(NONE)
+
+
 def test_numbers_are_json(compared):
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
@@ -79,8 +94,8 @@ def test_numbers_are_json(compared):
     json.loads((compared / "comparison.json").read_text(), parse_constant=refuse)
 
 
-class StopError(Exception):
-    """Pulls the plug."""
+class StopError(KeyboardInterrupt):
+    """Pulls the plug: not what befalls one cell alone."""
 
 
 @pytest.fixture
@@ -122,17 +137,24 @@ def test_an_interrupted_comparison_goes_on_without_doing_a_cell_twice(
         assert ours == theirs
 
 
-def test_cells_that_fail_leave_the_others(small, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DataError("a lamp fell on it"), "a lamp fell on it"),
+        (OSError(28, "No space left on device"), r"OSError: .*No space left on device"),
+        (MemoryError(), "MemoryError"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_cells_that_fail_leave_the_others(small, tmp_path, monkeypatch, error, said):
     def run(job):
         if job.cell.way == "isolated":
-            raise DataError("a lamp fell on it")
+            raise error
         write_json(job.cell.folder(tmp_path) / "cell.json", {})
 
     monkeypatch.setattr(running, "run_cell", run)
     cells = list(distinct(cells_of(small)))
-    with pytest.raises(
-        ComparisonError, match=r"4 of 12 cells failed \(isolated .*a lamp fell on it"
-    ):
+    with pytest.raises(ComparisonError, match=rf"4 of 12 cells failed \(isolated .*{said}"):
         running.run_cells(cells, tmp_path, via="local", jobs=1, sink=Silent())
     assert sum(cell.is_done(tmp_path) for cell in cells) == 8
 
@@ -153,6 +175,86 @@ def test_what_cannot_be_is_said_before_a_cell_runs(small, tmp_path, monkeypatch)
     monkeypatch.setattr("fedad.compare.compare.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'fedad\[compare\]'"):
         compare(small, tmp_path, via="local", jobs=1, sink=Silent())
+
+
+@pytest.mark.parametrize("figure", ["image_auroc", "auc_spro_0.05"])
+def test_images_without_defects_are_said_before_a_cell_runs(
+    small, plants, tmp_path, monkeypatch, figure
+):
+    good = shutil.copytree(plants, tmp_path / "good")
+    for folder in good.glob("*/*/blot"):
+        shutil.rmtree(folder)
+    points = tuple(
+        replace(p, knobs=p.knobs | {"data.dir": str(good), "data.partition": "iid"})
+        for p in small.points
+    )
+    monkeypatch.setattr(running, "run_cell", lambda job: pytest.fail("a cell was run"))
+    plan = replace(small, points=points, figures=(figure,))
+    with pytest.raises(DataError, match=f"{figure}: no site has .*any labelled defects"):
+        compare(plan, tmp_path, via="local", jobs=1, sink=Silent())
+
+
+def told_by(plan, root, monkeypatch, **options):
+    """What a comparison says before its cells, which are not run."""
+    said = []
+    monkeypatch.setattr("fedad.compare.compare.run_cells", lambda *_, **__: 0)
+    monkeypatch.setattr("fedad.compare.compare.fill_cache", lambda *_: None)
+    monkeypatch.setattr("fedad.compare.compare.comparison", lambda *_: {})
+    compare(plan, root, via="local", jobs=1, sink=Silent(), say=said.append, **options)
+    return said
+
+
+def test_cells_of_other_code_are_run_again_and_it_is_said(compared, small, tmp_path, monkeypatch):
+    root = shutil.copytree(compared, tmp_path / "copy")
+    assert told_by(small, root, monkeypatch) == []
+    monkeypatch.setattr("fedad.compare.cells.of_runs", lambda: "other code")
+    assert not any(cell.is_done(root) for cell in distinct(cells_of(small)))
+    assert told_by(small, root, monkeypatch) == [
+        "12 of the cells here were made by other code of fedad: they are run again"
+    ]
+
+
+def test_a_tracker_that_comes_too_late_is_said(compared, small, tmp_path, monkeypatch):
+    root = shutil.copytree(compared, tmp_path / "copy")
+    points = tuple(replace(p, knobs=p.knobs | {"round.track": "tensorboard"}) for p in small.points)
+    monkeypatch.setattr("fedad.compare.compare.check_tracker", lambda name: None)
+    assert told_by(replace(small, points=points), root, monkeypatch) == [
+        "round.track: 12 of the cells here were run without it, and are not logged"
+    ]
+
+
+def test_a_comparison_of_other_knobs_is_not_written_over(compared, small, tmp_path, monkeypatch):
+    root = shutil.copytree(compared, tmp_path / "copy")
+    other = replace(
+        small,
+        points=tuple(replace(p, knobs=p.knobs | {"score.sigma": 1.0}) for p in small.points),
+    )
+    with pytest.raises(ConfigError, match=r"comparison of other images or knobs.*--out"):
+        compare(other, root, via="local", jobs=1, sink=Silent(), replace=False)
+    more = small.changed(seeds=3, leave_one_out=None)
+    assert told_by(more, root, monkeypatch, replace=False) == []
+    assert told_by(other, tmp_path / "new", monkeypatch, replace=False) == []
+    assert told_by(other, root, monkeypatch) == []
+
+
+def test_every_image_is_embedded_once_before_the_cells(compared, small, tmp_path, monkeypatch):
+    """The cells find all features in the cache, whichever comes first."""
+    told = read_comparison(compared)["features"]
+    assert told["images"] == 2 * 3 * (2 + 2 + 2)
+    assert told["seconds"] > 0
+    cells = list(distinct(cells_of(small)))
+    fresh = [
+        replace(
+            c, config=replace(c.config, embedder=replace(c.config.embedder, cache=str(tmp_path)))
+        )
+        for c in cells
+    ]
+    fill_cache(fresh, tmp_path)
+    monkeypatch.setattr(Backbone, "__call__", lambda *_: pytest.fail("an image was embedded again"))
+    fill_cache(fresh, tmp_path)
+    off = replace(cells[0].config.embedder, cache="off")
+    fill_cache([replace(cells[0], config=replace(cells[0].config, embedder=off))], tmp_path / "off")
+    assert not (tmp_path / "off").exists()
 
 
 def test_images_without_defects_compare_nothing(tmp_path, monkeypatch):
