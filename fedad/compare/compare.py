@@ -160,11 +160,7 @@ def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str,
         "contrasts": contrasts(plan, some),
         "rankings": rankings(plan, some),
         "fairness": fairness(plan, some),
-        "value": {
-            one.label: values_of(one, root, plan.figures, plan.leave_one_out)
-            for one in points
-            if plan.leave_one_out
-        },
+        "value": values_of(plan, points, root),
         "pareto": pareto(plan, some),
         "points": _points(plan, cells),
         "features": told_of(root),

@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from fedad.compare.sources import digest
 from fedad.files import write_atomic
 from fedad.metrics import LIMITS, Binning, Cell, Counts, break_down_counts
 from fedad.reporting.per_image import PerImage, read_per_image
@@ -75,6 +76,7 @@ def draw(folder: Path, figures: Sequence[str], replicates: int, *, together: boo
         together: also rank the images of all sites in one; not where each site has its own bank.
     """
     asked = {"figures": list(figures), "replicates": replicates, "together": together}
+    asked["code"] = digest([Path(__file__)])
     found = _read(folder / FILE, asked)
     if found is None:
         found = _draw(folder, figures, replicates, together)

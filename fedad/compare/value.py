@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fedad.bank_file import load_bank
+from fedad.compare.plan import Plan
+from fedad.compare.sources import digest
 from fedad.compare.treatments import Treatment
 from fedad.config import Config
+from fedad.covering import Distances, distances
 from fedad.embedders.embedder import Embed, Embedder
 from fedad.files import write_json
 from fedad.judging import judge
@@ -26,7 +30,7 @@ from fedad.metrics import Counts, report
 from fedad.progress import track
 from fedad.reporting.record import number
 from fedad.reporting.run_folder import BANK
-from fedad.round import fit, merge, seal
+from fedad.round import agree, fit, seal
 from fedad.sifting import sift
 from fedad.types import Bank, Site
 
@@ -40,51 +44,94 @@ def without(bank: Bank, site: str) -> Bank:
     return bank.take(np.flatnonzero(bank.site != bank.sites.index(site)))
 
 
-def values_of(one: Treatment, root: Path, figures: Sequence[str], seeds: int) -> dict[str, Any]:
-    """Left-out site -> what it is `worth`, the mean over the first `seeds`.
+def values_of(plan: Plan, points: Sequence[Treatment], root: Path) -> dict[str, Any]:
+    """Point -> left-out site -> what it is `worth`, the mean over the plan's first seeds.
 
     Read from the cells' `leave_one_out.json` where that is there.
     """
-    some = [one.cells[seed] for seed in one.seeds[:seeds]]
-    told = [_of_cell(cell.folder(root), cell.config, figures) for cell in some]
-    names = sorted({name for cell in told for name in cell})
-    return {name: worth([cell[name] for cell in told if name in cell], figures) for name in names}
+    if not plan.leave_one_out:
+        return {}
+    some = [(one, seed) for one in points for seed in one.seeds[: plan.leave_one_out]]
+    steps = sum(1 + len(one.records[seed]["sites"]) for one, seed in some)
+    told: dict[str, list[dict[str, Any]]] = {one.label: [] for one in points}
+    with track("leaving sites out", steps) as progress:
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            progress(done)
+
+        for one, seed in some:
+            cell = one.cells[seed]
+            told[one.label].append(_of_cell(cell.folder(root), cell.config, plan.figures, step))
+    return {label: _worth_by_site(cells, plan.figures) for label, cells in told.items()}
 
 
-def _of_cell(folder: Path, config: Config, figures: Sequence[str]) -> dict[str, Any]:
+def _worth_by_site(cells: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> dict[str, Any]:
+    names = sorted({name for cell in cells for name in cell})
+    return {name: worth([cell[name] for cell in cells if name in cell], figures) for name in names}
+
+
+def _of_cell(
+    folder: Path, config: Config, figures: Sequence[str], step: Callable[[], None]
+) -> dict[str, Any]:
     path = folder / FILE
-    if path.exists() and (told := json.loads(path.read_text()))["figures"] == list(figures):
+    asked = {"figures": list(figures), "code": digest([Path(__file__)])}
+    if path.exists() and (told := json.loads(path.read_text()))["asked"] == asked:
         return dict(told["sites"])
-    found = leave_one_out(folder, config, figures)
-    write_json(path, {"figures": list(figures), "sites": found})
+    found = leave_one_out(folder, config, figures, step)
+    write_json(path, {"asked": asked, "sites": found})
     return found
 
 
-def leave_one_out(folder: Path, config: Config, figures: Sequence[str]) -> dict[str, Any]:
-    """Left-out site -> the figures with "all" rows, "without" its own, and merged "anew"."""
+def leave_one_out(
+    folder: Path, config: Config, figures: Sequence[str], step: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Left-out site -> the figures with "all" rows, "without" its own, and merged "anew", for which
+    so many rows were too few, or "short"."""
     embed, sites = Embedder(config.embedder), [sift(config, s).site for s in sites_of(config)]
     bank = load_bank(folder / BANK)
-    uploads = {site.name: upload_of(folder, config, site, embed) for site in sites if site.train}
+    own = {site.name: own_of(folder, config, site, embed) for site in sites if site.train}
 
     def figures_by(bank: Bank) -> Figures:
-        return judged(config, sites, embed, bank, own=uploads, figures=figures)
+        step()
+        return judged(config, sites, embed, bank, own=own, figures=figures)
 
     found = {}
-    with track("leaving one site out", 1 + len(uploads)) as progress:
-        whole = figures_by(bank)
-        for done, name in enumerate(uploads, start=1):
-            progress(done)
-            rest = [upload for other, upload in uploads.items() if other != name]
-            anew = figures_by(merge(config, rest)) if rest else {}
-            found[name] = {"all": whole, "without": figures_by(without(bank, name)), "anew": anew}
+    whole = figures_by(bank)
+    for name in own:
+        rest = {other: kept for other, kept in own.items() if other != name}
+        some = [site for site in sites if site.name in rest]
+        left, short = merged_anew(config, some, embed, rest) if rest else (None, 0)
+        found[name] = {
+            "all": whole,
+            "without": judged(config, sites, embed, without(bank, name), own=own, figures=figures),
+            "anew": figures_by(left) if left else {},
+            "short": short,
+        }
     return found
 
 
-def upload_of(folder: Path, config: Config, site: Site, embed: Embed) -> Bank:
-    """What a site sent in a run: from its own copy in the run folder, or made again."""
+def merged_anew(
+    config: Config, sites: Sequence[Site], embed: Embed, own: Mapping[str, Bank]
+) -> tuple[Bank, int]:
+    """The bank that the server would make of these sites alone, weighted as the run's was; and by
+    how many rows they fall short of `bank.size`, which is then all that they have."""
+    uploads = [seal(config, name, kept) for name, kept in own.items()]
+    size = min(config.bank.size, sum(map(len, uploads)))
+    lowered = replace(config, bank=replace(config.bank, size=size))
+
+    def ask(bank: Bank) -> Distances:
+        return {s.name: distances(lowered, s, embed, bank, own[s.name]) for s in sites}
+
+    return agree(lowered, uploads, ask), config.bank.size - size
+
+
+def own_of(folder: Path, config: Config, site: Site, embed: Embed) -> Bank:
+    """What a site kept in a run: its own copy in the run folder, or made again."""
     kept = sorted((folder / "sites" / site.name).glob("**/own.safetensors"))
-    own = load_bank(kept[-1]) if kept else fit(config, site, embed)
-    return seal(config, site.name, own)
+    return load_bank(kept[-1]) if kept else fit(config, site, embed)
 
 
 def judged(
@@ -120,13 +167,15 @@ def worth(seeds: Sequence[Mapping[str, Figures]], figures: Sequence[str]) -> dic
     """What leaving one site out costs each judging site: the mean over categories and seeds.
 
     `loss` is the figure with all rows less that without the site's; `gap` is what merging anew
-    would win back. `lost` are the categories that nobody else knows, left out of both.
+    would win back, from banks that may be `short` of rows. `lost` are the categories that nobody
+    else knows, left out of both.
     """
     found: dict[str, Any] = {}
     for judge_ in seeds[0]["all"]:
         known = [set(seed["without"].get(judge_, {})) for seed in seeds]
         every = set(seeds[0]["all"][judge_])
-        found[judge_] = {"lost": sorted(every - known[0]), "loss": {}, "gap": {}}
+        short = max(seed.get("short", 0) for seed in seeds)
+        found[judge_] = {"lost": sorted(every - known[0]), "loss": {}, "gap": {}, "short": short}
         for figure in figures:
             for what, more, less in (("loss", "all", "without"), ("gap", "anew", "without")):
                 found[judge_][what][figure] = _mean_difference(seeds, judge_, figure, more, less)

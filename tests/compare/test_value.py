@@ -1,18 +1,20 @@
 """Leaving a site out by taking its rows out of the bank: exact, and beside merging anew."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fedad.bank_file import load_bank
 from fedad.compare.cells import cells_of
 from fedad.compare.plan import FEDERATED
-from fedad.compare.value import judged, leave_one_out, upload_of, without, worth
+from fedad.compare.value import judged, leave_one_out, merged_anew, own_of, without, worth
 from fedad.config import Config, read
 from fedad.embedders.embedder import Embedder
 from fedad.judging import judge
 from fedad.launch import sites_of
 from fedad.reporting.run_folder import BANK, read_comparison, read_record
-from fedad.round import fit, merge, seal
+from fedad.round import fit, merge, run_round, seal
 
 SITE = "lyon"
 
@@ -74,9 +76,10 @@ def test_uploads_are_those_that_were_sent(compared, small):
     cell = cells_of(small)["float32", 0, FEDERATED]
     bank = load_bank(cell.folder(compared) / BANK)
     for site in sites_of(cell.config):
-        sent = upload_of(cell.folder(compared), cell.config, site, _no_embedding)
-        kept = bank.site == bank.sites.index(site.name)
-        assert {row.tobytes() for row in bank.rows[kept]} <= {row.tobytes() for row in sent.rows}
+        kept = own_of(cell.folder(compared), cell.config, site, _no_embedding)
+        sent = seal(cell.config, site.name, kept)
+        mine = bank.site == bank.sites.index(site.name)
+        assert {row.tobytes() for row in bank.rows[mine]} <= {row.tobytes() for row in sent.rows}
 
 
 def _no_embedding(samples):
@@ -91,6 +94,34 @@ def test_the_loss_and_the_gap_to_merging_anew_are_told(compared, small):
         for told in judges.values():
             assert set(told["gap"]) == set(told["loss"]) == set(small.figures)
             assert told["lost"] == []
+            assert told["short"] == 0
+
+
+def test_a_bank_that_the_others_cannot_fill_is_smaller_and_it_is_said(plant):
+    config, sites, embed, uploads = plant
+    rows = sum(map(len, uploads.values()))
+    wished = replace(config, bank=replace(config.bank, size=rows))
+    rest = {name: bank for name, bank in uploads.items() if name != SITE}
+    bank, short = merged_anew(wished, [s for s in sites if s.name != SITE], embed, rest)
+    assert len(bank) == sum(map(len, rest.values()))
+    assert short == len(uploads[SITE])
+    one = {"together": {"bolt": {"f": 0.5}}}
+    told = worth([{"all": one, "without": one, "anew": one, "short": short}], ["f"])
+    assert told["together"]["short"] == short
+
+
+def test_merging_anew_weighs_sites_as_the_run_did(plant):
+    """`coverage` asks the sites that are left."""
+    config, sites, embed, _ = plant
+    merging = replace(config.merge, weighting="coverage")
+    asking = replace(config, merge=merging, bank=replace(config.bank, size=40))
+    own = {s.name: fit(asking, s, embed) for s in sites if s.name != SITE}
+    some = [site for site in sites if site.name in own]
+    bank, _ = merged_anew(asking, some, embed, own)
+    expected = run_round(asking, some, embed).bank
+    assert np.array_equal(bank.rows, expected.rows)
+    plain = merge(asking, [seal(asking, name, kept) for name, kept in own.items()])
+    assert not np.array_equal(bank.rows, plain.rows)
 
 
 def test_with_room_for_every_row_nothing_is_won_by_merging_anew(plant):
@@ -126,4 +157,5 @@ def test_worth_by_hand():
         "lost": ["b"],
         "loss": {"f": None},
         "gap": {"f": None},
+        "short": 0,
     }
