@@ -49,6 +49,7 @@ KEYS: dict[str, tuple[Any, Any]] = {  # key -> its kind, its default
     # use case -> {most: figure, at-most: {cost: number}}; these come before the usual ones
     "recommend": (dict[str, dict[str, Any]], {}),
 }
+SEED = "round.seed"
 COSTS = ("mb_up_a_site", "mb_down_a_site", "mb_moved", "seconds")  # that a use case may limit
 
 
@@ -78,7 +79,7 @@ class Plan:
 
     def config(self, point: Point, seed: int) -> Config:
         """The run of a point with a seed."""
-        return read({**point.knobs, "round.seed": seed})
+        return read({**point.knobs, SEED: seed})
 
     def changed(self, *, seeds: int | None, leave_one_out: int | None) -> Plan:
         """The same matrix over the seeds 0 to `seeds` - 1, with as many in which sites are left
@@ -114,13 +115,41 @@ def read_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
         recommend=given["recommend"],
     )
     for case, wish in plan.recommend.items():
-        wanted = (wish.get("most", "figure"), *wish.get("at-most", {}))
-        _listed(path, f"recommend: {case}", wanted, ("figure", "worst_site", *COSTS))
+        _check_wish(path, f"recommend: {case}", wish)
+    _check_points(path, plan)
+    return plan
+
+
+def _check_wish(path: Path, where: str, wish: Mapping[str, Any]) -> None:
+    """A use case: what there is to be most of, and numbers that costs may be at most."""
+    _listed(path, where, wish, ("most", "at-most"))
+    _listed(path, where, [wish.get("most", "figure")], ("figure", "worst_site", *COSTS))
+    limits = wish.get("at-most", {})
+    if not isinstance(limits, dict):
+        raise ConfigError(
+            f"{path}: {where}: at-most: {limits!r}: expected costs and numbers such as "
+            "{mb_up_a_site: 5}"
+        )
+    for cost in _listed(path, where, limits, COSTS):
+        if type(limits[cost]) not in (int, float):
+            raise ConfigError(
+                f"{path}: {where}: {cost}: {limits[cost]!r}: expected a number, without its unit"
+            )
+
+
+def _check_points(path: Path, plan: Plan) -> None:
+    """Every point reads as a configuration, with a label of its own and another run."""
     if len({point.label for point in plan.points}) < len(plan.points):
         raise ConfigError(f"{path}: axes: two points have one label: is a value written twice?")
+    found: dict[str, str] = {}
     for point in plan.points:
-        plan.config(point, plan.seeds[0])
-    return plan
+        config = plan.config(point, plan.seeds[0])
+        same = found.setdefault(repr((config.essence(), config.data.dir)), point.label)
+        if same != point.label:
+            raise ConfigError(
+                f"{path}: axes: {same!r} and {point.label!r} are one run: their knobs say how it "
+                "goes, not what it computes"
+            )
 
 
 def known_figures() -> tuple[str, ...]:
@@ -170,6 +199,10 @@ def _points(
     sides = [_side(path, axis, values) for axis, values in axes.items()]
     for combination in itertools.product(*sides):
         overlay = {key: value for _, part in combination for key, value in part.items()}
+        if SEED in overlay or SEED in fixed:
+            raise ConfigError(
+                f"{SEED}: every point runs with each of the seeds: set seeds in {path}, or --seeds"
+            )
         if both := sorted(set(overlay) & set(fixed)):
             raise ConfigError(f"-c {both[0]}: the matrix varies it; edit {path} instead")
         marks = {axis: label for axis, (label, _) in zip(axes, combination, strict=True)}
@@ -208,4 +241,6 @@ def _listed(path: Path, key: str, values: Any, known: Sequence[str]) -> tuple[st
                 f"{path}: {key}: there is no {value!r}{nearest(str(value), known)}; "
                 f"expected some of {', '.join(known)}"
             )
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{path}: {key}: {values!r}: one of them is written twice")
     return tuple(values)

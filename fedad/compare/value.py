@@ -163,7 +163,7 @@ def _figures(counts: Counts, figures: Sequence[str]) -> dict[str, dict[str, floa
     }
 
 
-def worth(seeds: Sequence[Mapping[str, Figures]], figures: Sequence[str]) -> dict[str, Any]:
+def worth(seeds: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> dict[str, Any]:
     """What leaving one site out costs each judging site: the mean over categories and seeds.
 
     `loss` is the figure with all rows less that without the site's; `gap` is what merging anew

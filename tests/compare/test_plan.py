@@ -8,9 +8,12 @@ from typer.testing import CliRunner
 
 from fedad.cli import app
 from fedad.compare.cells import cells_of, data_identity, distinct
+from fedad.compare.contrasts import pairs
 from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, read_plan
+from fedad.compare.statistics import too_few
 from fedad.errors import ConfigError
 from fedad.launch import flat, read_toml
+from tests.compare.planted import treatment
 
 ROOT = Path(__file__).parents[2]
 MATRICES = sorted((ROOT / "configs" / "compare").glob("*.yaml"))
@@ -81,6 +84,16 @@ WRONG = {
     "figures: [auc_spro]": "figures: there is no 'auc_spro'",
     "yardsticks: [alone]": "yardsticks: there is no 'alone'",
     "recommend: {cheap: {at-most: {megabytes: 3}}}": "recommend: cheap: there is no 'megabytes'",
+    "recommend: {cheap: {at_most: {seconds: 3}}}": "no 'at_most' (did you mean 'at-most'?)",
+    "recommend: {cheap: {at-most: {seconds: 5 s}}}": "seconds: '5 s': expected a number",
+    "recommend: {cheap: {at-most: {seconds: true}}}": "seconds: True: expected a number",
+    "recommend: {cheap: {at-most: [seconds]}}": "at-most: ['seconds']: expected costs and numbers",
+    "recommend: {cheap: {at-most: 5}}": "at-most: 5: expected costs and numbers",
+    "recommend: {cheap: {most: [figure]}}": "recommend: cheap: there is no ['figure']",
+    "yardsticks: [isolated, isolated]": "yardsticks: ['isolated', 'isolated']: one of them",
+    "axes: {round.seed: [1, 2]}": "round.seed: every point runs with each of the seeds",
+    "axes: {round.track: ['', mlflow]}": "'as configured' and 'mlflow' are one run",
+    "axes: {embedder.cache: [/a, /b]}": "'/a' and '/b' are one run",
     "base: nowhere.toml": "nowhere.toml: cannot be read",
     "- 1": "expected keys such as axes and seeds",
     "a: [": "not YAML",
@@ -93,6 +106,26 @@ def test_what_is_wrong_is_said_on_one_line(tmp_path, text, said):
         read_plan(write(tmp_path, text))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
+def test_every_shipped_matrix_can_reach_a_verdict(path):
+    """On the demo plants, which have three products, with a yardstick of its own for each point."""
+    plan = read_plan(path)
+    some = [treatment(point.label) for point in plan.points]
+    for way in plan.yardsticks:
+        some += [
+            treatment(f"{way}, {point.label}", way=way, points=(point.label,))
+            for point in plan.points
+        ]
+    comparisons = len(list(pairs(some)))
+    assert too_few(3 * len(plan.seeds), len(plan.seeds), 20, comparisons) == []
+
+
+def test_the_seed_cannot_be_set(tmp_path):
+    path = write(tmp_path, "axes: {wire.dtype: [float32]}")
+    with pytest.raises(ConfigError, match=r"round\.seed: every point runs with each.*--seeds"):
+        read_plan(path, ["round.seed=7"])
 
 
 def test_a_varied_knob_cannot_be_set(tmp_path):
