@@ -126,7 +126,14 @@ def _sites(found: Mapping[str, Any]) -> Printed:
                 ", ".join(_masked(one)) or "-",
             ]
         )
-    columns = ["", "worst site of images", "gap", "spread", "did it help?", "masked defects"]
+    columns = [
+        "",
+        "worst site of images",
+        "gap",
+        "spread",
+        "did it help?",
+        "masked defects, all seeds",
+    ]
     return f"Sites, {figure}", columns, rows
 
 
@@ -153,5 +160,8 @@ def _recommended(found: Mapping[str, Any]) -> Printed:
             continue
         point = points[one["label"]]
         numbers = (point[name] for name in ("figure", "worst_site", "mb_moved", "seconds"))
-        rows.append([one["use_case"], one["label"], *(f"{n:.3f}" for n in numbers)])
-    return "What to take", ["use case", "point", "figure", "worst site", "MB", "seconds"], rows
+        taken = " = ".join([one["label"], *one["ties"]])
+        rows.append([one["use_case"], taken, *(f"{n:.3f}" for n in numbers)])
+    alone = "seconds" in found["pareto"]["axes"]
+    title = "What to take" if alone else "What to take; cells ran side by side: mind no seconds"
+    return title, ["use case", "point", "figure", "worst site", "MB", "seconds"], rows

@@ -164,24 +164,28 @@ def nearest(one: Treatment) -> dict[str, dict[str, float]]:
 def borrowed(one: Treatment) -> dict[str, dict[str, Any]]:
     """Site -> how many defects others' rows hid there, and how many good parts they let pass.
 
-    Means over seeds, which share their test images: an interval counts those once.
+    Sums over seeds.
     """
     sums: dict[str, dict[str, np.ndarray]] = {}
     for told in _told(one):
         for site, part in told.items():
             for rates in part.get("borrowed", {}).values():
                 for name, rate in rates.items():
-                    so_far = sums.setdefault(site, {}).setdefault(name, np.zeros(2))
+                    so_far = sums.setdefault(site, {}).setdefault(name, np.zeros(2, int))
                     so_far += (rate["cases"], rate["of"])
-    seeds = len(one.seeds)
     return {
-        site: {name: Rate.exact(*_rounded(total / seeds))._asdict() for name, total in told.items()}
+        site: {
+            name: _rate(int(cases), int(of), len(one.seeds)) for name, (cases, of) in told.items()
+        }
         for site, told in sorted(sums.items())
     }
 
 
-def _rounded(pair: np.ndarray) -> tuple[int, int]:
-    return round(float(pair[0])), round(float(pair[1]))
+def _rate(cases: int, of: int, seeds: int) -> dict[str, Any]:
+    """The rate of all seeds; they share their test images, which the interval counts once."""
+    once = round(of / seeds) or min(of, 1)
+    ends = Rate.exact(min(round(cases / seeds), once), once)
+    return Rate.exact(cases, of)._replace(low=ends.low, high=ends.high)._asdict()
 
 
 def _told(one: Treatment) -> Iterator[Mapping[str, Any]]:

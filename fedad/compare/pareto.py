@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,23 @@ from fedad.seeding import stream
 
 # What a point is judged by: +1 where more is better, -1 where less is.
 AXES = {"figure": 1, "worst_site": 1, "mb_moved": -1, "seconds": -1}
+# Costs that are so near each other are one: rows depend on the seed, seconds on the machine.
+NEAR = {"mb_up_a_site": 0.01, "mb_down_a_site": 0.01, "mb_moved": 0.01, "seconds": 0.1}
 
 
 def pareto(plan: Plan, some: Sequence[Treatment]) -> dict[str, Any]:
     """Every point with its figures and costs, whether it is on the front, how often, and how made.
 
-    A point is on the front if no other is as good in all of `AXES` and better in one. `often` is
-    the share of replicates, of test images and seeds, in which it is.
+    A point is on the front if no other is as good in all `axes` and better in one. `often` is the
+    share of replicates, of test images and seeds, in which it is. Costs as `NEAR` as that are
+    equal, and seconds are no axis where cells ran side by side.
     """
     points = [one for one in some if one.way == FEDERATED]
-    drawn = np.array([_axes(plan, one) for one in points])  # (points, axes, 1 + R)
+    axes = {a: sign for a, sign in AXES.items() if a != "seconds" or _alone(points)}
+    drawn = np.array([_axes(plan, one, axes) for one in points])  # (points, axes, 1 + R)
+    for k, axis in enumerate(axes):
+        if axis in NEAR:
+            drawn[:, k] = -tied(-drawn[:, k], NEAR[axis])
     on = np.array([front(drawn[..., r]) for r in range(drawn.shape[-1])])  # (1 + R, points)
     told = [
         {
@@ -37,7 +44,27 @@ def pareto(plan: Plan, some: Sequence[Treatment]) -> dict[str, Any]:
         }
         for k, one in enumerate(points)
     ]
-    return {"points": told, "axes": AXES, "recommended": recommended(plan, told)}
+    return {"points": told, "axes": axes, "recommended": recommended(plan, told, axes)}
+
+
+def tied(costs: np.ndarray, share: float) -> np.ndarray:
+    """`costs` (points, 1 + R), those within `share` of a cheaper one brought down to that one.
+
+    In runs from the cheapest up, so that what is equal to a third is equal to each other.
+    """
+    found, order = costs.copy(), costs.argsort(axis=0)
+    for r, column in enumerate(order.T):
+        least = costs[column[0], r]
+        for k in column:
+            if costs[k, r] > least * (1 + share):
+                least = costs[k, r]
+            found[k, r] = least
+    return found
+
+
+def _alone(points: Sequence[Treatment]) -> bool:
+    """Whether no cell had to share the machine with another."""
+    return all(one.beside == 1 for one in points)
 
 
 def front(values: np.ndarray) -> np.ndarray:
@@ -50,14 +77,16 @@ def front(values: np.ndarray) -> np.ndarray:
     return np.asarray(~(as_good & better).any(axis=0))
 
 
-def _axes(plan: Plan, one: Treatment) -> np.ndarray:
+def _axes(plan: Plan, one: Treatment, axes: Iterable[str]) -> np.ndarray:
     """(axes, 1 + R): higher is better."""
     figure = headline(plan, one)
     sites = np.array(list(ranking(one, by_site(one, plan.figures[-1])).values()))
     seeds = _seeds_redrawn(one, figure.shape[-1])
     costs = [costs_of(one, seed) for seed in one.seeds]
     moved, seconds = (np.array([cost[name] for cost in costs]) for name in ("mb_moved", "seconds"))
-    return np.array([figure, sites.min(axis=0), -moved[seeds].mean(0), -seconds[seeds].mean(0)])
+    found = {"figure": figure, "worst_site": sites.min(axis=0)}
+    found |= {"mb_moved": -moved[seeds].mean(0), "seconds": -seconds[seeds].mean(0)}
+    return np.array([found[axis] for axis in axes])
 
 
 def _seeds_redrawn(one: Treatment, replicates: int) -> np.ndarray:
@@ -101,27 +130,40 @@ def _described(plan: Plan, one: Treatment) -> dict[str, float]:
     }
 
 
-def recommended(plan: Plan, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Use case -> the point to take; those of the plan, then the usual ones."""
-    given = [_use_case(name, wish, points) for name, wish in plan.recommend.items()]
+def recommended(
+    plan: Plan, points: Sequence[Mapping[str, Any]], axes: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Use case -> the point to take, and its `ties`; those of the plan, then the usual ones."""
+    found = {}
+    for name, wish in plan.recommend.items():
+        limits = dict(wish.get("at-most", {}))
+        able = [p for p in points if all(p[cost] <= limit for cost, limit in limits.items())]
+        found[name] = _first(able, str(wish.get("most", "figure")))
     best = max(point["figure"] for point in points)
     near = [point for point in points if point["figure"] >= best - plan.margin]
-    usual = [
-        ("best figure", max(points, key=lambda p: p["figure"])),
-        ("worst site first", max(points, key=lambda p: (p["worst_site"], p["figure"]))),
-        (f"fewest bytes within {plan.margin} of the best", min(near, key=lambda p: p["mb_moved"])),
-        (f"fastest within {plan.margin} of the best", min(near, key=lambda p: p["seconds"])),
-    ]
-    return given + [{"use_case": name, "label": point["label"]} for name, point in usual]
+    found["best figure"] = _first(points, "figure")
+    found["worst site first"] = _first(points, "worst_site")
+    found[f"fewest bytes within {plan.margin} of the best"] = _first(near, "mb_moved")
+    if "seconds" in axes:
+        found[f"fastest within {plan.margin} of the best"] = _first(near, "seconds")
+    return [{"use_case": name, **taken} for name, taken in found.items()]
 
 
-def _use_case(
-    name: str, wish: Mapping[str, Any], points: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    most, limits = str(wish.get("most", "figure")), dict(wish.get("at-most", {}))
-    able = [p for p in points if all(p[cost] <= limit for cost, limit in limits.items())]
-    best = max(able, key=lambda p: p[most] * (-1 if most in COSTS else 1), default=None)
-    return {"use_case": name, "label": best["label"] if best else None}
+def _first(points: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
+    """The best of `points` by one number, of equally cheap ones the one with the best figure."""
+    if not points:
+        return {"label": None, "ties": []}
+    if by in NEAR:
+        most = min(point[by] for point in points) * (1 + NEAR[by])
+        alike = [point for point in points if point[by] <= most]
+    else:
+        most = max(point[by] for point in points)
+        alike = [point for point in points if point[by] == most]
+    taken = max(alike, key=lambda point: point["figure"])
+    return {
+        "label": taken["label"],
+        "ties": [point["label"] for point in alike if point is not taken],
+    }
 
 
 def _point(plan: Plan, one: Treatment) -> Any:

@@ -102,8 +102,10 @@ def effect(differences: np.ndarray) -> Effect:
 def equivalence(differences: np.ndarray, margin: float) -> float:
     """The p of two one-sided paired t-tests (TOST): small if the mean is surely within `margin`.
 
-    Differences without any scatter are inside or not.
+    Differences without any scatter are inside or not; a single one says nothing of scatter.
     """
+    if len(differences) < 2:
+        return 1.0
     if np.ptp(differences) <= 1e-12:
         return 0.0 if abs(float(differences.mean())) < margin else 1.0
     above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
@@ -178,14 +180,14 @@ def _groups(ranks: Mapping[str, float], critical: float) -> list[list[str]]:
 def too_few(blocks: int, seeds: int, images: int, comparisons: int) -> list[str]:
     """Why the numbers may be too small to say anything, in words."""
     said = []
-    smallest = 2.0 ** (1 - blocks)
+    smallest, counted = 2.0 ** (1 - blocks), "1 block" if blocks == 1 else f"{blocks} blocks"
     if smallest * comparisons > ALPHA:
         said.append(
-            f"{blocks} blocks cannot reach 5 %: the smallest p of a signed-rank test is "
+            f"{counted} cannot reach 5 %: the smallest p of a signed-rank test is "
             f"{smallest:.2g}, times {comparisons} comparisons"
         )
     elif blocks < FEWEST_BLOCKS:
-        said.append(f"only {blocks} blocks")
+        said.append(f"only {counted}")
     if seeds < 2:
         said.append("one seed says nothing of others")
     if images < FEWEST_IMAGES:

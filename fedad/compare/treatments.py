@@ -30,6 +30,7 @@ class Treatment:
     drawn: Mapping[int, Drawn]
     records: Mapping[int, dict[str, Any]]
     seconds: Mapping[int, float]  # that the whole cell took
+    beside: int = 1  # the most cells that ran at a time while one of its own did
 
     @property
     def seeds(self) -> list[int]:
@@ -65,7 +66,7 @@ def _treatment(
 ) -> Treatment:
     mine = {seed: cells[points[0].label, seed, way] for seed in plan.seeds}
     folders = {seed: cell.folder(root) for seed, cell in mine.items()}
-    together = way != ISOLATED
+    together, told = way != ISOLATED, {s: cell.told(root) for s, cell in mine.items()}
     return Treatment(
         label=points[0].label if way == FEDERATED else _yardstick(way, points, plan.points),
         way=way,
@@ -76,7 +77,8 @@ def _treatment(
             for seed, folder in folders.items()
         },
         records={seed: read_record(folder) for seed, folder in folders.items()},
-        seconds={seed: float(cell.told(root)["seconds"]) for seed, cell in mine.items()},
+        seconds={seed: float(one["seconds"]) for seed, one in told.items()},
+        beside=max(one["beside"] for one in told.values()),
     )
 
 

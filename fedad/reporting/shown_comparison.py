@@ -57,6 +57,13 @@ def _ran(found: Comparison) -> Found:
             f"{sum(_seconds_once(cells).values()):,.0f} seconds in all."
         )
     )
+    if read := found["features"]:
+        body.append(
+            paragraph(
+                f"Before them, embedding all {read['images']:,} images into the cache took "
+                f"{read['seconds']:,.0f} seconds, which are in no cell's."
+            )
+        )
     rows = [[point["label"], *_varied(plan, point)] for point in plan["points"]]
     axes = _axes(plan)
     body.append(table(["point", *axes], rows, words=range(1, 1 + len(axes))))
@@ -289,7 +296,8 @@ def _borrowed(found: Comparison) -> Html:
     ]
     note = (
         "Masked: my defects that my own rows would have stopped, hidden by another site's normal "
-        "row. Relieved: my good parts that my own rows would have stopped. Means over seeds"
+        "row. Relieved: my good parts that my own rows would have stopped. Sums over seeds, whose "
+        "intervals count each test image once"
     )
     shares = [
         [f"{one['treatment']}: {site}", ", ".join(f"{n} {100 * s:.1f} %" for n, s in told.items())]
@@ -314,7 +322,7 @@ def _worth(found: Comparison) -> Found:
     """What leaving each site out costs the others, exactly; and what merging anew wins back."""
     headline = found["headline"]
     rows = [
-        [f"{label}: without {left}", "all sites" if judge == "together" else judge]
+        [f"{label}: without {left}{_short(told)}", "all sites" if judge == "together" else judge]
         + [_number(told[what][headline], "+.4f") for what in ("loss", "gap")]
         + [", ".join(told["lost"]) or NONE]
         for label, value in found["value"].items()
@@ -330,6 +338,11 @@ def _worth(found: Comparison) -> Found:
         f"with no site's help. The loss is in {name}."
     )
     return Section("worth", "What a site is worth", body + table(columns, rows)), []
+
+
+def _short(told: Mapping[str, Any]) -> str:
+    """Merged anew, the others may not fill the bank."""
+    return f" (anew {told['short']:,} rows short)" if told["short"] else ""
 
 
 def _choice(found: Comparison) -> Found:
@@ -359,6 +372,7 @@ def _choice(found: Comparison) -> Found:
     rows = [[f"{k}. {p['label']}", *_costs(p)] for k, p in enumerate(points, start=1)]
     body = [
         side_by_side(plots),
+        *([] if "seconds" in found["pareto"]["axes"] else [paragraph(_SIDE_BY_SIDE, kind="note")]),
         table([*columns, "on the front"], rows, "Means over seeds; of redrawn images and seeds"),
         *_recommended(found["pareto"]),
     ]
@@ -378,10 +392,19 @@ def _costs(point: Mapping[str, Any]) -> list[str]:
     ]
 
 
+_TIES = "Bytes within 1 % and seconds within 10 % are equal: of such points the best figure first"
+_SIDE_BY_SIDE = (
+    "Cells ran side by side: seconds say how busy the machine was, and are not compared."
+)
+
+
 def _recommended(pareto: Mapping[str, Any]) -> Iterator[str]:
     """A point a use case, then each point's command once."""
-    rows = [[one["use_case"], one["label"] or "no point does it"] for one in pareto["recommended"]]
-    yield table(["use case", "take"], rows, words=(1,))
+    rows = [
+        [one["use_case"], " = ".join([one["label"] or "no point does it", *one["ties"]])]
+        for one in pareto["recommended"]
+    ]
+    yield table(["use case", "take"], rows, _TIES, words=(1,))
     for point in pareto["points"]:
         yield f"<h3>{html(point['label'])}</h3>{copyable(point['flwr'])}{copyable(point['fedad'])}"
 

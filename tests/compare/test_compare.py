@@ -74,7 +74,7 @@ def test_costs_are_of_the_records(compared, small):
 
 def test_an_impossible_use_case_has_no_point(compared):
     first, *_ = read_comparison(compared)["pareto"]["recommended"]
-    assert first == {"use_case": "at most 1 kB up a site", "label": None}
+    assert first == {"use_case": "at most 1 kB up a site", "label": None, "ties": []}
 
 
 def test_what_cannot_be_ranked_is_a_dash_in_the_terminal(compared, capsys):

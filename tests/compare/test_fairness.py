@@ -7,6 +7,7 @@ import pytest
 from fedad.compare.fairness import answer, borrowed, by_site, fairness, gains, nearest, spread
 from fedad.compare.plan import FEDERATED, ISOLATED
 from fedad.compare.statistics import Interval
+from fedad.metrics import Rate
 from tests.compare.planted import FIGURE, plan_of, treatment
 
 UNEVEN = {"graz": 0.1, "lyon": 0.0}
@@ -50,12 +51,28 @@ def test_every_point_is_read_against_its_own_isolated_sites():
     assert told["a"]["figures"][FIGURE]["sites"]["lyon"]["images"] == 90
 
 
-def test_shares_and_rates_are_sums_over_categories_and_means_over_seeds():
+def test_shares_and_rates_are_sums_over_categories_and_seeds():
     one = _with_sites(treatment("a"))
     assert nearest(one)["graz"] == {"graz": 0.75, "lyon": 0.25}
     masking = borrowed(one)["graz"]["masking"]
-    assert (masking["cases"], masking["of"], masking["value"]) == (3, 10, 0.3)
-    assert masking["low"] < 0.3 < masking["high"]
+    assert (masking["cases"], masking["of"], masking["value"]) == (15, 50, 0.3)
+    once = Rate.exact(3, 10)
+    assert (masking["low"], masking["high"]) == (once.low, once.high)
+
+
+def test_what_is_rare_is_not_rounded_to_none():
+    one = _with_sites(treatment("a"))
+    rare = {"bolt": {"masking": {"cases": 1, "of": 10}}}
+    for seed in (0, 1):
+        record = one.records[seed]
+        site = {**record["figures"][FEDERATED]["sites"]["graz"], "borrowed": rare}
+        one.records[seed] = {**record, "figures": {FEDERATED: {"sites": {"graz": site}}}}
+    for seed in (2, 3, 4):
+        none = {"nearest": {}, "borrowed": {"bolt": {"masking": {"cases": 0, "of": 10}}}}
+        one.records[seed] = {"figures": {FEDERATED: {"sites": {"graz": none}}}}
+    masking = borrowed(one)["graz"]["masking"]
+    assert (masking["cases"], masking["of"], masking["value"]) == (2, 50, 0.04)
+    assert masking["low"] < 0.04 < masking["high"]
 
 
 def _with_sites(one):

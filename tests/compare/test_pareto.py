@@ -1,5 +1,6 @@
 """The front against its definition, use cases, and commands that read back as what they make."""
 
+import itertools
 import shlex
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedad.compare.lines import fedad_line, flwr_line
-from fedad.compare.pareto import front, pareto
+from fedad.compare.pareto import front, pareto, tied
 from fedad.config import read
 from fedad.launch import read_config
 from tests.compare.planted import plan_of, treatment
@@ -51,6 +52,37 @@ def test_a_coin_toss_is_on_the_front_half_the_time():
     some = treatment("a", noise=0.01), treatment("b", noise=0.01, mb=1.0001)
     often = points_of(plan_of("a", "b"), *some)["b"]["often"]
     assert 0.1 < often < 0.9
+
+
+@given(costs=st.lists(st.integers(90, 110), min_size=1, max_size=8))
+def test_costs_that_are_near_a_cheaper_one_are_that_one(costs):
+    found = tied(np.array(costs, float)[:, None], 0.05)[:, 0]
+    for cost, brought in zip(costs, found, strict=True):
+        assert brought in costs
+        assert brought <= cost <= brought * 1.05
+    apart = sorted(set(found))
+    assert all(b > a * 1.05 for a, b in itertools.pairwise(apart))
+
+
+def test_noise_in_costs_beats_nobody():
+    """Rows that depend on the seed, and a busy machine: equal but for the better figure."""
+    some = treatment("a", mb=17.314, seconds=36.0), treatment("b", 0.1, mb=17.327, seconds=37.0)
+    found = pareto(plan_of("a", "b"), some)
+    assert [point["on_front"] for point in found["points"]] == [False, True]
+    wide = pareto(replace(plan_of("a", "b"), margin=0.5), some)
+    taken = {one["use_case"]: (one["label"], one["ties"]) for one in wide["recommended"]}
+    assert taken["fewest bytes within 0.5 of the best"] == ("b", ["a"])
+    assert taken["fastest within 0.5 of the best"] == ("b", ["a"])
+
+
+def test_seconds_of_cells_side_by_side_are_not_compared():
+    some = treatment("slow", 0.1, seconds=9.0), treatment("fast", seconds=1.0)
+    assert points_of(plan_of("slow", "fast"), *some)["fast"]["on_front"]
+    busy = [replace(one, beside=2) for one in some]
+    found = pareto(plan_of("slow", "fast"), busy)
+    assert "seconds" not in found["axes"]
+    assert [point["on_front"] for point in found["points"]] == [True, False]
+    assert not any("fastest" in one["use_case"] for one in found["recommended"])
 
 
 def test_use_cases_choose_by_their_limits():

@@ -119,6 +119,7 @@ def test_equivalence_is_statsmodels_tost(values):
 def test_equivalence_without_scatter():
     assert equivalence(np.full(4, 0.005), 0.01) == 0.0
     assert equivalence(np.full(4, 0.02), 0.01) == 1.0
+    assert equivalence(np.zeros(1), 0.01) == 1.0
 
 
 @given(differences=DIFFERENCES)
@@ -195,7 +196,8 @@ def test_an_interval_of_nothing_is_none():
 
 def test_too_few_is_said_in_words():
     assert too_few(15, 5, 40, 9) == []
-    assert "cannot reach 5 %" in too_few(3, 5, 40, 9)[0]
+    assert "3 blocks cannot reach 5 %" in too_few(3, 5, 40, 9)[0]
+    assert "1 block cannot reach 5 %" in too_few(1, 5, 40, 9)[0]
     assert too_few(15, 1, 10, 9) == [
         "one seed says nothing of others",
         "a category has only 10 good or defective test images",
