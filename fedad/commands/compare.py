@@ -86,7 +86,8 @@ def _figures(found: Mapping[str, Any]) -> Printed:
         told = (one["figures"][figure] for figure in figures)
         rows.append([one["label"], *(ranged(t.get("together") or t["by_site"]) for t in told)])
     title = "Means over categories and seeds, 95 % intervals; all sites' images in one ranking"
-    return f"{title} (isolated: site by site)", ["", *figures], rows
+    notes = (f"warning: {note}" for note in found["notes"])
+    return "\n".join([f"{title} (isolated: site by site)", *notes]), ["", *figures], rows
 
 
 def _differences(found: Mapping[str, Any]) -> Printed:

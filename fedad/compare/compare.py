@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fedad.compare.cells import Cell, Place, cells_of, content_of, distinct, outdated
-from fedad.compare.contrasts import contrasts, rankings
+from fedad.compare.contrasts import ALL_PAIRS, contrasts, rankings
 from fedad.compare.fairness import by_category, by_site, fairness
 from fedad.compare.features import fill_cache, told_of
 from fedad.compare.pareto import pareto
@@ -151,12 +151,14 @@ def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str,
                 f"{one.label}: {plan.figures[-1]}: no category has good and defective test images "
                 "to rank: are there any labelled defects?"
             )
+    summaries = [_summary(plan, one) for one in some]
     return {
         "schema": SCHEMA,
         "plan": _described(plan),
         "headline": plan.figures[-1],
+        "notes": [*_unmet(points), *_without_scatter(plan, summaries)],
         "images": fewest_images(some[0], some[0].categories),
-        "treatments": [_summary(plan, one) for one in some],
+        "treatments": summaries,
         "contrasts": contrasts(plan, some),
         "rankings": rankings(plan, some),
         "fairness": fairness(plan, some),
@@ -167,6 +169,27 @@ def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str,
         "cells": [_cell(one, seed, root) for one in some for seed in one.seeds],
         "environment": environment(),
     }
+
+
+def _unmet(points: Sequence[Treatment]) -> Iterator[str]:
+    """Pairs that no test was made for."""
+    if len(points) > ALL_PAIRS:
+        yield (
+            f"{len(points)} points: each is compared with the first, {points[0].label}, and not "
+            "with the others: every further comparison makes all of them less sure"
+        )
+
+
+def _without_scatter(plan: Plan, summaries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Intervals of no width, which look like certainty."""
+    for figure in plan.figures:
+        told = {one["label"]: one["figures"][figure] for one in summaries}
+        ranges = {label: one.get("together") or one["by_site"] for label, one in told.items()}
+        if flat := [label for label, one in ranges.items() if one and one["low"] == one["high"]]:
+            yield (
+                f"{figure} of {', '.join(flat)}: the same on all redrawn images, so its interval "
+                "has no width: the test images are too easy to tell how sure it is"
+            )
 
 
 def _described(plan: Plan) -> dict[str, Any]:

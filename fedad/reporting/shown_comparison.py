@@ -114,6 +114,7 @@ def _figures(found: Comparison) -> Found:
         "all sites' images in one ranking, isolated sites each in their own"
     )
     body = [
+        *(paragraph(f"{note}.", kind="warning") for note in found["notes"]),
         side_by_side(plots),
         table(["", *shown], _figure_rows(found), caption),
         details("By category", table(["", *shown], _category_rows(found))),
@@ -233,6 +234,15 @@ def _ranks(found: Comparison) -> Iterator[Html]:
         caption = "Mean ranks over blocks, a category with a seed; 1 is best. Ranks less than the "
         caption += "critical difference apart are not told apart at 5 %"
         yield table(columns, rows, caption, words=(3, 5))
+        yield details("Nemenyi's p of each pair", Html("".join(map(_nemenyi, found["rankings"]))))
+
+
+def _nemenyi(one: Mapping[str, Any]) -> Html:
+    """The p of every two treatments, in the order of their ranks."""
+    names = list(one["ranks"])
+    rows = [[a, *(NONE if a == b else f"{one['pairs'][a][b]:.2g}" for b in names)] for a in names]
+    where = "all sites' images" if one["together"] else "site by site"
+    return table(["", *names], rows, f"{_named(one['figure'])}, {where}")
 
 
 def _sites(found: Comparison) -> Found:

@@ -267,6 +267,25 @@ def test_images_without_defects_compare_nothing(tmp_path, monkeypatch):
         comparison(plan_of("a"), {}, tmp_path)
 
 
+def test_perfect_figures_and_pairs_without_a_test_are_noted(tmp_path, monkeypatch):
+    labels = tuple("abcdef")
+    some = [_with_records(treatment(label, seeds=2)) for label in labels]
+    for drawn in some[1].drawn.values():
+        for values in drawn.figures.values():
+            values[:] = 1.0
+    monkeypatch.setattr("fedad.compare.compare.treatments", lambda *_: some)
+    monkeypatch.setattr("fedad.compare.compare._cell", lambda *_: {})
+    monkeypatch.setattr("fedad.compare.compare._points", lambda *_: {})
+    notes = comparison(plan_of(*labels, seeds=2), {}, tmp_path)["notes"]
+    assert len(notes) == 2
+    assert notes[0].startswith("6 points: each is compared with the first, a,")
+    assert notes[1].startswith("image_auroc of b: the same on all redrawn images")
+
+
+def _with_records(one):
+    return replace(one, cells=dict.fromkeys(one.seeds))
+
+
 def test_a_folder_without_a_comparison(tmp_path):
     with pytest.raises(DataError, match="not a finished comparison"):
         read_comparison(tmp_path)
