@@ -105,10 +105,18 @@ all(".scores").forEach(box => {
   }
   function reset() {
     calibrated = at(choice.value).threshold;
-    slider.value = calibrated === null ? 500 : Math.round(1000 * place(calibrated));
-    draw(); move();
+    const known = calibrated !== null;  /* else no line and no numbers until the slider moves */
+    slider.value = known ? Math.round(1000 * place(calibrated)) : 500;
+    $("button", box).hidden = !known;
+    line.setAttribute("display", known ? "inline" : "none");
+    draw();
+    if (known) move();
+    else for (const name of [".value", ".rejects", ".escapes"])
+      $(name, box).textContent = "move the slider";
   }
-  slider.addEventListener("input", () => { calibrated = null; move(); });
+  slider.addEventListener("input", () => {
+    calibrated = null; line.setAttribute("display", "inline"); move();
+  });
   choice.addEventListener("change", reset);
   $("button", box).addEventListener("click", reset);
   reset();

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fedad.config import read
+from fedad.errors import ConfigError
 from fedad.reporting.markup import Html, Section, megabytes, paragraph, table
 from fedad.reporting.plots import Plot, bars
 
@@ -19,8 +21,18 @@ def moved(record: Mapping[str, Any], way: str) -> dict[str, dict[str, int]]:
 
 def fedavg_bytes(record: Mapping[str, Any]) -> int | None:
     """One round of FedAvg of the whole backbone: its weights up from and down to every site."""
-    weights = record.get("instead", {}).get("backbone_weights")
+    weights = record.get("instead", {}).get("backbone_weights") or _weights(record["config"])
     return 2 * FLOAT32 * weights * len(record["sites"]) if weights else None
+
+
+def _weights(config: Mapping[str, Any]) -> int | None:
+    """Of the backbone, which a server needs no other time; None of one that is not known here."""
+    from fedad.embedders.backbone import parameters_of
+
+    try:
+        return parameters_of(read(config).embedder)
+    except ConfigError:
+        return None
 
 
 def image_bytes(record: Mapping[str, Any]) -> int | None:
@@ -34,13 +46,16 @@ def ledger(record: Mapping[str, Any]) -> tuple[Section, list[Plot]]:
     up, down = record["bytes"]["up"], record["bytes"]["down"]
     ways = [("this run, up", up), ("this run, up and down", up + down)]
     ways += [("all good images, up", size)] if (size := image_bytes(record)) else []
-    ways += [("FedAvg of the backbone, a round", size)] if (size := fedavg_bytes(record)) else []
+    fedavg = fedavg_bytes(record)
+    ways += [("FedAvg of the backbone, a round", fedavg)] if fedavg else []
     plot = bars("cost", "Bytes, one way or another", [(n, b / 1e6) for n, b in ways], "MB")
-    body = plot.figure() + _beside(record, up + down) + _by_record(record) + _seconds(record)
+    body = (
+        plot.figure() + _beside(record, up + down, fedavg) + _by_record(record) + _seconds(record)
+    )
     return Section("cost", "Cost", body), [plot]
 
 
-def _beside(record: Mapping[str, Any], total: int) -> str:
+def _beside(record: Mapping[str, Any], total: int, fedavg: int | None) -> str:
     said = [f"{megabytes(total)} moved in one round."]
     if images := image_bytes(record):
         said.append(
@@ -49,7 +64,7 @@ def _beside(record: Mapping[str, Any], total: int) -> str:
         )
     else:
         said.append("What the images weigh is known at the sites only.")
-    if fedavg := fedavg_bytes(record):
+    if fedavg:
         said.append(
             f"FedAvg of the whole backbone would move {megabytes(fedavg)} in every round, "
             f"{fedavg / total:.2g} times as much, and would need many."

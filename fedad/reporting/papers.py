@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedad.reporting.markup import NONE
-from fedad.reporting.shown_run import COLUMNS, rows_of
+from fedad.reporting.shown_run import ALL, COLUMNS, rows_of
 
 _ESCAPED = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -16,9 +16,10 @@ _ESCAPED = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
 }
 
 
-def paper_tables(told: Mapping[str, Any]) -> dict[str, str]:
-    """File name -> text, of a run's figures."""
-    return both("figures", ["mean over categories", *COLUMNS.values()], rows_of(told))
+def paper_tables(told: Mapping[str, Any], everyone: str = ALL) -> dict[str, str]:
+    """File name -> text, of a run's figures; `everyone` is what its test images are of."""
+    rows = rows_of(told, everyone)
+    return both("figures", ["mean over categories", *COLUMNS.values()], rows)
 
 
 def both(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, str]:

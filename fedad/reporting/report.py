@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +50,18 @@ def report(folder: Path, out: Path | None = None) -> Path:
     """
     out = out or folder / PAGE
     if (folder / COMPARISON).exists():
-        title, subtitle, sections, plots = of_comparison(folder)
+        title, subtitle, sections, plots, tables = of_comparison(folder)
     elif (folder / RECORD).exists():
-        title, subtitle, sections, plots = of_run(folder)
-        _write_tables(out.parent, paper_tables(read_record(folder)["figures"]))
+        title, subtitle, sections, plots, tables = of_run(folder)
     elif (folder / PER_IMAGE).exists():
-        title, subtitle, sections, plots = of_site(folder)
+        title, subtitle, sections, plots, tables = of_site(folder)
     else:
         raise DataError(
             f"{folder}: expected {RECORD} of a finished run, {COMPARISON} of a comparison, or "
             f"{PER_IMAGE} in a site's own folder"
         )
-    for plot in plots:
-        plot.write(out.parent / "plots")
+    _write_plots(out.parent, plots)
+    _write_tables(out.parent, tables)
     text = page(title, subtitle, sections)
     if len(text) > LARGEST:
         raise DataError(f"{folder}: its page would have {len(text):,} bytes")
@@ -69,15 +69,25 @@ def report(folder: Path, out: Path | None = None) -> Path:
     return out
 
 
-Page = tuple[str, str, list[Section], list[Plot]]
+# Title, subtitle, sections, plots, and tables for papers by file name.
+Page = tuple[str, str, list[Section], list[Plot], dict[str, str]]
 
 
 def of_run(folder: Path) -> Page:
-    """A run: at the server what travelled, in simulation also what stayed at the sites."""
+    """A run: at the server what travelled, in simulation also what stayed at the sites.
+
+    Raises:
+        DataError: a yardstick's cell, which has figures alone.
+    """
     record = read_record(folder)
+    if "sites" not in record:
+        raise DataError(
+            f"{folder}: the {', '.join(record['figures'])} cell of a comparison: it has figures, "
+            "no bank and no curves: give a federated cell or the comparison's folder"
+        )
     name = record["name"] or folder.name
     sections, plots = _joined([_ran(record, folder), *run_sections(folder, record)])
-    return f"Run {name}", _subtitle(record), sections, plots
+    return f"Run {name}", _subtitle(record), sections, plots, paper_tables(record["figures"])
 
 
 def _ran(record: Mapping[str, Any], folder: Path) -> Found:
@@ -186,34 +196,51 @@ def of_site(folder: Path) -> Page:
         f"{len(kept)} test images of {', '.join(counts.categories)}, judged by the bank that was "
         "broadcast. Nothing on this page has left the site; figures are from counts in 256 bins."
     )
+    shown = {"here": {"together": told, "sites": {}}}
     sections, plots = _joined(
         [
             (Section("run", "What was judged", words), []),
-            figures({"here": {"together": told, "sites": {}}}),
-            curve_plots(columns, areas),
+            figures(shown, everyone=name),
+            curve_plots(columns, areas, everyone=name),
             score_boxes(by_category),
             (gallery(read_index(folder)), []),
         ]
     )
-    return f"Site {name}", "its own page: images stay here", sections, plots
+    subtitle = "its own page: images stay here"
+    return f"Site {name}", subtitle, sections, plots, paper_tables(shown, everyone=name)
 
 
 def of_comparison(folder: Path) -> Page:
     """A matrix of runs: what differs, to whom, at what cost; and its first cell in detail."""
     found = read_comparison(folder)
-    detail = folder / next(one["folder"] for one in found["cells"] if one["way"] == "federated")
-    record = read_record(detail)
-    own = run_sections(detail, record)
-    apart = [(Section(f"run-{s.id}", f"One run: {s.title}", s.body), p) for s, p in own[:-2]]
-    sections, plots = _joined([*compared.sections(found), *apart, *own[-2:]])
-    _write_tables(folder, compared.tables(found))
+    cell = next(one for one in found["cells"] if one["way"] == "federated")
+    detail = folder / cell["folder"]
+    which = f"{cell['treatment']}, seed {cell['seed']}"
+    own = [_in_detail(which, *part) for part in run_sections(detail, read_record(detail))]
+    sections, plots = _joined([*compared.sections(found), *own])
     plan = found["plan"]
     subtitle = f"{len(found['cells'])} cells, seeds {', '.join(map(str, plan['seeds']))}"
-    return f"Comparison {plan['name']}", subtitle, sections, plots
+    return f"Comparison {plan['name']}", subtitle, sections, plots, compared.tables(found)
+
+
+def _in_detail(which: str, section: Section, plots: Sequence[Plot]) -> Found:
+    """A section of one run of many, under names of its own: both may have figures."""
+    body = Html(paragraph(f"Of one run alone: {which}.", kind="note") + section.body)
+    title = f"One run: {section.title}"
+    named = [replace(plot, name=f"run-{plot.name}") for plot in plots]
+    return Section(f"run-{section.id}", title, body), named
 
 
 def _joined(found: Sequence[Found]) -> tuple[list[Section], list[Plot]]:
     return [section for section, _ in found], [plot for _, plots in found for plot in plots]
+
+
+def _write_plots(folder: Path, plots: Sequence[Plot]) -> None:
+    names = [plot.name for plot in plots]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{folder}: two plots are called {twice[0]}: are two products so called?")
+    for plot in plots:
+        plot.write(folder / "plots")
 
 
 def _write_tables(folder: Path, tables: Mapping[str, str]) -> None:

@@ -147,9 +147,11 @@ def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
     drawing.text(p["left"], 10, category, "start", font_weight=600)
     drawing.text(p["left"] - 6, p["middle"] - 42, "good", "end", fill="var(--c0)")
     drawing.text(p["left"] - 6, p["middle"] + 42, "defective", "end", fill="var(--c1)")
+    known = scores.threshold is not None  # else no line until somebody moves one
     at = frame.at(scores.threshold or math.sqrt(told["low"] * told["high"]), 0)[0]
     ends = [(at, p["top"]), (at, p["bottom"])]
-    drawing.line(ends, "ink", stroke_width=2, stroke_dasharray="5 3", class_="threshold")
+    style = {} if known else {"display": "none"}
+    drawing.line(ends, "ink", stroke_width=2, stroke_dasharray="5 3", class_="threshold", **style)
     rows = [
         (f"{low:.6g}", f"{high:.6g}", int(good), int(bad))
         for low, high, good, bad in zip(

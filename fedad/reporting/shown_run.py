@@ -26,25 +26,32 @@ COLUMNS = {
     "auc_spro_0.3": "AUC-sPRO@0.3",
 }
 HEADLINES = ("image_auroc", "auc_spro_0.05")
+ALL = "all sites"
 Found = tuple[Section, list[Plot]]
 Curves = Mapping[str, Mapping[str, np.ndarray]]  # category -> columns
 
 
-def figures(told: Mapping[str, Any]) -> Found:
-    """Every figure with its interval, by way of sharing, by category and by site."""
+def figures(told: Mapping[str, Any], everyone: str = ALL) -> Found:
+    """Every figure with its interval, by way of sharing, by category and by site.
+
+    `everyone` is whose test images stand together.
+    """
     plots = [_dots(told, figure) for figure in HEADLINES]
     columns = ["mean over categories", *COLUMNS.values()]
     body = [
         side_by_side(plots),
-        table(columns, rows_of(told), "With 95 % bootstrap intervals over test images"),
-        *(details(f"{way}: by category and site", _by_category(one)) for way, one in told.items()),
+        table(columns, rows_of(told, everyone), "With 95 % bootstrap intervals over test images"),
+        *(
+            details(f"{way}: by category and site", _by_category(one, everyone))
+            for way, one in told.items()
+        ),
     ]
     return Section("figures", "Figures", "".join(body)), plots
 
 
-def rows_of(told: Mapping[str, Any]) -> list[list[str]]:
+def rows_of(told: Mapping[str, Any], everyone: str = ALL) -> list[list[str]]:
     """The means over categories, of all sites where they share a bank, then of each."""
-    rows = [[f"{way}, all sites", *_cells(one["together"]["mean"])] for way, one in _joint(told)]
+    rows = [[f"{way}, {everyone}", *_cells(one["together"]["mean"])] for way, one in _joint(told)]
     for way, found in told.items():
         rows += [[f"{way}, {site}", *_cells(one["mean"])] for site, one in found["sites"].items()]
     return rows
@@ -59,9 +66,9 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
     return [ranged(entry.get(key)) for key in COLUMNS]
 
 
-def _by_category(found: Mapping[str, Any]) -> Html:
+def _by_category(found: Mapping[str, Any], everyone: str) -> Html:
     rows = []
-    for name, told in {"all sites": found["together"], **found["sites"]}.items():
+    for name, told in {everyone: found["together"], **found["sites"]}.items():
         for category, one in told["categories"].items():
             sizes = one["sizes"]
             images = f"{sizes['good_images']} + {sizes['defective_images']}"
@@ -85,7 +92,9 @@ def _dots(told: Mapping[str, Any], figure: str) -> Plot:
     return intervals(f"figures-{figure}", name, rows, axis=f"{name}, 95 % interval")
 
 
-def curve_plots(columns: Curves, areas: Mapping[str, Mapping[str, Any]]) -> Found:
+def curve_plots(
+    columns: Curves, areas: Mapping[str, Mapping[str, Any]], everyone: str = ALL
+) -> Found:
     """FPR-sPRO with its limits, and ROC, a category."""
     plots, body = [], ""
     for category, drawn in columns.items():
@@ -96,7 +105,8 @@ def curve_plots(columns: Curves, areas: Mapping[str, Mapping[str, Any]]) -> Foun
         plots += both
         body += side_by_side(both)
     note = paragraph(
-        "Beside each limit stands AUC-sPRO up to there. All sites' test images in one ranking.",
+        "Beside each limit stands AUC-sPRO up to there. "
+        f"The test images of {everyone} in one ranking.",
         kind="note",
     )
     return Section("curves", "Curves", note + body), plots
@@ -110,13 +120,23 @@ def score_boxes(categories: Mapping[str, Sites]) -> Found:
         plots.append(plot)
         body += box
     note = paragraph(
-        "Move a threshold to see what it would stop. Calibrated thresholds come from good images "
-        "that the bank was not made from; one chosen here is chosen on test images, and is no "
-        "result. Over all sites the line starts at the middle one of their thresholds. Bars of "
-        "good and of defective parts have a scale each.",
+        "Move a threshold to see what it would stop: chosen here it is chosen on test images, and "
+        "is no result. Bars of good and of defective parts have a scale each.",
+        *([_CALIBRATED] if any(_calibrated(sites) for sites in categories.values()) else [_NONE]),
         kind="note",
     )
     return Section("scores", "Scores and thresholds", note + body), plots
+
+
+_CALIBRATED = (
+    "Calibrated thresholds come from good images that the bank was not made from. Over all sites "
+    "the line starts at the middle one of their thresholds."
+)
+_NONE = "No calibrated threshold is known here: those of sites stay there."
+
+
+def _calibrated(sites: Sites) -> bool:
+    return any(one.threshold is not None for one in sites.values())
 
 
 def decisions(told: Mapping[str, Any]) -> Html:

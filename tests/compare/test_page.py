@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from fedad.compare.cells import cells_of
+from fedad.compare.plan import FEDERATED
 from fedad.reporting.report import report
 from tests.compare.test_report import COMPARISON, DETAIL
 
@@ -29,21 +31,21 @@ def address(compared, tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, address):
-    """The page, and all that it complained of or asked for."""
+    """The page, which in the whole test complains of nothing and asks for nothing."""
     context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light")
     page, said = context.new_page(), []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: said.append(request.url))
     page.goto(address)
-    yield page, [one for one in said if not one.startswith(("file:", "data:"))]
+    yield page
     context.close()
+    assert [one for one in said if not one.startswith(("file:", "data:"))] == []
 
 
-def test_every_section_is_there_and_the_console_is_silent(opened):
-    page, said = opened
-    assert said == []
-    for name in (*COMPARISON, *DETAIL, "cost", "configuration"):
+def test_every_section_is_there(opened):
+    page = opened
+    for name in (*COMPARISON, *DETAIL):
         assert page.locator(f"section#{name}").is_visible(), name
         assert page.locator(f"nav a[href='#{name}']").count() == 1
     wide = page.evaluate("document.documentElement.scrollWidth")
@@ -51,7 +53,7 @@ def test_every_section_is_there_and_the_console_is_silent(opened):
 
 
 def test_the_slider_moves_the_numbers(opened):
-    page, _ = opened
+    page = opened
     box = page.locator(".scores").first
     rejects, escapes = box.locator(".rejects"), box.locator(".escapes")
     calibrated = rejects.inner_text(), escapes.inner_text(), box.locator(".value").inner_text()
@@ -70,7 +72,7 @@ def test_the_slider_moves_the_numbers(opened):
 
 
 def test_another_site_has_its_own_scores_and_bars(opened):
-    page, _ = opened
+    page = opened
     box = page.locator(".scores").first
     bars = "bars => bars.map(bar => bar.getAttribute('height'))"
     before = box.locator(".good").evaluate_all(bars)
@@ -79,8 +81,27 @@ def test_another_site_has_its_own_scores_and_bars(opened):
     assert box.locator(".good").evaluate_all(bars) != before
 
 
+def test_without_a_calibrated_threshold_nothing_is_claimed_until_the_slider_moves(
+    browser, compared, small, tmp_path
+):
+    """A server's page: it knows no site's threshold."""
+    run = cells_of(small)["float32", 0, FEDERATED].folder(compared)
+    (tmp_path / "record.json").write_bytes((run / "record.json").read_bytes())
+    shutil.copytree(run / "curves", tmp_path / "curves")
+    page = browser.new_page()
+    page.goto(report(tmp_path).as_uri())
+    box = page.locator(".scores").first
+    line, button = box.locator(".threshold"), box.locator("button")
+    assert button.is_hidden()
+    assert line.get_attribute("display") == "none"
+    assert box.locator(".rejects").inner_text() == "move the slider"
+    box.locator("input[type=range]").fill("0")
+    assert line.get_attribute("display") == "inline"
+    assert box.locator(".rejects").inner_text().startswith("6 of 6")
+
+
 def test_hover_and_focus_show_the_command_and_a_click_copies_it(opened):
-    page, _ = opened
+    page = opened
     point, tip = page.locator("#pareto circle[data-command]").first, page.locator("#tip")
     assert tip.is_hidden()
     point.hover()
@@ -98,7 +119,7 @@ def test_hover_and_focus_show_the_command_and_a_click_copies_it(opened):
 
 def test_both_themes_are_legible(opened):
     """Ink on paper in each, told apart as WCAG asks of text (4.5 to 1)."""
-    page, _ = opened
+    page = opened
     contrasts = []
     for _theme in range(2):
         ink, paper = (
@@ -120,7 +141,7 @@ def _luminance(colour: str) -> float:
 
 
 def test_paper_has_everything_open(opened):
-    page, _ = opened
+    page = opened
     closed = page.locator("details:not([open])").count()
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

@@ -9,18 +9,23 @@ import pytest
 from typer.testing import CliRunner
 
 from fedad.cli import app
+from fedad.commands.compare import print_comparison
 from fedad.compare.cells import cells_of
-from fedad.compare.plan import FEDERATED
+from fedad.compare.plan import FEDERATED, ISOLATED
 from fedad.errors import DataError
+from fedad.reporting.drawing import Drawing
 from fedad.reporting.markup import copyable, data, paragraph, ranged, table
 from fedad.reporting.page import LARGEST
 from fedad.reporting.papers import latex, markdown
-from fedad.reporting.report import report
+from fedad.reporting.plots import Plot
+from fedad.reporting.report import _write_plots, report
+from fedad.reporting.run_folder import read_comparison
 from fedad.reporting.scores import EVERY, Scores, histogram, together
+from fedad.reporting.shown_comparison import sections
 
 RUN = ["run", "figures", "curves", "scores", "gallery", "matrix", "cost", "configuration"]
 COMPARISON = ["run", "figures", "differences", "sites", "worth", "pareto"]
-DETAIL = [f"run-{name}" for name in ("figures", "curves", "scores", "gallery", "matrix")]
+DETAIL = [f"run-{name}" for name in RUN if name != "run"]
 
 
 class Page(HTMLParser):
@@ -59,7 +64,7 @@ def pages(compared, run, tmp_path_factory):
             "site",
             [name for name in RUN if name in ("run", "figures", "curves", "scores", "gallery")],
         ),
-        ("comparison", [*COMPARISON, *DETAIL, "cost", "configuration"]),
+        ("comparison", [*COMPARISON, *DETAIL]),
     ],
 )
 def test_a_page_has_every_section_and_fetches_nothing(pages, kind, sections):
@@ -93,12 +98,65 @@ def test_a_servers_page_has_no_image_and_takes_scores_from_curves(run, tmp_path)
     assert "base64" not in text
     assert "<option>all sites</option>" in text
     assert "<option>lyon</option>" not in text
+    assert "No calibrated threshold is known here" in text
+    for drawing in (tmp_path / "plots").glob("scores-*.svg"):
+        (line,) = (e for e in ElementTree.parse(drawing).iter() if e.get("class") == "threshold")
+        assert line.get("display") == "none"
+    assert "FedAvg of the whole backbone would move" in text
+
+
+def test_a_sites_page_speaks_of_its_own_images(pages):
+    text = pages["site"].read_text()
+    assert "The test images of lyon in one ranking" in text
+    assert "all sites" not in text.lower().replace("over all sites the line", "")
+    table = pages["site"].parent / "tables" / "figures.md"
+    assert "| here, lyon |" in table.read_text()
+
+
+def test_the_comparisons_page_says_which_run_it_details(pages):
+    text = pages["comparison"].read_text()
+    assert text.count("Of one run alone: float32, seed 0.") == len(DETAIL)
+    assert "One run: Cost" in text
+
+
+def test_plots_of_the_comparison_and_of_its_run_are_apart(pages):
+    folder = pages["comparison"].parent / "plots"
+    whole, one = ((folder / f"{name}figures-image_auroc.csv").read_text() for name in ("", "run-"))
+    assert "centralised, float16" in whole
+    assert "federated: bolt" in one
+    drawn = Plot("cost", Drawing(1, 1, ""), (), ())
+    with pytest.raises(DataError, match="two plots are called cost"):
+        _write_plots(folder, [drawn, drawn])
+
+
+def test_a_yardsticks_cell_is_no_run_to_show(compared, small):
+    cell = cells_of(small)["float32", 0, ISOLATED]
+    with pytest.raises(DataError, match="the isolated cell of a comparison: it has figures"):
+        report(cell.folder(compared))
+
+
+def test_what_makes_numbers_look_surer_than_they_are_is_said(compared, capsys):
+    found = read_comparison(compared)
+    found["notes"] = ["6 points"]
+    shown = "".join(section.body for section, _ in sections(found))
+    print_comparison(found)
+    assert "6 points." in shown
+    assert "warning: 6 points" in capsys.readouterr().out
+
+
+def test_every_pairs_nemenyi_p_is_shown(compared):
+    found = read_comparison(compared)
+    one = found["rankings"][0]
+    first, second, *_ = one["ranks"]
+    one["pairs"][first][second] = 0.0123
+    shown = "".join(section.body for section, _ in sections(found))
+    assert "<td>0.012</td>" in shown
 
 
 def test_plots_are_whole_drawings_and_tables(pages):
     folder = pages["comparison"].parent / "plots"
     names = {path.stem for path in folder.iterdir()}
-    assert {"pareto-bytes", "differences", "cost", "nearest", "roc-bolt", "scores-hose"} <= names
+    assert {"pareto-bytes", "differences", "run-cost", "run-nearest", "run-roc-bolt"} <= names
     for path in folder.glob("*.svg"):
         root = ElementTree.parse(path).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -107,8 +165,8 @@ def test_plots_are_whole_drawings_and_tables(pages):
         assert rows
 
 
-def test_tables_for_papers_have_every_treatment(pages, compared):
-    tables = compared / "tables"
+def test_tables_for_papers_have_every_treatment(pages):
+    tables = pages["comparison"].parent / "tables"
     for name in ("figures", "differences"):
         assert (tables / f"{name}.md").read_text().startswith("| ")
         assert r"\begin{tabular}" in (tables / f"{name}.tex").read_text()
