@@ -39,7 +39,7 @@ def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
         learned = (site for site in in_order if site.name in own)
         return {s.name: distances(config, s, embed, bank, own[s.name]) for s in learned}
 
-    bank = agree(config, uploads, ask)
+    bank, _ = agree(config, uploads, ask)
     findings = {}
     for site in in_order:
         mine = own.get(site.name)
@@ -62,13 +62,16 @@ def seal(config: Config, site: str, own: Bank) -> Bank:
     return own.sealed(site, config.wire.dtype)
 
 
-def agree(config: Config, uploads: Sequence[Bank], ask: Callable[[Bank], Distances]) -> Bank:
-    """The bank that is broadcast; `merge.weighting = coverage` takes asking the sites, and merging
-    anew."""
+def agree(
+    config: Config, uploads: Sequence[Bank], ask: Callable[[Bank], Distances]
+) -> tuple[Bank, list[float]]:
+    """The bank that is broadcast, and how far the worst site was after each merge, if asked.
+
+    `merge.weighting = coverage` takes asking the sites, and merging anew (`cover`).
+    """
     if config.merge.weighting != COVERAGE:
-        return merge(config, uploads)
-    bank, _ = cover(config, lambda weighted: merge(weighted, uploads), ask)
-    return bank
+        return merge(config, uploads), []
+    return cover(config, lambda weighted: merge(weighted, uploads), ask)
 
 
 def merge(config: Config, uploads: Sequence[Bank]) -> Bank:

@@ -167,6 +167,7 @@ class OneRound(Strategy):
 
     def record(self) -> dict[str, Any]:
         """What `record.json` says of the run."""
+        covered = self.kept.events("covered")
         sites = {
             name: {
                 "images_train": site.about["train"],
@@ -187,6 +188,7 @@ class OneRound(Strategy):
             **record,
             "missing": self.missing,
             "resumed": len(self.kept.events("resumed")),
+            "covered": covered[-1]["worst"] if covered else [],
         }
 
     def _enrol(self, grid: Grid) -> None:
@@ -325,7 +327,10 @@ class OneRound(Strategy):
         if config.round.min_sites and config.bank.size > rows:
             self._warn(f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded")
             config = replace(config, bank=replace(config.bank, size=rows))
-        return agree(config, uploads, self._distances)
+        bank, worst = agree(config, uploads, self._distances)
+        if worst:
+            self.kept.note("covered", worst=worst)
+        return bank
 
     def _distances(self, bank: Bank) -> dict[str, dict[str, float]]:
         """How far each site's good images are from a bank, where `merge.weighting` is coverage."""

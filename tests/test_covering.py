@@ -18,6 +18,7 @@ from fedad.errors import ConfigError, UploadError
 from fedad.launch import launch
 from fedad.partition import partition
 from fedad.progress import Bars
+from fedad.reporting.report import report
 from fedad.round import agree, fit, merge, run_round, seal
 from tests.conftest import bank_of
 
@@ -141,6 +142,11 @@ def test_the_apps_agree_on_the_bank_of_the_plain_round_and_count_what_it_costs(p
     bank = load_bank(folder / "bank.safetensors")
     np.testing.assert_array_equal(bank.rows, run_round(asking, sites, embed).bank.rows)
     record = json.loads((folder / "record.json").read_text())
+    worst = record["covered"]
+    assert len(worst) == 5
+    assert worst[0] > 0
+    said = f"usual distance from the bank weighted by images, and {min(worst):.3f} from this one"
+    assert said in report(folder).read_text()
     for site in record["sites"].values():
         assert site["seconds_coverage"] > 0
         assert 0 < site["bytes"]["up"]["distances"] < 5 * 100
@@ -162,6 +168,6 @@ def test_a_round_asks_only_where_coverage_is_wished(plant):
     def never(bank):
         raise AssertionError("nobody asked for coverage")
 
-    np.testing.assert_array_equal(
-        agree(config, uploads, never).rows, run_round(config, sites, embed).bank.rows
-    )
+    bank, worst = agree(config, uploads, never)
+    np.testing.assert_array_equal(bank.rows, run_round(config, sites, embed).bank.rows)
+    assert worst == []

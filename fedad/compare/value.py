@@ -125,7 +125,8 @@ def merged_anew(
     def ask(bank: Bank) -> Distances:
         return {s.name: distances(lowered, s, embed, bank, own[s.name]) for s in sites}
 
-    return agree(lowered, uploads, ask), config.bank.size - size
+    bank, _ = agree(lowered, uploads, ask)
+    return bank, config.bank.size - size
 
 
 def own_of(folder: Path, config: Config, site: Site, embed: Embed) -> Bank:

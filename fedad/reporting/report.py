@@ -100,6 +100,11 @@ def _ran(record: Mapping[str, Any], folder: Path) -> Found:
         f"{config['merge.aggregation']} made a bank of {record['bank']['rows']:,} rows, a bank a "
         f"{config['bank.scope']}."
     )
+    if covered := record.get("covered"):
+        words += (
+            f" The good images of the site that is covered worst are {covered[0]:.3f} of the usual "
+            f"distance from the bank weighted by images, and {min(covered):.3f} from this one."
+        )
     missing = (
         f"{site} was missing since {told['stage']}: {told['reason']}"
         for site, told in record.get("missing", {}).items()
