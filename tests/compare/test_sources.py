@@ -1,4 +1,4 @@
-"""Changed code is another digest, another word in a comment is not."""
+"""Changed code is another digest, another word in a comment or docstring is not."""
 
 from pathlib import Path
 
@@ -16,7 +16,9 @@ def test_code_counts_and_comments_do_not(tmp_path):
 
     plain = told("x = 1\n")
     assert told("# why\nx = 1  # so\n\n") == plain
+    assert told('"""What it is."""\nx = 1\n') == plain
     assert told("x = 2\n") != plain
+    assert told("def f():\n    'why'\n    return 1\n") == told("def f():\n    return 1\n")
 
 
 def test_what_a_run_is_made_by_counts_and_what_only_reads_it_does_not():
