@@ -187,7 +187,7 @@ def _without_scatter(plan: Plan, summaries: Sequence[Mapping[str, Any]]) -> Iter
         ranges = {label: one.get("together") or one["by_site"] for label, one in told.items()}
         if flat := [label for label, one in ranges.items() if one and one["low"] == one["high"]]:
             yield (
-                f"{figure} of {', '.join(flat)}: the same on all redrawn images, so its interval "
+                f"{figure} of {'; '.join(flat)}: the same on all redrawn images, so its interval "
                 "has no width: the test images are too easy to tell how sure it is"
             )
 

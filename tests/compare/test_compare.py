@@ -79,7 +79,7 @@ def test_an_impossible_use_case_has_no_point(compared):
 
 def test_what_cannot_be_ranked_is_a_dash_in_the_terminal(compared, capsys):
     """A figure without masks, or isolated sites that have one kind of image only."""
-    found = read_comparison(compared)
+    found = {**read_comparison(compared), "notes": []}
     for one in found["treatments"]:
         one["figures"]["auc_spro_0.05"] |= {"together": None, "by_site": None}
     print_comparison(found)
