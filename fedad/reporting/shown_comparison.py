@@ -370,19 +370,23 @@ def _choice(found: Comparison) -> Found:
             cost=("mb_moved", "MB moved, up and down, all sites"),
             gain=("figure", name),
         ),
-        scatter(
-            "pareto-seconds",
-            "Worst site against seconds",
-            points,
-            cost=("seconds", "seconds of all stages; cached features cost none"),
-            gain=("worst_site", f"{name} of the worst site"),
-        ),
     ]
+    alone = "seconds" in found["pareto"]["axes"]
+    if alone:
+        plots.append(
+            scatter(
+                "pareto-seconds",
+                "Worst site against seconds",
+                points,
+                cost=("seconds", "seconds of all stages; cached features cost none"),
+                gain=("worst_site", f"{name} of the worst site"),
+            )
+        )
     columns = ["", name, "worst site", "MB up a site", "MB down", "MB moved", "seconds"]
     rows = [[f"{k}. {p['label']}", *_costs(p)] for k, p in enumerate(points, start=1)]
     body = [
         side_by_side(plots),
-        *([] if "seconds" in found["pareto"]["axes"] else [paragraph(_SIDE_BY_SIDE, kind="note")]),
+        *([] if alone else [paragraph(_SIDE_BY_SIDE, kind="note")]),
         table([*columns, "on the front"], rows, "Means over seeds; of redrawn images and seeds"),
         *_recommended(found["pareto"]),
     ]

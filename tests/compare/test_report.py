@@ -144,6 +144,16 @@ def test_what_makes_numbers_look_surer_than_they_are_is_said(compared, capsys):
     assert "warning: 6 points" in capsys.readouterr().out
 
 
+def test_seconds_of_cells_side_by_side_are_not_drawn(compared):
+    found = read_comparison(compared)
+    plots = [plot.name for _, some in sections(found) for plot in some]
+    assert "pareto-seconds" in plots
+    del found["pareto"]["axes"]["seconds"]
+    busy = sections(found)
+    assert "pareto-seconds" not in [plot.name for _, some in busy for plot in some]
+    assert "are not compared" in "".join(section.body for section, _ in busy)
+
+
 def test_every_pairs_nemenyi_p_is_shown(compared):
     found = read_comparison(compared)
     one = found["rankings"][0]
