@@ -179,9 +179,8 @@ def _check_pixels(counts: Counts) -> None:
 
 def _check_good(config: Config, findings: Findings, enrolled: Enrolled) -> None:
     """Thresholds rest on good images that are there, and patches are those of the test images."""
-    held = config.data.holdout / (
-        1 - config.data.holdout
-    )  # an image of those that are learned from
+    share = config.data.holdout
+    held = share / (1 - share)  # images held out for each that is learned from
     for name, images in findings.calibrated.items():
         most = math.floor(max(1.0, held) * enrolled.train.get(name, 0) + 1e-6)
         if not 0 <= images <= most:
