@@ -21,7 +21,7 @@ from typing import Any
 from fedad.config import COVERAGE
 from fedad.errors import UploadError
 from fedad.faults import REFUSED, SKIPPED, USED
-from fedad.policy import Policy
+from fedad.policy import Policy, line_of
 
 Content = Mapping[str, Mapping[str, Any]]  # record -> field -> value: a RecordDict reads as this
 
@@ -56,7 +56,7 @@ REFUSALS = {  # what a refusal may say, and in which words; a text is heard in s
         "PolicyError",
         "UploadError",
     ),
-    "reason": (*WORDS, *(line.name.replace("_", "-") for line in dataclass_fields(Policy))),
+    "reason": (*WORDS, *(line_of(line.name) for line in dataclass_fields(Policy))),
     "text": (),
 }
 MEASURE = re.compile(rf"seconds|(train|test)\.({'|'.join(WORDS)})")

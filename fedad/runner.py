@@ -8,6 +8,7 @@ from what the ServerApp wrote.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -110,6 +111,27 @@ def assemble(app: Path) -> Path:
     for name in PACKAGES:
         shutil.copytree(root / name, app / name, ignore=shutil.ignore_patterns("__pycache__"))
     return app
+
+
+def app_digest() -> str:
+    """The sha256 of the app that a run of this very fedad brings to the sites.
+
+    Raises:
+        FedadError: Flower does not build it.
+    """
+    with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
+        work = Path(scratch)
+        done = subprocess.run(
+            ["flwr", "build", "--app", str(assemble(work / "app"))],
+            cwd=work,
+            env=environment_of(work),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for built in work.glob("*.fab"):
+            return hashlib.sha256(built.read_bytes()).hexdigest()
+    raise FedadError(f"flwr build makes no app of this fedad: {done.stderr.strip()[-300:]}")
 
 
 def app_pyproject() -> Path:

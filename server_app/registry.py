@@ -87,14 +87,14 @@ class Register:
         try:
             name, about, probe = read(reply)
         except Exception as error:  # whatever a hostile message leads to
-            self.missing[called] = sentence(error)
-            self.words[called] = getattr(error, "reason", "content")
+            self._lose(called, sentence(error), getattr(error, "reason", "content"))
             return
         if wrong := _why_not(name, about, known) or self._nameless(known):
-            self._lose(called, wrong)
+            self._lose(called, wrong, "identity")
         elif name in self.seen:
             self.sites.pop(name, None)
-            self._lose(name, f"two nodes say that they are site {name!r}: has it an old key too?")
+            told = f"two nodes say that they are site {name!r}: has it an old key too?"
+            self._lose(name, told, "identity")
         elif self.expected and name not in self.expected:
             self.left_out.append(f"site {name} is not in round.expected and was left out")
         else:
@@ -106,8 +106,8 @@ class Register:
             return ""
         return "its key was registered without a name: fedad register gives it one"
 
-    def _lose(self, called: str, reason: str) -> None:
-        self.missing[called], self.words[called] = reason, "identity"
+    def _lose(self, called: str, reason: str, word: str) -> None:
+        self.missing[called], self.words[called] = reason, word
 
     def close(self) -> list[str]:
         """Leave out who does not embed as the others do; return what is odd about who stays.
@@ -118,8 +118,7 @@ class Register:
         hands = compare(probes)
         for name, reason in hands.refused.items():
             del self.sites[name]
-            self.missing[name] = printable(reason)
-            self.words[name] = "probe"
+            self._lose(name, printable(reason), "probe")
         for name in self.expected:
             if name not in self.sites:
                 self.missing.setdefault(name, "it did not come")

@@ -14,10 +14,9 @@ from fedad.commands import preflight
 from fedad.commands.preflight import server_checks, site_checks
 from fedad.config import read
 from fedad.deploy.certificates import make_keys
-from fedad.deploy.link import app_digest
 from fedad.deploy.reach import split_address
 from fedad.errors import ConfigError
-from fedad.runner import assemble
+from fedad.runner import app_digest, assemble
 
 AWAY = {"server"}  # what fails while there is no server
 APP = "3" * 64

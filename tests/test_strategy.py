@@ -161,22 +161,31 @@ def test_virtual_nodes_that_do_not_fit_the_sites_are_refused(settings):
 
 def test_a_product_that_nobody_knows_ends_a_run_that_needs_all_sites(settings):
     with pytest.raises(FedadError, match="site lyon has test images of 'gear', of which no site"):
-        start(settings, nodes(), meddling(gears))
+        start(settings, nodes(), lyon_saying(gears))
 
 
 def test_a_product_that_nobody_knows_ends_no_run_that_can_do_without_a_site(settings):
-    strategy = start({**settings, "round.min-sites": 2}, nodes(), meddling(gears))
+    strategy = start({**settings, "round.min-sites": 2}, nodes(), lyon_saying(gears))
     assert set(strategy.findings) == {"graz", "lyon", "turin"}
     assert any("of 'gear'" in warning for warning in strategy.warnings)
 
 
-def gears(site, message, content):
-    """Lyon says that it has images of a product that no other site has ever seen."""
-    if site != "lyon" or message.metadata.message_type != "query":
-        return None
-    about = json.loads(content["about"]["json"])
+def lyon_saying(change):
+    """Our app, with `change(what lyon says of itself)` applied."""
+
+    def introduce(site, message, content):
+        if site != "lyon" or message.metadata.message_type != "query":
+            return None
+        about = json.loads(content["about"]["json"])
+        change(about)
+        return RecordDict({**content, "about": ConfigRecord({"json": json.dumps(about)})})
+
+    return meddling(introduce)
+
+
+def gears(about):
+    """Images of a product that no other site has ever seen."""
     about["test"]["gear"] = 5
-    return RecordDict({**content, "about": ConfigRecord({"json": json.dumps(about)})})
 
 
 def test_a_bank_size_that_cannot_be_met_is_lowered_where_a_site_may_be_missing(settings):
@@ -186,15 +195,11 @@ def test_a_bank_size_that_cannot_be_met_is_lowered_where_a_site_may_be_missing(s
 
 
 def test_a_grid_that_no_image_has_is_refused(settings):
-    def no_grid(site, message, content):
-        if site != "lyon" or message.metadata.message_type != "query":
-            return None
-        about = json.loads(content["about"]["json"])
+    def no_grid(about):
         about["fingerprint"]["patches"] = 0
-        return RecordDict({**content, "about": ConfigRecord({"json": json.dumps(about)})})
 
     with pytest.raises(RunRefusedError, match="an image of 0 patches"):
-        start(settings, nodes(), meddling(no_grid))
+        start(settings, nodes(), lyon_saying(no_grid))
 
 
 def test_a_bank_size_that_cannot_be_met_is_refused_before_training(settings):

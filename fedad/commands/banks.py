@@ -39,11 +39,12 @@ def merge_files(config: Config, files: Sequence[Path], out: Path) -> tuple[Bank,
     Raises:
         UploadError, MismatchError: banks that do not mix, told by file.
     """
-    uploads, warnings = [], []
-    for bank in map(load_bank, files):
-        believed, odd = (bank, []) if len(bank.sites) > 1 else _believed(config, bank)
-        uploads.append(believed)
-        warnings += odd
+    uploads, warnings = [load_bank(file) for file in files], list[str]()
+    for number, bank in enumerate(uploads):
+        if len(bank.sites) == 1:
+            per_image = max(1, bank.fingerprint.patches)
+            uploads[number], odd = clamped(config, bank, per_image=per_image)
+            warnings += odd
     try:
         merged = merge(config, uploads)
     except (MismatchError, UploadError) as error:
@@ -53,10 +54,6 @@ def merge_files(config: Config, files: Sequence[Path], out: Path) -> tuple[Bank,
         raise type(error)(f"{error} ({told})") from error
     save_bank(out, merged)
     return merged, warnings
-
-
-def _believed(config: Config, bank: Bank) -> tuple[Bank, list[str]]:
-    return clamped(config, bank, per_image=max(1, bank.fingerprint.patches))
 
 
 def info_table(path: Path) -> Table:

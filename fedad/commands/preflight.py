@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from fedad.config import Config
 from fedad.deploy.certificates import public_of
-from fedad.deploy.link import app_digest
 from fedad.deploy.reach import Server
 from fedad.deploy.services import BODY_MIB
 from fedad.errors import FedadError
 from fedad.policy import Policy, line_of, read_policy
+from fedad.runner import app_digest
 from fedad.types import Site
 
 AHEAD, BEHIND = 4.0, 300.0  # seconds; Flower refuses signatures 5 s ahead and 305 s behind

@@ -44,10 +44,8 @@ KEYS: dict[str, tuple[Any, Any]] = {  # key -> its kind, its default
     "yardsticks": (list[str], list(YARDSTICKS)),
     "figures": (Names, ["image_auroc", "pixel_auroc", "auc_spro_0.05"]),  # the last one decides
     "margin": (Annotated[float, Field(gt=0)], 0.01),  # two figures so near count as equal
-    "replicates": (
-        Count,
-        1000,
-    ),  # of the bootstrap over images and seeds; 10,000: a minute a cell
+    # of the bootstrap over test images and seeds; 10,000 would take a minute a cell
+    "replicates": (Count, 1000),
     "leave-one-out": (Count, 1),  # for how many seeds each site is left out in turn
     # use case -> {most: figure, at-most: {cost: number}}; these come before the usual ones
     "recommend": (dict[str, dict[str, Any]], {}),

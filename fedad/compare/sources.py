@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-PACKAGES = ("fedad", "client_app", "server_app")
+from fedad.runner import PACKAGES
+
 LATER = ("commands", "compare", "reporting")  # folders that only read what a run leaves ...
 KEPT = ("per_image.py", "record.py")  # ... but for these, which write it
 SPOKEN = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # have docstrings

@@ -50,11 +50,6 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
         DataError: a file that is there already, which is left as it is, or an unreadable authority.
     """
     _check(folder, hosts, sites)
-    if (folder / "server").exists() and not (folder / "authority").exists():
-        raise DataError(
-            f"{folder / 'authority'}: is not there, and {folder / 'server'} is: bring back the "
-            "authority that made it, since sites would not know another"
-        )
     new = {} if (folder / "authority").exists() else _authority()
     key, certificate = _loaded(folder) if not new else _parsed(new)
     files = {f"authority/{name}": content for name, content in new.items()}
@@ -92,7 +87,14 @@ def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str]) -> None:
                 f"site {site!r}: expected up to 32 letters, digits, - and _, and not "
                 f"{' or '.join(RESERVED)}: it is the name of a folder"
             )
-    if not hosts and not (folder / "authority").exists() and not (folder / "server").exists():
+    if (folder / "authority").exists():
+        return
+    if (folder / "server").exists():
+        raise DataError(
+            f"{folder / 'authority'}: is not there, and {folder / 'server'} is: bring back the "
+            "authority that made it, since sites would not know another"
+        )
+    if not hosts:
         raise ConfigError(
             "--host is missing: expected the names and addresses by which sites reach the server, "
             "such as --host fedad.example --host 10.0.0.5"

@@ -1,5 +1,4 @@
-"""Commands to a SuperLink: which keys it shall know, which run it shall start, how that goes; and
-the app that such a run brings to the sites.
+"""Commands to a SuperLink: which keys it shall know, which run it shall start, how that goes.
 
 They go to the SuperLink itself, not to the proxy that sites see, and need no password: whoever
 reaches that port commands the federation. So they are given on the server.
@@ -7,12 +6,9 @@ reaches that port commands the federation. So they are given on the server.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,27 +18,6 @@ from fedad.runner import as_toml, assemble, environment_of
 
 NAME = "fedad"  # of the connection in Flower's own configuration
 SECONDS = 60.0  # the longest that one command may take
-
-
-def app_digest() -> str:
-    """The sha256 of the app that a run of this very fedad brings to the sites.
-
-    Raises:
-        FedadError: Flower does not build it.
-    """
-    with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
-        work = Path(scratch)
-        done = subprocess.run(
-            [_flower(), "build", "--app", str(assemble(work / "app"))],
-            cwd=work,
-            env=environment_of(work),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for built in work.glob("*.fab"):
-            return hashlib.sha256(built.read_bytes()).hexdigest()
-    raise FedadError(f"flwr build makes no app of this fedad: {done.stderr.strip()[-300:]}")
 
 
 class LinkError(FedadError):
@@ -109,7 +84,7 @@ class Link:
         self._flwr("stop", run, NAME)
 
     def _flwr(self, *words: str) -> dict[str, Any]:
-        command = [_flower(), *words, "--format", "json"]
+        command = ["flwr", *words, "--format", "json"]
         try:
             done = subprocess.run(
                 command,
@@ -137,8 +112,3 @@ class Link:
             kind = KnownError if "already in use" in told else LinkError
             raise kind(f"{self.address}: the SuperLink did not do it, Flower says: {told}")
         return answer
-
-
-def _flower() -> str:
-    program = Path(sys.executable).parent / "flwr"
-    return str(program) if program.exists() else "flwr"

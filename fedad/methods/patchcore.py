@@ -45,18 +45,15 @@ class PatchCore:
 
     @cached_property
     def select(self) -> Coreset:
-        found: Coreset = plugin("coresets", self.config.coreset.selection)
-        return found
+        return plugin("coresets", self.config.coreset.selection)
 
     @cached_property
     def aggregate(self) -> Aggregation:
-        found: Aggregation = plugin("aggregation", self.config.merge.aggregation)
-        return found
+        return plugin("aggregation", self.config.merge.aggregation)
 
     @cached_property
     def nearest(self) -> Scoring:
-        found: Scoring = plugin("scoring", self.config.score.scoring)
-        return found
+        return plugin("scoring", self.config.score.scoring)
 
     @cached_property
     def device(self) -> str:
