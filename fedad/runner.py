@@ -121,8 +121,9 @@ def app_digest() -> str:
     """
     with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
         work = Path(scratch)
+        command = ["flwr", "build", "--app", str(assemble(work / "app"))]
         done = subprocess.run(
-            ["flwr", "build", "--app", str(assemble(work / "app"))],
+            command,
             cwd=work,
             env=environment_of(work),
             capture_output=True,
