@@ -2,6 +2,7 @@
 
 import ast
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -225,6 +226,20 @@ def test_every_knob_stands_in_pyproject_with_its_default():
     flower = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
     listed = {f"{t}.{key}": value for t, knobs in flower.items() for key, value in knobs.items()}
     assert listed == Config().flat()
+
+
+def test_a_wheel_brings_all_that_the_app_is_made_of(tmp_path):
+    """Laid out as an installed wheel is, and nothing of this checkout in reach."""
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = hatch["targets"]["wheel"]
+    for package in wheel["packages"]:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    for source, place_there in wheel["force-include"].items():
+        shutil.copy(ROOT / source, tmp_path / place_there)
+    code = "import pathlib, fedad.runner; fedad.runner.assemble(pathlib.Path('app'))"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    brought = {path.name for path in (tmp_path / "app").iterdir()}
+    assert brought == {"pyproject.toml", "fedad", "server_app", "client_app"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda p: p.name)
