@@ -28,6 +28,7 @@ from fedad.seeding import stream
 
 TOGETHER = ""  # in place of a site: the images of all sites in one ranking
 FILE = "drawn.safetensors"
+CHUNK = 250  # replicates at a time: what they take stays in the processor's cache
 _GOOD, _BAD = Cell("", "good"), Cell("", "bad")
 
 
@@ -167,9 +168,16 @@ def figures_of_draws(judged: Judged, drawn: np.ndarray) -> dict[str, np.ndarray]
     levels, level = np.unique(judged.score, return_inverse=True)
     by_level = np.zeros((len(level), 5, len(levels)), np.int64)
     by_level[np.arange(len(level)), 0, level] = 1
-    exact = _measured(by_level, judged.good, drawn, Binning("scores", levels, lossless=True))
-    counted = _measured(judged.tables, judged.good, drawn, judged.binning)
-    return {key: (exact if key.startswith("image_") else counted)[key] for key in counted}
+    ranked = Binning("scores", levels, lossless=True)
+    parts = []
+    for start in range(0, len(drawn), CHUNK):
+        some = drawn[start : start + CHUNK]
+        exact = _measured(by_level, judged.good, some, ranked)
+        counted = _measured(judged.tables, judged.good, some, judged.binning)
+        parts.append(
+            {key: (exact if key.startswith("image_") else counted)[key] for key in counted}
+        )
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def _measured(

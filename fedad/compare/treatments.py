@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,28 +55,38 @@ def treatments(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> list[Trea
             keys = tuple(cells[point.label, seed, way].key for seed in plan.seeds)
             groups.setdefault(keys, []).append((point, way))
     found = []
-    with track("figures", len(groups)) as progress:
-        for done, group in enumerate(groups.values(), start=1):
-            found.append(_treatment(plan, cells, root, [point for point, _ in group], group[0][1]))
-            progress(done)
+    with track("figures", len(groups) * len(plan.seeds)) as progress:
+        done = count(1)
+        for group in groups.values():
+            points, way = [point for point, _ in group], group[0][1]
+            found.append(
+                _treatment(plan, cells, root, points, way, drew=lambda: progress(next(done)))
+            )
     return found
 
 
 def _treatment(
-    plan: Plan, cells: Mapping[Place, Cell], root: Path, points: Sequence[Point], way: str
+    plan: Plan,
+    cells: Mapping[Place, Cell],
+    root: Path,
+    points: Sequence[Point],
+    way: str,
+    *,
+    drew: Callable[[], None],
 ) -> Treatment:
     mine = {seed: cells[points[0].label, seed, way] for seed in plan.seeds}
     folders = {seed: cell.folder(root) for seed, cell in mine.items()}
-    together, told = way != ISOLATED, {s: cell.told(root) for s, cell in mine.items()}
+    told = {seed: cell.told(root) for seed, cell in mine.items()}
+    drawn = {}
+    for seed, folder in folders.items():
+        drawn[seed] = draw(folder, plan.figures, plan.replicates, together=way != ISOLATED)
+        drew()
     return Treatment(
         label=points[0].label if way == FEDERATED else _yardstick(way, points, plan.points),
         way=way,
         points=tuple(point.label for point in points),
         cells=mine,
-        drawn={
-            seed: draw(folder, plan.figures, plan.replicates, together=together)
-            for seed, folder in folders.items()
-        },
+        drawn=drawn,
         records={seed: read_record(folder) for seed, folder in folders.items()},
         seconds={seed: float(one["seconds"]) for seed, one in told.items()},
         beside=max(one["beside"] for one in told.values()),

@@ -33,8 +33,8 @@ def test_every_shipped_matrix_reads_and_opens_with_what_to_expect(path):
     assert f"fedad compare configs/compare/{path.name}" in plan.purpose
 
 
-def test_the_three_matrices_are_shipped():
-    assert [path.stem for path in MATRICES] == ["cost", "merges", "partitions"]
+def test_the_matrices_that_are_shipped():
+    assert [path.stem for path in MATRICES] == ["cost", "merges", "partitions", "weighting"]
     partitions = read_plan(MATRICES[2])
     assert [point.label for point in partitions.points] == [
         "iid",
