@@ -186,8 +186,10 @@ def _measured(
     flat = tables.reshape(len(tables), -1).astype(float)
     cells = {}
     for cell, some in ((_GOOD, good), (_BAD, ~good)):
-        sums = drawn[:, some].astype(float) @ flat[some]  # exact: below 2^53
-        cells[cell] = sums.astype(np.int64).reshape(len(drawn), *tables.shape[1:])
+        used = flat[some].any(axis=0)  # most bins have nothing in any image
+        sums = np.zeros((len(drawn), flat.shape[1]), np.int64)
+        sums[:, used] = drawn[:, some].astype(float) @ flat[some][:, used]  # exact: below 2^53
+        cells[cell] = sums.reshape(len(drawn), *tables.shape[1:])
     told = break_down_counts(Counts(cells, binning), LIMITS)["all"]
     return {key: np.asarray(figure.value, float) for key, figure in told.items()}
 
