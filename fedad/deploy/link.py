@@ -41,7 +41,8 @@ class Link:
         home.mkdir(parents=True, exist_ok=True)
         (home / "config.toml").write_text(
             f'[superlink]\ndefault = "{NAME}"\n[superlink.{NAME}]\n'
-            f"address = {json.dumps(address)}\nroot-certificates = {json.dumps(str(ca))}\n"
+            f"address = {json.dumps(address)}\n"
+            f"root-certificates = {json.dumps(str(ca.absolute()))}\n"
         )
 
     def register(self, key: Path, site: str) -> str:
@@ -51,7 +52,8 @@ class Link:
             KnownError: the SuperLink knows the key already.
             LinkError: the SuperLink cannot be reached.
         """
-        return str(self._flwr("supernode", "register", str(key), NAME, "--name", site)["node-id"])
+        there = str(key.absolute())  # Flower's program does not stand where the user does
+        return str(self._flwr("supernode", "register", there, NAME, "--name", site)["node-id"])
 
     def unregister(self, node: str) -> None:
         """Let nobody in any more by the key that has this number.
