@@ -72,7 +72,7 @@ class Link:
         app, knobs = self.scratch / "app", self.scratch / "run.toml"
         shutil.rmtree(app, ignore_errors=True)
         assemble(app)
-        knobs.write_text(as_toml(run_config))
+        knobs.write_text(as_toml(run_config), "utf-8")
         return str(self._flwr("run", str(app), NAME, "--run-config", str(knobs))["run-id"])
 
     def status(self, run: str) -> tuple[str, str]:
