@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import traceback
 from collections import Counter
@@ -28,8 +29,10 @@ from client_app.site import Node, node_of, probe_of, progress_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
-from fedad.errors import FedadError
+from fedad.errors import DataError, FedadError
 from fedad.reply import EVALUATE, HELLO, TRAIN
+
+DISK = (errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EROFS)
 
 app = ClientApp()
 
@@ -112,8 +115,8 @@ def _answer(
     all sites are on one machine, does it travel.
     """
     content, simulated = RecordDict(), "partition-id" in context.node_config
-    watch()
     try:
+        watch()
         node = node_of(context)
         leave = Leave(context, node, message)
         leave.to_work()
@@ -121,7 +124,8 @@ def _answer(
             content = work(node)
         leave.to_send(content)
         wire.bind(content, node.site.name, run_key(message), stage)
-    except Exception as error:
+    except Exception as failed:
+        error = _of_disk(failed) or failed
         known = isinstance(error, FedadError)
         log(ERROR, "%s", error if known else traceback.format_exc())
         reason = {
@@ -132,3 +136,11 @@ def _answer(
             reason["text"] = str(error)
         content = RecordDict({wire.REFUSAL: ConfigRecord(reason)})  # type: ignore[arg-type]
     return Message(content, reply_to=message)
+
+
+def _of_disk(error: Exception) -> DataError | None:
+    """What is wrong with the site's disk, if that is what failed."""
+    if not isinstance(error, OSError) or error.errno not in DISK:
+        return None
+    where = error.filename or "the site's own folder"
+    return DataError(f"{where}: cannot be read or written ({error.strerror}): is the disk full?")

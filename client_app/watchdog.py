@@ -67,7 +67,7 @@ def _ask(arguments: argparse.Namespace) -> Callable[[], bool | None]:
             return bool(client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success)
         except httpx.HTTPStatusError as error:
             return False if error.response.status_code in UNKNOWN else None
-        except httpx.TransportError:
+        except Exception:  # nobody there, or no SuperNode: this thread has to go on asking
             return None
 
     return ask

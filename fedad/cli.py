@@ -15,7 +15,7 @@ from fedad import __version__
 from fedad.commands.compare import compare
 from fedad.commands.factory import factory
 from fedad.commands.report import report
-from fedad.errors import FedadError
+from fedad.errors import DataError, FedadError
 
 app = typer.Typer(
     help="Federated visual anomaly detection: one round, and no image leaves the plant.",
@@ -65,6 +65,13 @@ def main() -> None:
         print("stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if isinstance(error, OSError) and error.filename:  # of the user's disk, not of ours
+            print(
+                f"error: {error.filename}: {error.strerror}: does its folder exist, may it be "
+                "written, is the disk full?",
+                file=sys.stderr,
+            )
+            sys.exit(DataError.exit_code)
         _crash(error)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
 
 REMERGES = 4  # after the first; each costs a broadcast
 EAGER = 1.0  # a site twice as far as the mean gets e times its weight
+MOST = 10.0  # the farthest that a site is believed to be, in usual distances and in means
 
 Distances = Mapping[str, Mapping[str, float]]  # site -> category -> mean score of its good images
 
@@ -44,7 +45,8 @@ def cover(
         ask: what the sites say of a bank. Who does not answer has no say.
 
     Distances are told in means over sites of the first merge, category by category, so that 1 is
-    usual. The first merge is by image count: the worst site is never worse off than with `n`.
+    usual; a category that nobody told of then does not count. The first merge is by image count:
+    the worst site is never worse off than with `n`.
     """
     factors: dict[str, float] = {}
     scale: dict[str, float] = {}
@@ -53,13 +55,13 @@ def cover(
         bank = merged(_weighted(config, factors))
         told = ask(bank)
         scale = scale or _scale(told)
-        far = {site: _mean(d / scale[c] for c, d in of.items()) for site, of in told.items() if of}
+        far = _far(told, scale)
         if not far:
             return bank, []
         found.append((max(far.values()), bank))
-        usual = _mean(far.values())
+        usual = _mean(far.values()) or 1.0
         factors = {
-            site: factors.get(site, 1.0) * math.exp(EAGER * (how / usual - 1))
+            site: factors.get(site, 1.0) * math.exp(EAGER * (min(how / usual, MOST) - 1))
             for site, how in far.items()
         }
     best = min(range(len(found)), key=lambda k: found[k][0])
@@ -76,6 +78,15 @@ def _scale(told: Distances) -> dict[str, float]:
     """Category -> the mean over sites; 1 where that is 0, and nothing is far."""
     categories = {category for of in told.values() for category in of}
     return {c: _mean(of[c] for of in told.values() if c in of) or 1.0 for c in categories}
+
+
+def _far(told: Distances, scale: Mapping[str, float]) -> dict[str, float]:
+    """How far each site is that says anything of a category with a scale, in usual distances."""
+    ratios = {
+        site: [min(d / scale[c], MOST) for c, d in of.items() if c in scale]
+        for site, of in told.items()
+    }
+    return {site: _mean(found) for site, found in ratios.items() if found}
 
 
 def _mean(values: Iterable[float]) -> float:

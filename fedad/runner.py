@@ -53,7 +53,7 @@ def run_flower(
         environment = environment_of(work)
         app = assemble(work / "app")
         config = work / "run.toml"
-        config.write_text(as_toml(run_config))
+        config.write_text(as_toml(run_config), "utf-8")
         with _superlink(work, environment, log) as connection, log.open("ab") as written:
             command = ["flwr", "run", str(app), connection, "--stream"]
             command += ["--run-config", str(config), "--federation-config", _federation(sites)]
@@ -143,8 +143,10 @@ def app_pyproject() -> Path:
 
 
 def as_toml(run_config: Mapping[str, str | int | float]) -> str:
-    """Flat knobs as TOML; a JSON string is a TOML string."""
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in run_config.items())
+    """Flat knobs as TOML; a JSON string of plain characters is a TOML string."""
+    return "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in run_config.items()
+    )
 
 
 def _federation(sites: int) -> str:

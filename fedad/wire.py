@@ -22,6 +22,7 @@ from fedad.types import Bank
 SITE = reply.SITE  # the record that says who answers, in which run, and what
 REFUSAL = reply.REFUSAL  # the record of a site that cannot do what it was asked
 STYPE = "numpy.ndarray"  # how Flower says that an array's bytes are in NumPy's format
+DECISIONS = {"decisions", "calibrated", "nearest", "borrowed"}  # in the JSON of the record
 RUN = "run"  # the record that says which run a request belongs to; it outlives a resumed run
 
 
@@ -69,10 +70,14 @@ def unpack_findings(content: RecordDict) -> Findings:
     """
     try:
         told = json.loads(str(_config(content, "decisions")["json"]))
-        decisions = {str(name): Decisions(*made) for name, made in told["decisions"].items()}
-        calibrated = {str(name): int(images) for name, images in told["calibrated"].items()}
-        nearest = {str(name): _patches(counts) for name, counts in told["nearest"].items()}
-        borrowed = {str(name): Borrowed(*made) for name, made in told["borrowed"].items()}
+        if more := sorted({*told} - DECISIONS):
+            raise ValueError(f"there is no {more[0]!a:.80}")
+        decisions = {
+            name: Decisions(*map(_whole, made)) for name, made in told["decisions"].items()
+        }
+        calibrated = {name: _whole(images) for name, images in told["calibrated"].items()}
+        nearest = {name: _patches(counts) for name, counts in told["nearest"].items()}
+        borrowed = {name: Borrowed(*map(_whole, made)) for name, made in told["borrowed"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UploadError(f"decisions that do not fit: {error!s:.300}", "counts") from error
     return Findings(
@@ -98,7 +103,7 @@ def unpack_distances(content: RecordDict) -> dict[str, float]:
     """
     text = str(_config(content, "distances").get("json", ""))
     try:
-        found = {str(name): float(far) for name, far in json.loads(text).items()}
+        found = {name: float(far) for name, far in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UploadError(f"distances that do not fit: {error!s:.300}", "counts") from error
     if not all(0 <= far < math.inf for far in found.values()):
@@ -106,8 +111,14 @@ def unpack_distances(content: RecordDict) -> dict[str, float]:
     return found
 
 
+def _whole(number: object) -> int:
+    if type(number) is not int:
+        raise ValueError(f"{number!a:.80} is no number of images or patches")
+    return number
+
+
 def _patches(counts: Mapping[str, int]) -> Counter[str]:
-    found = Counter({str(site): int(patches) for site, patches in counts.items()})
+    found = Counter({site: _whole(patches) for site, patches in counts.items()})
     if any(patches < 0 for patches in found.values()):
         raise ValueError(f"a negative number of patches: {found}")
     return found

@@ -29,6 +29,7 @@ from fedad.probe import Probe, check_features
 FOLDER = "quarantine"
 LONGEST = 300  # characters of a sentence about what a site sent
 MOST_PRODUCTS = 1000
+ABOUT = {"version", "train", "test", "fingerprint"}  # what it may say of itself
 MEGABYTE = 1_000_000
 
 
@@ -80,6 +81,8 @@ class Door:
         try:
             said = json.loads(str(content.config_records["about"]["json"]))
             about = {"version": said["version"], **{k: _counts(said[k]) for k in ("train", "test")}}
+            if more := sorted({*said} - ABOUT):
+                raise UploadError(f"it says {more[0]!a:.80} of itself", "fields")
             mark = read_fingerprint(json.dumps(said["fingerprint"]))
             features = wire.unpack_probe(content)
         except UploadError:

@@ -90,7 +90,7 @@ class Register:
             self._lose(called, sentence(error), getattr(error, "reason", "content"))
             return
         if wrong := _why_not(name, about, known) or self._nameless(known):
-            self._lose(called, wrong, "identity")
+            self._lose(called, printable(wrong), "identity")
         elif name in self.seen:
             self.sites.pop(name, None)
             told = f"two nodes say that they are site {name!r}: has it an old key too?"

@@ -21,6 +21,7 @@ from flwr.supercore import log
 
 from fedad import admission, reply, wire
 from fedad.config import COVERAGE, Config, words
+from fedad.errors import ConfigError
 from fedad.faults import REFUSED, SKIPPED, USED
 from fedad.findings import Findings
 from fedad.metrics import report
@@ -196,6 +197,11 @@ class OneRound(Strategy):
         knobs, expected = self.config.round, words(self.config.round.expected)
         count, through = len(expected) or self.config.data.sites, self._through()
         awaited = tuple(name for name in expected if name not in through)
+        if knobs.min_sites > count:
+            raise ConfigError(
+                f"round.min-sites = {knobs.min_sites}: expected at most the {count} sites of "
+                f"{'round.expected' if expected else 'data.sites'}"
+            )
         left = count - len(through)
         nodes = wait_for(grid, awaited, left, knobs.enrol_seconds) if left > 0 else {}
         if len(nodes) + len(through) < (knobs.min_sites or count):

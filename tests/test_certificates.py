@@ -77,6 +77,27 @@ def test_a_sites_name_has_to_be_a_folders(name, tmp_path):
         make_keys(tmp_path, hosts=HOSTS, sites=[name], days=30)
 
 
+@pytest.mark.parametrize(
+    "host", ["", "fedad.example:8443", "https://x", "a b", "mühle.example", "a..b", "a" * 64, "a."]
+)
+def test_a_host_has_to_be_one_that_sites_can_look_up(host, tmp_path):
+    with pytest.raises(ConfigError, match="without a port"):
+        make_keys(tmp_path / "keys", hosts=[*HOSTS, host], sites=["lyon"], days=30)
+    with pytest.raises(ConfigError, match="expected at most 3650"):
+        make_keys(tmp_path / "keys", hosts=HOSTS, sites=["lyon"], days=10_000_000)
+    assert not (tmp_path / "keys").exists()
+
+
+@pytest.mark.parametrize("host", ["fedad", "xn--mhle-hva.example", "a_b.c-d", "10.0.0.5", "::1"])
+def test_names_and_addresses_stand_in_the_certificate(host, tmp_path):
+    make_keys(tmp_path, hosts=[host], sites=[], days=30)
+    text = (tmp_path / "server" / "superlink.crt").read_bytes()
+    names = x509.load_pem_x509_certificate(text).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert host in map(str, (name.value for name in names.value))
+
+
 def test_the_first_keys_need_the_servers_name(tmp_path):
     with pytest.raises(ConfigError, match="--host is missing"):
         make_keys(tmp_path, hosts=(), sites=["lyon"], days=30)

@@ -332,6 +332,20 @@ def test_what_fedad_itself_does_wrong_is_one_line_and_a_file(fedad, monkeypatch,
     assert "Traceback" in report.read_text()
 
 
+def test_a_folder_that_cannot_be_written_is_said(fedad, tmp_path):
+    (tmp_path / "file").touch()
+    for words in (
+        ("certs", "file/keys", "--host", "localhost"),
+        ("submit", "--runs", "file/runs"),
+        ("data", "draw", "file/plants"),
+    ):
+        code, said, _ = fedad(*words)
+        assert code == 3
+        assert said.startswith("error: ")
+        assert "file/" in said
+        assert said.count("\n") == 1
+
+
 def test_a_run_that_fails_under_flower_says_why_and_exits_with_its_code(overlay, own, tmp_path):
     path = own / "bolt" / "train" / "good" / "0000.png"
     path.write_bytes(path.read_bytes()[:600])

@@ -110,6 +110,21 @@ def test_the_superlinks_port_is_open_to_the_server_alone(compose):
     assert reached == {"superlink", "superexec", "proxy"}
 
 
+def test_whoever_is_told_to_reach_the_proxy_finds_it_by_its_name(compose):
+    """SuperNodes by their commands, and the server's preflight by README's."""
+    readme = (DOCKER.parent / "README.md").read_text().replace("\\\n", " ")
+    (line,) = re.findall(r"exec superexec fedad preflight server .*", readme)
+    (name,) = re.findall(r"--proxy ([\w.-]+):8443", line)
+    asking = [one for one, service in compose.items() if f"{name}:8443" in service["command"]]
+    assert asking == [f"{site}-supernode" for site in SITES]
+    for one in ("superexec", *asking):
+        networks = compose["proxy"]["networks"]
+        assert any(
+            name in (networks.get(shared) or {}).get("aliases", ())
+            for shared in compose[one]["networks"]
+        ), one
+
+
 def test_every_service_starts_again_and_has_no_privileges(compose):
     for service in compose.values():
         assert service["restart"] == "unless-stopped"

@@ -1,8 +1,11 @@
+import tomllib
+
 import pytest
 
 from fedad.config import Config, read, words
 from fedad.errors import ConfigError
-from fedad.launch import read_config
+from fedad.launch import flat, read_config
+from fedad.runner import as_toml
 
 
 def test_what_is_not_given_keeps_its_default():
@@ -14,6 +17,12 @@ def test_flat_reads_back_as_the_same():
     config = read({"merge.aggregation": "concatenate", "data.alpha": 2, "round.seed": 7})
     assert read(config.flat()) == config
     assert config.data.alpha == 2
+
+
+def test_flower_reads_the_knobs_as_they_are():
+    """Any letter may stand in a folder's name, and in a file that a run brings."""
+    knobs = {"data.dir": '/Werk "Süd"/\\部品/\U0001f529\t', "round.seed": 7, "round.resume": True}
+    assert flat(tomllib.loads(as_toml(knobs))) == knobs
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,40 @@ def test_a_site_that_is_far_gets_rows_until_it_is_near():
     assert min(worst) < worst[0]
 
 
+FAIR = {"graz": {"bolt": 1.0}, "turin": {"bolt": 1.2}}
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ({"bolt": 1.0}, {"hose": 1.0}),  # a category that nobody told of at first
+        ({}, {"hose": 1.0}),
+        ({"hose": 5e-324}, {"hose": 1.7e308}),  # whose quotient is infinite
+        ({"bolt": 1.7e308}, {"bolt": 0.0}),
+    ],
+)
+def test_no_distance_that_a_site_tells_ends_the_run(first, later):
+    config, answers = read({"merge.weighting": "coverage"}), iter([first, *[later] * 4])
+    made = []
+
+    def merged(how):
+        site_weights([bank_of(np.ones((2, 3)), "graz", images=1)], how.merge)
+        made.append(how.merge.weighting)
+        return len(made)
+
+    _, worst = cover(config, merged, lambda bank: {**FAIR, "lyon": next(answers)})
+    assert len(worst) == len(made) == 5
+    assert np.isfinite(worst).all()
+
+
+def test_one_far_site_of_a_thousand_and_all_at_no_distance():
+    near = {f"site{k}": {"bolt": 0.0} for k in range(999)}
+    for told in ({**near, "far": {"bolt": 1.0}}, near):
+        _, worst = cover(read({}), lambda how: site_weights([], how.merge), lambda bank, t=told: t)
+        assert len(worst) == 5
+        assert np.isfinite(worst).all()
+
+
 def test_who_is_silent_has_no_say(plant):
     config, _, _, _, uploads = plant
     bank, worst = cover(config, lambda how: merge(how, uploads), lambda bank: {})

@@ -138,7 +138,19 @@ def test_a_server_without_a_superlink(keys, nobody, tmp_path):
     assert next(one.told for one in found if one.name == "sites") == "2 keys: graz, lyon"
 
 
-@pytest.mark.parametrize("address", ["localhost", "localhost:", ":80", "localhost:0", "a:b"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost",
+        "localhost:",
+        ":80",
+        "localhost:0",
+        "a:b",
+        "a..b:8443",
+        "a:²",
+        f"{'a' * 64}:8443",
+    ],
+)
 def test_an_address_has_a_host_and_a_port(address):
     with pytest.raises(ConfigError, match="expected HOST:PORT"):
         split_address(address)

@@ -16,7 +16,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from client_app.app import app as client_app
 from fedad import wire
 from fedad.config import read
-from fedad.errors import FedadError
+from fedad.errors import ConfigError, FedadError
 from fedad.metrics import report
 from server_app.exchange import exchange
 from server_app.local_grid import LocalGrid, run_locally
@@ -152,6 +152,16 @@ def test_fewer_nodes_than_sites_end_the_run_in_time(settings):
     with pytest.raises(RunRefusedError, match=r"data.sites = 3, and 2 nodes came in 1 s"):
         start(settings, nodes()[:2])
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [("graz,lyon", "the 2 sites of round.expected"), ("", "the 3 sites of data.sites")],
+)
+def test_more_sites_than_there_are_cannot_be_left(expected, said, settings):
+    settings |= {"round.min-sites": 4, "round.expected": expected, "round.enrol-seconds": 60.0}
+    with pytest.raises(ConfigError, match=rf"round\.min-sites = 4: expected at most {said}"):
+        start(settings, [])
 
 
 def test_virtual_nodes_that_do_not_fit_the_sites_are_refused(settings):

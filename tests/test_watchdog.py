@@ -1,8 +1,12 @@
 """A ClientApp ends when its SuperNode is gone or does not know it; not before, and nothing else."""
 
 import itertools
+from types import SimpleNamespace
+from unittest.mock import Mock
 
+import httpx
 import pytest
+from google.protobuf.message import DecodeError
 
 from client_app import watchdog
 
@@ -44,6 +48,22 @@ def test_a_short_silence_ends_nothing():
     silences = itertools.chain.from_iterable([[None] * 4 + [True]] * 50)
     asked, _ = questions_until_it_leaves(itertools.chain(silences, [False]))
     assert asked == 251
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        (SimpleNamespace(success=True), True),
+        (httpx.HTTPStatusError("", request=None, response=httpx.Response(401)), False),
+        (httpx.HTTPStatusError("", request=None, response=httpx.Response(503)), None),
+        (httpx.ConnectError("nobody"), None),
+        (DecodeError("another program has its port"), None),
+    ],
+)
+def test_whatever_is_answered_the_watch_goes_on(said, known, monkeypatch):
+    client = Mock(SendTaskHeartbeat=Mock(side_effect=[said]))
+    monkeypatch.setattr(watchdog.RuntimeHttpClient, "from_server_address", lambda **how: client)
+    assert watchdog._ask(watchdog._arguments(CLIENTAPP.split()))() is known
 
 
 def test_only_a_clientapp_of_flowers_is_watched():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -149,6 +151,21 @@ def test_of_a_round_that_goes_wrong_no_word_of_it_leaves(
     check(content)
     assert b"refusal" in content
     assert SECRET in caplog.text
+
+
+def test_of_a_full_disk_the_site_reads_a_line_and_the_server_a_word(
+    factories, knobs, caplog, monkeypatch
+):
+    def full(*args, **how):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("client_app.work.save_bank", full)
+    content = sent(factories, knobs)
+    check(content)
+    assert b"DataError" in content
+    assert b"InternalError" not in content
+    assert "(No space left on device): is the disk full?" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_site_answers_about_so_many_banks_and_again_as_before(factories, knobs, monkeypatch):

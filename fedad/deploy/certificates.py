@@ -27,6 +27,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fedad.errors import ConfigError, DataError
 
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z)(\*\.)?{_LABEL}(\.{_LABEL})*")
 RESERVED = ("authority", "server")
 AUTHORITY_DAYS = 3650
 ALWAYS = ("superlink", "localhost", "127.0.0.1")  # how the server's own machine calls it
@@ -46,10 +48,11 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
         what was written. Private files are readable by their owner only.
 
     Raises:
-        ConfigError: a site's name that cannot be a folder, or the first call without hosts.
+        ConfigError: a site's name that cannot be a folder, a host that no site could look up, more
+            days than the authority has, or the first call without hosts.
         DataError: a file that is there already, which is left as it is, or an unreadable authority.
     """
-    _check(folder, hosts, sites)
+    _check(folder, hosts, sites, days)
     new = {} if (folder / "authority").exists() else _authority()
     key, certificate = _loaded(folder) if not new else _parsed(new)
     files = {f"authority/{name}": content for name, content in new.items()}
@@ -80,7 +83,15 @@ def public_of(path: Path) -> bytes:
     )
 
 
-def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str]) -> None:
+def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) -> None:
+    for host in hosts:
+        if not (_is_address(host) or HOST_NAME.fullmatch(host)):
+            raise ConfigError(
+                f"--host {host!r}: expected a name such as fedad.example, or an address such as "
+                "10.0.0.5, without a port: sites would not know the server by its certificate"
+            )
+    if days > AUTHORITY_DAYS:
+        raise ConfigError(f"--days {days}: expected at most {AUTHORITY_DAYS}, as the authority has")
     for site in sites:
         if not SITE_NAME.fullmatch(site) or site in RESERVED:
             raise ConfigError(
@@ -176,10 +187,17 @@ def _usage(**allowed: bool) -> x509.KeyUsage:
 
 
 def _name(host: str) -> x509.GeneralName:
-    try:
+    if _is_address(host):
         return x509.IPAddress(ipaddress.ip_address(host))
+    return x509.DNSName(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
     except ValueError:
-        return x509.DNSName(host)
+        return False
+    return True
 
 
 def _private(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> bytes:

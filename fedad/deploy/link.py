@@ -41,7 +41,8 @@ class Link:
         home.mkdir(parents=True, exist_ok=True)
         (home / "config.toml").write_text(
             f'[superlink]\ndefault = "{NAME}"\n[superlink.{NAME}]\n'
-            f"address = {json.dumps(address)}\nroot-certificates = {json.dumps(str(ca))}\n"
+            f"address = {json.dumps(address)}\n"
+            f"root-certificates = {json.dumps(str(ca.absolute()))}\n"
         )
 
     def register(self, key: Path, site: str) -> str:
@@ -51,7 +52,8 @@ class Link:
             KnownError: the SuperLink knows the key already.
             LinkError: the SuperLink cannot be reached.
         """
-        return str(self._flwr("supernode", "register", str(key), NAME, "--name", site)["node-id"])
+        there = str(key.absolute())  # Flower's program does not stand where the user does
+        return str(self._flwr("supernode", "register", there, NAME, "--name", site)["node-id"])
 
     def unregister(self, node: str) -> None:
         """Let nobody in any more by the key that has this number.
@@ -70,7 +72,7 @@ class Link:
         app, knobs = self.scratch / "app", self.scratch / "run.toml"
         shutil.rmtree(app, ignore_errors=True)
         assemble(app)
-        knobs.write_text(as_toml(run_config))
+        knobs.write_text(as_toml(run_config), "utf-8")
         return str(self._flwr("run", str(app), NAME, "--run-config", str(knobs))["run-id"])
 
     def status(self, run: str) -> tuple[str, str]:

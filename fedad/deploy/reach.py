@@ -19,10 +19,14 @@ def split_address(address: str) -> tuple[str, int]:
     """`"fedad.example:8443"` -> `("fedad.example", 8443)`.
 
     Raises:
-        ConfigError: no port, or one that is none.
+        ConfigError: no port, or one that is none; no name that a host can have.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    try:
+        host.encode("idna")  # as the socket will
+    except UnicodeError:
+        host = ""
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ConfigError(f"{address!r}: expected HOST:PORT, such as fedad.example:8443")
     return host.strip("[]"), int(port)
 

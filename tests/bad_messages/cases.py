@@ -402,6 +402,28 @@ FINDINGS = [
         _json("decisions", _set("nearest", value={"bolt": {"graz": 4 * 64 + 1}})),
         "counts",
     ),
+    *(
+        Case(
+            f"{part} of {number!r} images",
+            EVALUATE,
+            _json("decisions", _set(part, value={"bolt": [number] * 4 if many else number})),
+            "counts",
+        )
+        for part, many in (("decisions", True), ("borrowed", True), ("calibrated", False))
+        for number in (0.5, True, "1")
+    ),
+    Case(
+        "half a patch nearest",
+        EVALUATE,
+        _json("decisions", _set("nearest", value={"bolt": {"graz": 0.5}})),
+        "counts",
+    ),
+    Case(
+        "a file's path beside the decisions",
+        EVALUATE,
+        _json("decisions", _set("path", value="/data/secret/0001.png")),
+        "counts",
+    ),
     Case("findings of nothing", EVALUATE, _nothing("counts", "replicates"), "counts"),
     Case("counts without replicates", EVALUATE, _nothing("replicates"), "counts"),
     Case("replicates without counts", EVALUATE, _nothing("counts"), "counts"),
@@ -565,6 +587,13 @@ ABOUT = [
         _json("about", _set("version", value="1" * 1000)),
         "header",
     ),
+    Case(
+        "a version that erases", HELLO, _json("about", _set("version", value="\x1b[2J")), "identity"
+    ),
+    Case(
+        "a version of no letter", HELLO, _json("about", _set("version", value="\ud800")), "identity"
+    ),
+    Case("a path about itself", HELLO, _json("about", _set("path", value="/data")), "fields"),
     Case("another version", HELLO, _json("about", _set("version", value="0.0.1")), "identity"),
     *(
         Case(
