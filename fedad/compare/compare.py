@@ -17,7 +17,7 @@ from fedad.compare.features import fill_cache, told_of
 from fedad.compare.pareto import pareto
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.running import alone_in, run_cells
-from fedad.compare.statistics import interval
+from fedad.compare.statistics import drawable, interval
 from fedad.compare.treatments import Treatment, blocks, fewest_images, overall, treatments
 from fedad.compare.value import values_of
 from fedad.errors import ConfigError, DataError
@@ -217,10 +217,11 @@ def _figure(one: Treatment, figure: str) -> dict[str, Any]:
             told[name] = None
             continue
         images = fewest_images(one, list(dict.fromkeys(category for category, _ in found)))
-        told[name] = _ranged(overall(found), sum(images.values()))
+        told[name] = _ranged(overall(found), drawable(images.values()))
         told[f"{name}_seeds"] = _by_seed(found)
     for category, drawn in by_category(one, figure).items():
-        told["categories"][category] = _ranged(drawn, fewest_images(one, [category])[category])
+        images = fewest_images(one, [category])
+        told["categories"][category] = _ranged(drawn, drawable(images.values()))
     return told
 
 

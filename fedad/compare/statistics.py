@@ -8,7 +8,7 @@ asks both. What is tested is the paired difference on the same images.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from scipy import stats
 
 ALPHA = 0.05
 FEWEST_BLOCKS, FEWEST_IMAGES = 6, 20  # below them, nothing much can be said
+FEWEST_DRAWN = 5  # of a category; redrawing fewer says less scatter than there is
 
 
 class Interval(NamedTuple):
@@ -58,6 +59,17 @@ def interval(drawn: np.ndarray, images: int, confidence: float = 0.95) -> Interv
     wider = math.sqrt(images / (images - 1)) * stats.t.ppf((1 - confidence) / 2, images - 1)
     tail = stats.norm.cdf(wider)
     return Interval(*(float(end) for end in np.quantile(some, [tail, 1 - tail])))
+
+
+def drawable(counts: Iterable[int]) -> int:
+    """How many images an `interval` may rest on, of the counts by category; 0 for none.
+
+    n images all lie on one side of the truth with a chance of 2^(1 - n), and no redraw shows it: in
+    simulation 95 % intervals from 2, 3, 4 and 5 images cover in 50, 74, 87 and 92 %. Categories
+    with one kind of image only do not count.
+    """
+    known = [count for count in counts if count]
+    return sum(known) if known and min(known) >= FEWEST_DRAWN else 0
 
 
 def over_seeds(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
