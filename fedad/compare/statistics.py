@@ -92,10 +92,13 @@ def over_seeds(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """The two-sided p of scipy's signed-rank test; 1 where no pair differs."""
-    if not np.any(differences):
-        return 1.0
-    return float(stats.wilcoxon(differences).pvalue)
+    """The two-sided p of scipy's signed-rank test; 1 where no pair differs.
+
+    Pairs that do not differ say nothing of a sign, and are taken out first: left to scipy they turn
+    an exact test into a normal one, by which 5 of 15 pairs would reach 5 % (0.043, exactly 0.0625).
+    """
+    apart = differences[differences != 0]
+    return float(stats.wilcoxon(apart).pvalue) if apart.size else 1.0
 
 
 def effect(differences: np.ndarray) -> Effect:

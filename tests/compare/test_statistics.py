@@ -42,6 +42,14 @@ def test_the_signed_rank_test_is_scipys():
     assert wilcoxon(np.zeros(5)) == 1.0
 
 
+@given(values=st.sets(st.integers(1, 50), min_size=1, max_size=10), ties=st.integers(0, 20))
+def test_pairs_that_do_not_differ_change_nothing(values, ties):
+    """And what is left is exact: with all on one side, twice 2^-n."""
+    apart = np.array(sorted(values), float)
+    p = wilcoxon(np.concatenate([apart, np.zeros(ties)]))
+    assert p == pytest.approx(2.0 ** (1 - len(apart)))
+
+
 def test_friedmans_test_is_scipys():
     assert ranked(RATES).p == pytest.approx(0.005063414171757498)
 
