@@ -156,7 +156,11 @@ def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str,
         "schema": SCHEMA,
         "plan": _described(plan),
         "headline": plan.figures[-1],
-        "notes": [*_unmet(points), *_without_scatter(plan, summaries)],
+        "notes": [
+            *_unmet(points),
+            *_on_other_images(plan, points),
+            *_without_scatter(plan, summaries),
+        ],
         "images": fewest_images(some[0], some[0].categories),
         "treatments": summaries,
         "contrasts": contrasts(plan, some),
@@ -177,6 +181,20 @@ def _unmet(points: Sequence[Treatment]) -> Iterator[str]:
         yield (
             f"{len(points)} points: each is compared with the first, {points[0].label}, and not "
             "with the others: every further comparison makes all of them less sure"
+        )
+
+
+def _on_other_images(plan: Plan, points: Sequence[Treatment]) -> Iterator[str]:
+    """Points whose figures stand beside the first one's, and are of other test images."""
+
+    def ranked(*some: Treatment) -> int:
+        return len(blocks(some, plan.figures[-1], together=True))
+
+    first = points[0]
+    if others := [o.label for o in points[1:] if ranked(first, o) < max(ranked(first), ranked(o))]:
+        yield (
+            f"{'; '.join(others)}: not on the same test images as {first.label}, or with nothing "
+            "to rank in some: tests take what both have, figures and the front take each as it is"
         )
 
 

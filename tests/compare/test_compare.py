@@ -282,6 +282,21 @@ def test_perfect_figures_and_pairs_without_a_test_are_noted(tmp_path, monkeypatc
     assert notes[1].startswith("image_auroc of b: the same on all redrawn images")
 
 
+def test_points_on_other_images_are_noted(tmp_path, monkeypatch):
+    """As along an axis of data.categories: no test compares them, and the front would."""
+    some = [_with_records(treatment(label, seeds=2)) for label in "abc"]
+    for drawn in some[1].drawn.values():
+        for scope, images in drawn.images.items():
+            drawn.images[scope] = images._replace(mark="other")
+    monkeypatch.setattr("fedad.compare.compare.treatments", lambda *_: some)
+    monkeypatch.setattr("fedad.compare.compare._cell", lambda *_: {})
+    monkeypatch.setattr("fedad.compare.compare._points", lambda *_: {})
+    found = comparison(plan_of(*"abc", seeds=2), {}, tmp_path)
+    assert [(one["first"], one["second"]) for one in found["contrasts"]] == [("a", "c")]
+    (note,) = found["notes"]
+    assert note.startswith("b: not on the same test images as a")
+
+
 def _with_records(one):
     return replace(one, cells=dict.fromkeys(one.seeds))
 
