@@ -59,6 +59,7 @@ def print_comparison(found: Mapping[str, Any]) -> None:
     """The figures, what differs, to whom, and what to take."""
     from rich.box import SIMPLE
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -68,11 +69,11 @@ def print_comparison(found: Mapping[str, Any]) -> None:
         _sites(found),
         _recommended(found),
     ):
-        table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+        table = Table(title=escape(title), title_justify="left", box=SIMPLE, pad_edge=False)
         for number, column in enumerate(columns):
             table.add_column(column, justify="right" if number else "left")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))  # a point's name may have brackets
         console.print(table)
 
 

@@ -87,6 +87,16 @@ def test_what_cannot_be_ranked_is_a_dash_in_the_terminal(compared, capsys):
     assert next(line for line in lines if "float32" in line).rstrip().endswith(NONE)
 
 
+def test_brackets_in_names_are_printed(compared, capsys):
+    found = read_comparison(compared)
+    found["treatments"][0]["label"] = "layers [a, b] [/b]"
+    found["notes"] = ["[/note]"]
+    print_comparison(found)
+    said = capsys.readouterr().out
+    assert "layers [a, b] [/b]" in said
+    assert "[/note]" in said
+
+
 def test_numbers_are_json(compared):
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
