@@ -165,5 +165,9 @@ def _recommended(found: Mapping[str, Any]) -> Printed:
         taken = " = ".join([one["label"], *one["ties"]])
         rows.append([one["use_case"], taken, *(f"{n:.3f}" for n in numbers)])
     alone = "seconds" in found["pareto"]["axes"]
-    title = "What to take" if alone else "What to take; cells ran side by side: mind no seconds"
+    title = (
+        "What to take"
+        if alone
+        else "What to take; cells ran side by side or in two ways: mind no seconds"
+    )
     return title, ["use case", "point", "figure", "worst site", "MB", "seconds"], rows

@@ -87,6 +87,14 @@ def test_seconds_of_cells_side_by_side_are_not_compared():
     assert not any("fastest" in one["use_case"] for one in found["recommended"])
 
 
+def test_seconds_of_cells_run_in_two_ways_are_not_compared():
+    """Begun in this process and finished under Flower, which takes its time to start."""
+    some = treatment("a"), replace(treatment("b", seconds=9.0), via=frozenset({"local", "flwr"}))
+    assert "seconds" not in pareto(plan_of("a", "b"), some)["axes"]
+    flower = [replace(one, via=frozenset({"flwr"})) for one in some]
+    assert "seconds" in pareto(plan_of("a", "b"), flower)["axes"]
+
+
 def test_use_cases_choose_by_their_limits():
     some = (
         treatment("small", mb=1.0),
