@@ -13,6 +13,7 @@ from fedad.findings import Findings
 from fedad.launch import launch
 from fedad.partition import partition
 from fedad.progress import Bars
+from fedad.reporting.record import figures_of
 from fedad.round import run_round
 from fedad.types import Bank
 from fedad.yardsticks import ALL, centralised, isolated
@@ -98,6 +99,15 @@ def test_isolated_and_centralised_banks_have_the_rows_of_the_federated_one(
 ):
     assert len(plain.bank) == 6 * 2 * 64 // 4
     assert set(isolated(config, sites, embed)) == {site.name for site in sites}
+
+
+def test_a_site_without_test_images_has_nothing_to_rank(config, sites, embed):
+    """A line that only teaches, or one whose test images are of products that it does not know."""
+    some = [replace(sites[0], test=()), sites[1]]
+    for judged in (isolated, centralised):
+        found = figures_of(judged(config, some, embed))
+        assert found["sites"][sites[0].name]["categories"] == {}
+        assert set(found["sites"][sites[1].name]["categories"]) == {"bolt", "hose"}
 
 
 def test_half_the_bytes_and_the_same_values_everywhere(config, sites, embed, local, tmp_path):

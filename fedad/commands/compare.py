@@ -59,6 +59,7 @@ def print_comparison(found: Mapping[str, Any]) -> None:
     """The figures, what differs, to whom, and what to take."""
     from rich.box import SIMPLE
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -68,11 +69,11 @@ def print_comparison(found: Mapping[str, Any]) -> None:
         _sites(found),
         _recommended(found),
     ):
-        table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+        table = Table(title=escape(title), title_justify="left", box=SIMPLE, pad_edge=False)
         for number, column in enumerate(columns):
             table.add_column(column, justify="right" if number else "left")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))  # a point's name may have brackets
         console.print(table)
 
 
@@ -164,5 +165,9 @@ def _recommended(found: Mapping[str, Any]) -> Printed:
         taken = " = ".join([one["label"], *one["ties"]])
         rows.append([one["use_case"], taken, *(f"{n:.3f}" for n in numbers)])
     alone = "seconds" in found["pareto"]["axes"]
-    title = "What to take" if alone else "What to take; cells ran side by side: mind no seconds"
+    title = (
+        "What to take"
+        if alone
+        else "What to take; cells ran side by side or in two ways: mind no seconds"
+    )
     return title, ["use case", "point", "figure", "worst site", "MB", "seconds"], rows

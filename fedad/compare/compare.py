@@ -17,7 +17,7 @@ from fedad.compare.features import fill_cache, told_of
 from fedad.compare.pareto import pareto
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.running import alone_in, run_cells
-from fedad.compare.statistics import interval
+from fedad.compare.statistics import drawable, interval
 from fedad.compare.treatments import Treatment, blocks, fewest_images, overall, treatments
 from fedad.compare.value import values_of
 from fedad.errors import ConfigError, DataError
@@ -156,7 +156,11 @@ def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str,
         "schema": SCHEMA,
         "plan": _described(plan),
         "headline": plan.figures[-1],
-        "notes": [*_unmet(points), *_without_scatter(plan, summaries)],
+        "notes": [
+            *_unmet(points),
+            *_on_other_images(plan, points),
+            *_without_scatter(plan, summaries),
+        ],
         "images": fewest_images(some[0], some[0].categories),
         "treatments": summaries,
         "contrasts": contrasts(plan, some),
@@ -177,6 +181,20 @@ def _unmet(points: Sequence[Treatment]) -> Iterator[str]:
         yield (
             f"{len(points)} points: each is compared with the first, {points[0].label}, and not "
             "with the others: every further comparison makes all of them less sure"
+        )
+
+
+def _on_other_images(plan: Plan, points: Sequence[Treatment]) -> Iterator[str]:
+    """Points whose figures stand beside the first one's, and are of other test images."""
+
+    def ranked(*some: Treatment) -> int:
+        return len(blocks(some, plan.figures[-1], together=True))
+
+    first = points[0]
+    if others := [o.label for o in points[1:] if ranked(first, o) < max(ranked(first), ranked(o))]:
+        yield (
+            f"{'; '.join(others)}: not on the same test images as {first.label}, or with nothing "
+            "to rank in some: tests take what both have, figures and the front take each as it is"
         )
 
 
@@ -217,10 +235,11 @@ def _figure(one: Treatment, figure: str) -> dict[str, Any]:
             told[name] = None
             continue
         images = fewest_images(one, list(dict.fromkeys(category for category, _ in found)))
-        told[name] = _ranged(overall(found), sum(images.values()))
+        told[name] = _ranged(overall(found), drawable(images.values()))
         told[f"{name}_seeds"] = _by_seed(found)
     for category, drawn in by_category(one, figure).items():
-        told["categories"][category] = _ranged(drawn, fewest_images(one, [category])[category])
+        images = fewest_images(one, [category])
+        told["categories"][category] = _ranged(drawn, drawable(images.values()))
     return told
 
 

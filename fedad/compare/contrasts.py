@@ -13,6 +13,7 @@ from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, Plan
 from fedad.compare.statistics import (
     ALPHA,
     Interval,
+    drawable,
     effect,
     equivalence,
     holm,
@@ -112,7 +113,7 @@ def _contrast(
 ) -> Contrast:
     values, drawn = _values(told), overall(told)
     images = fewest_images(a, list(dict.fromkeys(category for category, _ in told)))
-    wide, narrow = (interval(drawn, sum(images.values()), level) for level in (0.95, 0.90))
+    wide, narrow = (interval(drawn, drawable(images.values()), level) for level in (0.95, 0.90))
     p_equal, sizes = equivalence(values, plan.margin), effect(values)
     seeds = len({seed for _, seed in told})
     return Contrast(

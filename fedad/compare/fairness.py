@@ -10,7 +10,7 @@ import numpy as np
 
 from fedad.compare.drawn import TOGETHER, Drawn
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
-from fedad.compare.statistics import Interval, interval, over_seeds
+from fedad.compare.statistics import Interval, drawable, interval, over_seeds
 from fedad.compare.treatments import Treatment
 from fedad.metrics import Rate
 from fedad.seeding import stream
@@ -106,16 +106,20 @@ def spread(of: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def _shown(one: Treatment, of: Mapping[str, np.ndarray]) -> dict[str, Any]:
     found = {}
     for site, drawn in of.items():
-        images = _images(one, site)
-        found[site] = {"value": float(drawn[0]), **interval(drawn, images).clipped()._asdict()}
-        found[site]["images"] = images
+        range_ = interval(drawn, drawable(_fewest(one, site))).clipped()
+        found[site] = {"value": float(drawn[0]), **range_._asdict(), "images": _images(one, site)}
     return found
 
 
 def _images(one: Treatment, site: str) -> int:
     """A site's good or defective test images, whichever are fewer, over its categories."""
+    return sum(_fewest(one, site))
+
+
+def _fewest(one: Treatment, site: str) -> list[int]:
+    """Those of each category."""
     drawn = one.drawn[one.seeds[0]]
-    return sum(min(c.good, c.defective) for scope, c in drawn.images.items() if scope.site == site)
+    return [min(c.good, c.defective) for scope, c in drawn.images.items() if scope.site == site]
 
 
 def gains(one: Treatment, alone: Treatment, figure: str) -> dict[str, Any]:
@@ -126,7 +130,7 @@ def gains(one: Treatment, alone: Treatment, figure: str) -> dict[str, Any]:
         if seeds:
             table = np.array([np.mean(rows, axis=0) for rows in seeds])
             drawn = over_seeds(table, stream(0, "compare", "seeds", site, figure))
-            range_ = interval(drawn, _images(alone, site))
+            range_ = interval(drawn, drawable(_fewest(alone, site)))
             found[site] = {"value": float(drawn[0]), **range_._asdict(), "answer": answer(range_)}
     return found
 

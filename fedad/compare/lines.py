@@ -7,6 +7,7 @@ import shlex
 from dataclasses import replace
 
 from fedad.config import Config
+from fedad.launch import read_knobs
 
 PREFIX = "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1"
 
@@ -23,7 +24,9 @@ def flwr_line(config: Config, sites: int) -> str:
     Flower reads `key=value` pairs as TOML; a JSON string is a TOML string.
     """
     knobs = {"data.sites": sites, **overridden(config)}
-    pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in sorted(knobs.items()))
+    pairs = " ".join(
+        f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(knobs.items())
+    )
     return (
         f"{PREFIX} flwr run . --stream --federation-config "
         f"'num-supernodes={sites} client-resources-num-cpus=2' --run-config {shlex.quote(pairs)}"
@@ -32,5 +35,12 @@ def flwr_line(config: Config, sites: int) -> str:
 
 def fedad_line(config: Config) -> str:
     """The checked way, from the defaults of the demo."""
-    pairs = (f"{key}={value}" for key, value in sorted(overridden(config).items()))
+    pairs = (_pair(key, value) for key, value in sorted(overridden(config).items()))
     return " ".join(["fedad run configs/demo.toml", *(f"-c {shlex.quote(pair)}" for pair in pairs)])
+
+
+def _pair(key: str, value: str | int | float) -> str:
+    """`key=value`, in quotes where it would be read as something else: a product called 2024."""
+    plain = f"{key}={value}"
+    same = read_knobs([plain])[key] == value
+    return plain if same else f"{key}={json.dumps(value, ensure_ascii=False)}"

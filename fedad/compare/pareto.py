@@ -24,7 +24,7 @@ def pareto(plan: Plan, some: Sequence[Treatment]) -> dict[str, Any]:
 
     A point is on the front if no other is as good in all `axes` and better in one. `often` is the
     share of replicates, of test images and seeds, in which it is. Costs as `NEAR` as that are
-    equal, and seconds are no axis where cells ran side by side.
+    equal, and seconds are no axis where cells ran side by side, or some of them under Flower.
     """
     points = [one for one in some if one.way == FEDERATED]
     axes = {a: sign for a, sign in AXES.items() if a != "seconds" or _alone(points)}
@@ -63,8 +63,10 @@ def tied(costs: np.ndarray, share: float) -> np.ndarray:
 
 
 def _alone(points: Sequence[Treatment]) -> bool:
-    """Whether no cell had to share the machine with another."""
-    return all(one.beside == 1 for one in points)
+    """Whether no cell had to share the machine with another, and all were run in one way: Ray
+    takes its time to start, and a comparison may be finished in another way than it was begun."""
+    ways = {via for one in points for via in one.via}
+    return len(ways) == 1 and all(one.beside == 1 for one in points)
 
 
 def front(values: np.ndarray) -> np.ndarray:

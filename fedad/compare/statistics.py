@@ -8,7 +8,7 @@ asks both. What is tested is the paired difference on the same images.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from scipy import stats
 
 ALPHA = 0.05
 FEWEST_BLOCKS, FEWEST_IMAGES = 6, 20  # below them, nothing much can be said
+FEWEST_DRAWN = 5  # of a category; redrawing fewer says less scatter than there is
 
 
 class Interval(NamedTuple):
@@ -60,6 +61,17 @@ def interval(drawn: np.ndarray, images: int, confidence: float = 0.95) -> Interv
     return Interval(*(float(end) for end in np.quantile(some, [tail, 1 - tail])))
 
 
+def drawable(counts: Iterable[int]) -> int:
+    """How many images an `interval` may rest on, of the counts by category; 0 for none.
+
+    n images all lie on one side of the truth with a chance of 2^(1 - n), and no redraw shows it: in
+    simulation 95 % intervals from 2, 3, 4 and 5 images cover in 50, 74, 87 and 92 %. Categories
+    with one kind of image only do not count.
+    """
+    known = [count for count in counts if count]
+    return sum(known) if known and min(known) >= FEWEST_DRAWN else 0
+
+
 def over_seeds(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The mean over seeds of replicates (S, 1 + R), scattered as other seeds would scatter it.
 
@@ -80,10 +92,13 @@ def over_seeds(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """The two-sided p of scipy's signed-rank test; 1 where no pair differs."""
-    if not np.any(differences):
-        return 1.0
-    return float(stats.wilcoxon(differences).pvalue)
+    """The two-sided p of scipy's signed-rank test; 1 where no pair differs.
+
+    Pairs that do not differ say nothing of a sign, and are taken out first: left to scipy they turn
+    an exact test into a normal one, by which 5 of 15 pairs would reach 5 % (0.043, exactly 0.0625).
+    """
+    apart = differences[differences != 0]
+    return float(stats.wilcoxon(apart).pvalue) if apart.size else 1.0
 
 
 def effect(differences: np.ndarray) -> Effect:

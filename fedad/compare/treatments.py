@@ -32,6 +32,7 @@ class Treatment:
     records: Mapping[int, dict[str, Any]]
     seconds: Mapping[int, float]  # that the whole cell took
     beside: int = 1  # the most cells that ran at a time while one of its own did
+    via: frozenset[str] = frozenset({"local"})  # how its cells were run
 
     @property
     def seeds(self) -> list[int]:
@@ -90,6 +91,7 @@ def _treatment(
         records={seed: read_record(folder) for seed, folder in folders.items()},
         seconds={seed: float(one["seconds"]) for seed, one in told.items()},
         beside=max(one["beside"] for one in told.values()),
+        via=frozenset(one["via"] for one in told.values()),
     )
 
 

@@ -148,7 +148,8 @@ def judged(
     known = {bank.categories[number] for number in np.unique(bank.category)}
     found, together = {}, Counts()
     for site in sites:
-        test = [s for s in site.test if s.category in known or bank.scope == "mixed"]
+        mixed = bank.scope == "mixed" and len(bank) > 0
+        test = [s for s in site.test if mixed or s.category in known]
         counts = Counts()
         for verdict in judge(config, test, embed, bank, own=own.get(site.name)):
             counts = counts + Counts.of(verdict.scored)

@@ -86,7 +86,7 @@ def sizes_by_scope(counts: Counts) -> dict[str, dict[str, int]]:
 
 
 def _group(counts: Counts, replicates: Counts | None, limits: Sequence[float]) -> Group:
-    drawn = break_down_counts(replicates, limits) if replicates else {}
+    drawn = break_down_counts(replicates, limits) if replicates and replicates.cells else {}
     return Group(sizes_by_scope(counts), break_down_counts(counts, limits), drawn)
 
 

@@ -134,8 +134,9 @@ def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
     edges = np.geomspace(told["low"], told["high"], BINS + 1)
     rows = []
     wide = p["width"] / BINS
-    counts = {
-        s: np.histogram(part, edges)[0] for s, part in (("good", scores.good), ("bad", scores.bad))
+    counts = {  # what lies below the axis is in its first bar, as on the page
+        s: np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0]
+        for s, part in (("good", scores.good), ("bad", scores.bad))
     }
     for sort, colour, up in (("good", "c0", True), ("bad", "c1", False)):
         most = max(1, int(counts[sort].max()))

@@ -408,7 +408,8 @@ def _costs(point: Mapping[str, Any]) -> list[str]:
 
 _TIES = "Bytes within 1 % and seconds within 10 % are equal: of such points the best figure first"
 _SIDE_BY_SIDE = (
-    "Cells ran side by side: seconds say how busy the machine was, and are not compared."
+    "Cells ran side by side, or some of them under Flower: seconds say how busy the machine "
+    "was, or which way was taken, and are not compared."
 )
 
 

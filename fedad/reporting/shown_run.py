@@ -42,7 +42,7 @@ def figures(told: Mapping[str, Any], everyone: str = ALL) -> Found:
         side_by_side(plots),
         table(columns, rows_of(told, everyone), "With 95 % bootstrap intervals over test images"),
         *(
-            details(f"{way}: by category and site", _by_category(one, everyone))
+            details(f"{way}: by category and site", _by_category(way, one, everyone))
             for way, one in told.items()
         ),
     ]
@@ -66,9 +66,10 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
     return [ranged(entry.get(key)) for key in COLUMNS]
 
 
-def _by_category(found: Mapping[str, Any], everyone: str) -> Html:
+def _by_category(way: str, found: Mapping[str, Any], everyone: str) -> Html:
     rows = []
-    for name, told in {everyone: found["together"], **found["sites"]}.items():
+    together = {everyone: found["together"]} if any(_joint({way: found})) else {}
+    for name, told in {**together, **found["sites"]}.items():
         for category, one in told["categories"].items():
             sizes = one["sizes"]
             images = f"{sizes['good_images']} + {sizes['defective_images']}"

@@ -18,6 +18,7 @@ from typing import Any
 
 from fedad.errors import ConfigError
 from fedad.reporting.record import number
+from fedad.reporting.table import average
 
 NEEDS = {"mlflow": ("mlflow", "sqlalchemy", "alembic"), "tensorboard": ("tensorboard",)}
 
@@ -53,11 +54,20 @@ def tracked(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def metrics_of(record: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, float]:
-    """`auc_spro_0.05`, `bolt/auc_spro_0.05`, `site/graz/auc_spro_0.05`, bytes and seconds."""
+def metrics_of(
+    record: Mapping[str, Any], found: Mapping[str, Any], way: str = "federated"
+) -> dict[str, float]:
+    """`auc_spro_0.05`, `bolt/auc_spro_0.05`, `site/graz/auc_spro_0.05`, bytes and seconds.
+
+    Isolated sites have no ranking in common: the first is the mean over sites that a run prints,
+    and the second is left out.
+    """
     together, sites = found["together"], found["sites"]
-    scopes = {"": together["mean"]}
-    scopes |= {f"{name}/": one["figures"] for name, one in together["categories"].items()}
+    if way == "isolated":
+        scopes = {"": {key: {"value": average(found, key)} for key in together["mean"]}}
+    else:
+        scopes = {"": together["mean"]}
+        scopes |= {f"{name}/": one["figures"] for name, one in together["categories"].items()}
     scopes |= {f"site/{name}/": one["mean"] for name, one in sites.items()}
     told = {
         f"{scope}{figure}": one["value"]
@@ -78,7 +88,7 @@ def _tensorboard(
     with SummaryWriter(folder / "tensorboard" / way) as writer:
         knobs = "\n".join(f"| {key} | {value} |" for key, value in record["config"].items())
         writer.add_text("configuration", f"| knob | value |\n|---|---|\n{knobs}")
-        for key, value in metrics_of(record, found).items():
+        for key, value in metrics_of(record, found, way).items():
             writer.add_scalar(key, value, record["seed"])
 
 
@@ -92,7 +102,7 @@ def _mlflow(folder: Path, record: Mapping[str, Any], way: str, found: Mapping[st
         mlflow.set_experiment(f"fedad {record['name']}".strip())
         with mlflow.start_run(run_name=f"{folder.name} {way}"):
             mlflow.log_params({**record["config"], "way": way, "folder": str(folder)})
-            mlflow.log_metrics(metrics_of(record, found), step=record["seed"])
+            mlflow.log_metrics(metrics_of(record, found, way), step=record["seed"])
 
 
 @contextmanager

@@ -87,6 +87,16 @@ def test_what_cannot_be_ranked_is_a_dash_in_the_terminal(compared, capsys):
     assert next(line for line in lines if "float32" in line).rstrip().endswith(NONE)
 
 
+def test_brackets_in_names_are_printed(compared, capsys):
+    found = read_comparison(compared)
+    found["treatments"][0]["label"] = "layers [a, b] [/b]"
+    found["notes"] = ["[/note]"]
+    print_comparison(found)
+    said = capsys.readouterr().out
+    assert "layers [a, b] [/b]" in said
+    assert "[/note]" in said
+
+
 def test_numbers_are_json(compared):
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
@@ -280,6 +290,21 @@ def test_perfect_figures_and_pairs_without_a_test_are_noted(tmp_path, monkeypatc
     assert len(notes) == 2
     assert notes[0].startswith("6 points: each is compared with the first, a,")
     assert notes[1].startswith("image_auroc of b: the same on all redrawn images")
+
+
+def test_points_on_other_images_are_noted(tmp_path, monkeypatch):
+    """As along an axis of data.categories: no test compares them, and the front would."""
+    some = [_with_records(treatment(label, seeds=2)) for label in "abc"]
+    for drawn in some[1].drawn.values():
+        for scope, images in drawn.images.items():
+            drawn.images[scope] = images._replace(mark="other")
+    monkeypatch.setattr("fedad.compare.compare.treatments", lambda *_: some)
+    monkeypatch.setattr("fedad.compare.compare._cell", lambda *_: {})
+    monkeypatch.setattr("fedad.compare.compare._points", lambda *_: {})
+    found = comparison(plan_of(*"abc", seeds=2), {}, tmp_path)
+    assert [(one["first"], one["second"]) for one in found["contrasts"]] == [("a", "c")]
+    (note,) = found["notes"]
+    assert note.startswith("b: not on the same test images as a")
 
 
 def _with_records(one):

@@ -1,5 +1,6 @@
 """Worst sites, gains and borrowed rows, on treatments whose sites differ by a known amount."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,19 @@ def test_did_federation_help_me():
     assert found["lyon"]["value"] == pytest.approx(-0.15, abs=0.003)
     assert found["lyon"]["answer"] == "hurt"
     assert answer(Interval(-0.1, 0.1)) == "cannot tell"
+
+
+def test_two_images_say_nothing_of_a_gain():
+    """Both above 0 is a toss of coins, and no redraw of them is ever below."""
+    alone, one = treatment("isolated", way=ISOLATED, points=("a",)), treatment("a", 0.15)
+    for drawn in (*alone.drawn.values(), *one.drawn.values()):
+        for scope, images in drawn.images.items():
+            if scope.site == "lyon":
+                drawn.images[scope] = images._replace(defective=2)
+    found = gains(one, alone, FIGURE)
+    assert found["lyon"]["value"] == pytest.approx(0.15, abs=0.003)
+    assert (found["lyon"]["answer"], found["graz"]["answer"]) == ("cannot tell", "helped")
+    assert math.isnan(found["lyon"]["low"])
 
 
 def test_every_point_is_read_against_its_own_isolated_sites():

@@ -3,6 +3,7 @@
 import itertools
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from fedad.config import read
 from fedad.launch import read_config
 from tests.compare.planted import plan_of, treatment
 
+ROOT = Path(__file__).parents[2]
 POINTS = st.integers(1, 8).flatmap(
     lambda n: st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=n, max_size=n)
 )
@@ -85,6 +87,14 @@ def test_seconds_of_cells_side_by_side_are_not_compared():
     assert not any("fastest" in one["use_case"] for one in found["recommended"])
 
 
+def test_seconds_of_cells_run_in_two_ways_are_not_compared():
+    """Begun in this process and finished under Flower, which takes its time to start."""
+    some = treatment("a"), replace(treatment("b", seconds=9.0), via=frozenset({"local", "flwr"}))
+    assert "seconds" not in pareto(plan_of("a", "b"), some)["axes"]
+    flower = [replace(one, via=frozenset({"flwr"})) for one in some]
+    assert "seconds" in pareto(plan_of("a", "b"), flower)["axes"]
+
+
 def test_use_cases_choose_by_their_limits():
     some = (
         treatment("small", mb=1.0),
@@ -133,3 +143,12 @@ def test_the_fedad_line_reads_back_as_the_configuration():
     program, run, _, *options = shlex.split(fedad_line(read(KNOBS)))
     assert (program, run) == ("fedad", "run")
     assert read_config(None, options[1::2]) == read(KNOBS)
+
+
+@pytest.mark.parametrize("name", ["2024", "2024-05-01", "true", "007", "[1]", " a ", "\N{WRENCH}"])
+def test_names_that_look_like_something_else_read_back_as_names(name):
+    config = read({"round.name": name, "data.categories": name})
+    told = shlex.split(flwr_line(config, 3))[-1]
+    assert read(parse_config_args([told])) == config
+    _, _, demo, *options = shlex.split(fedad_line(config))
+    assert read_config(ROOT / demo, options[1::2]) == config

@@ -19,9 +19,10 @@ from fedad.reporting.page import LARGEST
 from fedad.reporting.papers import latex, markdown
 from fedad.reporting.plots import Plot
 from fedad.reporting.report import _write_plots, report
-from fedad.reporting.run_folder import read_comparison
+from fedad.reporting.run_folder import read_comparison, read_record
 from fedad.reporting.scores import EVERY, Scores, histogram, together
 from fedad.reporting.shown_comparison import sections
+from fedad.reporting.shown_run import figures
 
 RUN = ["run", "figures", "curves", "scores", "gallery", "matrix", "cost", "configuration"]
 COMPARISON = ["run", "figures", "differences", "sites", "worth", "pareto"]
@@ -33,8 +34,11 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.sections, self.fetched, self.open = [], [], []
+        self.sections, self.fetched, self.words = [], [], []
         self.feed(text)
+
+    def handle_data(self, words):
+        self.words.append(words)
 
     def handle_starttag(self, tag, attrs):
         told = dict(attrs)
@@ -84,6 +88,17 @@ def test_the_runs_page_says_what_was_run_and_shows_its_figures(pages, run):
     assert "FedAvg of the backbone" in text
     assert "6 good images" not in text
     assert "Sending the 12 good images" in text
+
+
+def test_isolated_sites_are_never_shown_in_one_ranking(run):
+    told = read_record(run)["figures"]["federated"]
+    section, plots = figures({"isolated": told, "federated": told})
+    shown = Page(section.body).words
+    for site in ("graz", "lyon", "turin"):
+        assert shown.count(f"{site}, bolt") == 2
+    assert shown.count("all sites, bolt") == 1
+    assert "isolated, all sites" not in shown
+    assert not [row for plot in plots for row in plot.rows if row[0] == "isolated: bolt"]
 
 
 def test_a_servers_page_has_no_image_and_takes_scores_from_curves(run, tmp_path):
@@ -226,4 +241,4 @@ def test_scores_of_all_sites_come_first_with_the_middle_threshold():
 def test_a_perfect_score_of_nothing_can_be_drawn():
     plot, box = histogram("bolt", {EVERY: Scores([0.0], [0.0])})
     assert "NaN" not in box
-    assert plot.rows
+    assert [sum(row[k] for row in plot.rows) for k in (2, 3)] == [1, 1]

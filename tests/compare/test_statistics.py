@@ -13,6 +13,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from fedad.compare.drawn import weights
 from fedad.compare.statistics import Interval as Range
 from fedad.compare.statistics import (
+    drawable,
     effect,
     equivalence,
     holm,
@@ -39,6 +40,14 @@ DIFFERENCES = st.lists(st.integers(-20, 20), min_size=1, max_size=12).map(
 def test_the_signed_rank_test_is_scipys():
     assert wilcoxon(PLANTS) == pytest.approx(0.041259765625)
     assert wilcoxon(np.zeros(5)) == 1.0
+
+
+@given(values=st.sets(st.integers(1, 50), min_size=1, max_size=10), ties=st.integers(0, 20))
+def test_pairs_that_do_not_differ_change_nothing(values, ties):
+    """And what is left is exact: with all on one side, twice 2^-n."""
+    apart = np.array(sorted(values), float)
+    p = wilcoxon(np.concatenate([apart, np.zeros(ties)]))
+    assert p == pytest.approx(2.0 ** (1 - len(apart)))
 
 
 def test_friedmans_test_is_scipys():
@@ -192,6 +201,21 @@ def test_an_interval_of_nothing_is_none():
     assert all(math.isnan(end) for end in interval(np.array([1.0]), 20))
     assert all(math.isnan(end) for end in interval(np.ones(10), 1))
     assert Range(-0.2, 1.3).clipped() == (0.0, 1.0)
+
+
+def test_intervals_rest_on_enough_images_of_each_category():
+    assert drawable([5, 7]) == 12
+    assert drawable([30, 4]) == drawable([0, 0]) == drawable([]) == 0
+    assert drawable([30, 0]) == 30
+
+
+def test_the_fewest_images_that_an_interval_rests_on_cover():
+    """Fewer do not: all of two images are above the truth a quarter of the time."""
+    rng = np.random.default_rng(1)
+    for images, least in ((2, 0.0), (5, 0.9)):
+        scatter = (1, images, 0.0, 1.0, 0.0)
+        covered = np.mean([_covers(scatter, 0.95, rng) for _ in range(600)])
+        assert least <= covered < (0.6 if images == 2 else 0.97)
 
 
 def test_too_few_is_said_in_words():

@@ -159,3 +159,13 @@ def test_worth_by_hand():
         "gap": {"f": None},
         "short": 0,
     }
+
+
+@pytest.mark.parametrize("scope", ["category", "mixed"])
+def test_without_the_only_site_there_is_nothing_to_judge_by(plant, scope):
+    config, sites, embed, uploads = plant
+    config = replace(config, bank=replace(config.bank, scope=scope))
+    nothing = without(uploads[SITE].replace(scope=scope), SITE)
+    found = judged(config, sites, embed, nothing, own={}, figures=("image_auroc",))
+    assert len(nothing) == 0
+    assert found == {name: {} for name in ("together", *uploads)}

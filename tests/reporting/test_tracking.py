@@ -45,6 +45,18 @@ def test_metrics_are_the_figures_that_there_are():
     assert metrics_of(told, told["figures"]["federated"]) == METRICS
 
 
+def test_isolated_sites_have_no_ranking_in_common():
+    told = record("")
+    sizes = {"pooled": {"sizes": {"good_images": 1, "defective_images": 2}}}
+    graz = {"mean": {"image_auroc": {"value": 0.9}}, **sizes}
+    found = told["figures"]["federated"]
+    found["sites"] = {"graz": graz, "lyon": {**found["sites"]["lyon"], **sizes}}
+    metrics = metrics_of(told, found, "isolated")
+    assert metrics["image_auroc"] == pytest.approx(0.7)
+    assert "bolt/image_auroc" not in metrics
+    assert metrics["site/graz/image_auroc"] == 0.9
+
+
 def test_nothing_when_not_asked(tmp_path, monkeypatch):
     for name in ("mlflow", "tensorboard", "torch.utils.tensorboard"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it would fail
