@@ -18,7 +18,7 @@ FLOW = [
     ["errors", "__init__"],
     ["types", "seeding", "plugins", "files", "progress", "images", "faults"],
     ["config"],
-    ["compute", "capacity", "npy", "bank_file", "reply", "policy", "journal"],
+    ["compute", "capacity", "memory", "npy", "bank_file", "reply", "policy", "journal"],
     ["datasets"],
     ["partition"],
     ["looks"],

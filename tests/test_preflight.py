@@ -10,6 +10,7 @@ import socket
 import pytest
 from flwr.cli.build import build_fab_from_disk
 
+from fedad import memory
 from fedad.commands import preflight
 from fedad.commands.preflight import server_checks, site_checks
 from fedad.config import read
@@ -119,16 +120,16 @@ def test_weights_that_are_not_there(check):
 def test_too_little_disk_and_memory(check, monkeypatch):
     usage = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setattr(preflight, "_available", lambda: 2**20)
+    monkeypatch.setattr(preflight, "available", lambda: 2**20)
     failed = check()
     assert set(failed) == {*AWAY, "disk", "memory"}
     assert "GB needed" in failed["memory"].told
 
 
 def test_memory_is_what_the_container_may_have(monkeypatch):
-    whole = preflight._available()
-    monkeypatch.setattr(preflight, "_of_container", lambda: 2**20)
-    assert preflight._available() == 2**20 < whole
+    whole = memory.available()
+    monkeypatch.setattr(memory, "_of_container", lambda: 2**20)
+    assert memory.available() == 2**20 < whole
 
 
 def test_a_server_without_a_superlink(keys, nobody, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import math
 import os
 import shutil
 import stat
@@ -18,6 +17,7 @@ from fedad.deploy.certificates import public_of
 from fedad.deploy.reach import Server
 from fedad.deploy.services import BODY_MIB
 from fedad.errors import FedadError
+from fedad.memory import available
 from fedad.policy import Policy, line_of, read_policy
 from fedad.runner import app_digest
 from fedad.types import Site
@@ -229,7 +229,7 @@ class _Plant:
         limit = self.config.coreset.memory_gb * GB
         points = len(self._site().train) * image_bytes(self._grid())
         whole = FIXED + (COPIES + self.config.coreset.local_ratio) * points
-        needed, there = LIBRARIES + (min(limit, whole) if limit else whole), _available()
+        needed, there = LIBRARIES + (min(limit, whole) if limit else whole), available()
         told = f"about {needed / GB:.1f} GB needed, {there / GB:.1f} GB available"
         if needed > there:
             raise FedadError(told)
@@ -275,33 +275,8 @@ def _disk(folder: Path, needed: int) -> str:
 
 
 def _server_memory() -> str:
-    there = _available()
+    there = available()
     room = (there - SERVER_FIXED) / 3
     if room <= 0:
         raise FedadError(f"{there / GB:.1f} GB available, and a ServerApp takes 0.5 by itself")
     return f"{there / GB:.1f} GB available: enough for uploads of {room / GB:.1f} GB in all"
-
-
-def _available() -> int:
-    """Bytes of memory that a new process may have, of the machine's and of its container's."""
-    return int(min(_of_machine(), _of_container()))
-
-
-def _of_container() -> float:
-    """What the limit of a control group leaves; infinite where there is none."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((folder / f"memory.{n}").read_text().strip() for n in ("max", "current"))
-        return math.inf if limit == "max" else max(0, int(limit) - int(used))
-    except (OSError, ValueError):
-        return math.inf
-
-
-def _of_machine() -> int:
-    """Bytes of memory not in use; what the system has, where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        told = dict(line.split(":", 1) for line in lines)
-        return int(told["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -102,6 +102,7 @@ def read_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     given = _checked(path, found)
     base = flat(read_toml(path.parent / given["base"])) if given["base"] else {}
     name = str(given["name"] or path.stem)
+    _check_seedless(path, given["set"])
     knobs = {**base, **given["set"], "round.name": name, **read_knobs(overrides)}
     plan = Plan(
         name=name,
@@ -197,18 +198,23 @@ def _points(
     path: Path, knobs: Mapping[str, Any], axes: Mapping[str, Any], fixed: Mapping[str, Any]
 ) -> Iterator[Point]:
     """All combinations of the axes, in the order in which they are written."""
+    _check_seedless(path, fixed)
     sides = [_side(path, axis, values) for axis, values in axes.items()]
     for combination in itertools.product(*sides):
         overlay = {key: value for _, part in combination for key, value in part.items()}
-        if SEED in overlay or SEED in fixed:
-            raise ConfigError(
-                f"{SEED}: every point runs with each of the seeds: set seeds in {path}, or --seeds"
-            )
+        _check_seedless(path, overlay)
         if both := sorted(set(overlay) & set(fixed)):
             raise ConfigError(f"-c {both[0]}: the matrix varies it; edit {path} instead")
         marks = {axis: label for axis, (label, _) in zip(axes, combination, strict=True)}
         label = ", ".join(marks.values()) or "as configured"
         yield Point(label, absolute({**knobs, **overlay}), marks)
+
+
+def _check_seedless(path: Path, knobs: Mapping[str, Any]) -> None:
+    if SEED in knobs:
+        raise ConfigError(
+            f"{SEED}: every point runs with each of the seeds: set seeds in {path}, or --seeds"
+        )
 
 
 def _side(path: Path, axis: str, values: Any) -> list[tuple[str, dict[str, Any]]]:

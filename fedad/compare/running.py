@@ -25,6 +25,7 @@ from fedad.files import write_json
 from fedad.findings import Findings
 from fedad.judging import Verdict
 from fedad.launch import instead, run_in, sites_of
+from fedad.memory import available
 from fedad.progress import Silent, Sink, shown_by, track
 from fedad.reporting.per_image import Collector
 from fedad.reporting.record import figures_of
@@ -54,14 +55,15 @@ def run_cells(cells: Iterable[Cell], root: Path, *, via: str, jobs: int, sink: S
     """Run every cell that `root` does not hold yet; returns how many that were.
 
     Args:
-        jobs: how many at a time; 0 for as many as cores and memory allow. One runs in this
-            process, more in processes of their own: Flower's identity of a task is a global.
+        jobs: how many at a time; 0 for as many as cores and memory allow, under Flower one, whose
+            sites take all cores by turns. One runs in this process, more in processes of their
+            own: Flower's identity of a task is a global.
 
     Raises:
         ComparisonError: cells failed. The others were run, and stay.
     """
     some = [cell for cell in cells if not cell.is_done(root)]
-    jobs = max(1, min(jobs or affordable(some), len(some)))
+    jobs = max(1, min(jobs or affordable(some, via), len(some)))
     todo = [Job(cell, root, via, jobs) for cell in some]
     failures: list[str] = []
     first: Exception | None = None
@@ -187,13 +189,13 @@ def _run_yardstick(folder: Path, way: str, config: Config, sites: Sequence[Site]
     write_record(folder, {**record, "warnings": tracked(folder, record)})
 
 
-def affordable(todo: Sequence[Cell]) -> int:
+def affordable(todo: Sequence[Cell], via: str) -> int:
     """How many cells may run side by side: by cores, and by what memory is free."""
-    if not todo:
+    if not todo or via == "flwr":
         return 1
     threads = max(cell.config.embedder.threads for cell in todo)
     need = BASE_BYTES + 3 * max(_features_bytes(cell.config) for cell in todo)
-    return max(1, min((os.cpu_count() or 1) // threads, _free_memory() // need))
+    return max(1, min((os.cpu_count() or 1) // threads, available() // need))
 
 
 def _features_bytes(config: Config) -> int:
@@ -202,15 +204,6 @@ def _features_bytes(config: Config) -> int:
 
     h, w, d = grid_of(config.embedder)
     return 4 * h * w * d * sum(len(site.train) for site in sites_of(config))
-
-
-def _free_memory() -> int:
-    """Bytes that can be had without swapping; where the system does not say, those in no use."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager

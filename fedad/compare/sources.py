@@ -14,7 +14,7 @@ from pathlib import Path
 from fedad.runner import PACKAGES
 
 LATER = ("commands", "compare", "reporting")  # folders that only read what a run leaves ...
-KEPT = ("per_image.py", "record.py")  # ... but for these, which write it
+KEPT = ("per_image.py", "record.py", "running.py")  # ... but for these, which write it
 SPOKEN = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # have docstrings
 
 

@@ -69,7 +69,7 @@ summary{cursor:pointer;color:var(--c0)}
 .tip code{display:block;margin-top:4px;font-size:.74rem;color:var(--soft)}
 @media (max-width:640px){.gallery{grid-template-columns:1fr}nav{position:static}}
 @media print{
- :root,:root[data-theme=dark]{color-scheme:light;"""
+ :root,:root:not([data-theme=light]){color-scheme:light;"""
     + variables(LIGHT)
     + """}
  nav,.tip,.copy,.slide input,.slide select,.slide button{display:none}

@@ -63,8 +63,10 @@ def report(folder: Path, out: Path | None = None) -> Path:
     _write_plots(out.parent, plots)
     _write_tables(out.parent, tables)
     text = page(title, subtitle, sections)
-    if len(text) > LARGEST:
-        raise DataError(f"{folder}: its page would have {len(text):,} bytes")
+    if (size := len(text.encode())) > LARGEST:
+        raise DataError(
+            f"{folder}: its page would have {size:,} bytes, expected {LARGEST:,} at most"
+        )
     write_atomic(out, text)
     return out
 

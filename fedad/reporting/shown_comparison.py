@@ -28,7 +28,8 @@ Comparison = Mapping[str, Any]  # what `comparison.json` holds
 VERDICT = (
     "higher or lower: the signed-rank test over categories and seeds (Holm) and the bootstrap "
     "interval over test images agree. Equivalent: TOST and the 90 % interval keep the difference "
-    "within the margin of {margin}. Cannot tell: neither, which is not the same as equal."
+    "within the margin of {margin}, each pair by itself (p equal is not Holm's). Cannot tell: "
+    "neither, which is not the same as equal."
 )
 
 

@@ -30,6 +30,7 @@ def test_every_shipped_matrix_reads_and_opens_with_what_to_expect(path):
     plan = read_plan(path)
     assert len(plan.points) > 1
     assert "Expect:" in plan.purpose
+    assert "TODO" not in plan.purpose
     assert f"fedad compare configs/compare/{path.name}" in plan.purpose
 
 
@@ -92,6 +93,7 @@ WRONG = {
     "recommend: {cheap: {most: [figure]}}": "recommend: cheap: there is no ['figure']",
     "yardsticks: [isolated, isolated]": "yardsticks: ['isolated', 'isolated']: one of them",
     "axes: {round.seed: [1, 2]}": "round.seed: every point runs with each of the seeds",
+    "set: {round.seed: 3}": "round.seed: every point runs with each of the seeds",
     "axes: {round.track: ['', mlflow]}": "'as configured' and 'mlflow' are one run",
     "axes: {embedder.cache: [/a, /b]}": "'/a' and '/b' are one run",
     "base: nowhere.toml": "nowhere.toml: cannot be read",
