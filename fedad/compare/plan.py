@@ -44,7 +44,7 @@ KEYS: dict[str, tuple[Any, Any]] = {  # key -> its kind, its default
     "yardsticks": (list[str], list(YARDSTICKS)),
     "figures": (Names, ["image_auroc", "pixel_auroc", "auc_spro_0.05"]),  # the last one decides
     "margin": (Annotated[float, Field(gt=0)], 0.01),  # two figures so near count as equal
-    # of the bootstrap over test images and seeds; some 20 s a cell on a busy machine
+    # of the bootstrap over test images and seeds; some seconds a cell
     "replicates": (Count, 10_000),
     "leave-one-out": (Count, 1),  # for how many seeds each site is left out in turn
     # use case -> {most: figure, at-most: {cost: number}}; these come before the usual ones
