@@ -62,14 +62,15 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> Config:
     """The configuration of the run in `folder`, to go on with it; `overrides` may give it time.
 
     Raises:
+        ConfigError: an override that is wrong; the folder is left as it is.
         DataError: no run has begun there, or it has finished.
     """
     if (folder / RECORD).exists():
         raise DataError(f"{folder}: the run has finished: {RECORD} is there")
-    begun = events_of(folder)[0]
+    knobs = {**events_of(folder)[0]["config"], **read_knobs(overrides)}
+    config = read({**absolute(knobs), "round.out": str(folder), "round.resume": True})
     (folder / FAILURE).unlink(missing_ok=True)
-    knobs = {**begun["config"], **read_knobs(overrides)}
-    return read({**absolute(knobs), "round.out": str(folder), "round.resume": True})
+    return config
 
 
 def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink: Sink) -> Path:

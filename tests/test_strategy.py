@@ -19,6 +19,7 @@ from fedad.config import read
 from fedad.errors import ConfigError, FedadError
 from fedad.metrics import report
 from server_app.exchange import exchange
+from server_app.kept import Kept
 from server_app.local_grid import LocalGrid, run_locally
 from server_app.strategy import OneRound, RunRefusedError
 from tests.conftest import bank_of
@@ -258,6 +259,19 @@ def test_a_fault_of_the_server_leaves_a_word_in_the_run_folder(settings, monkeyp
         run_locally(settings, sites=3)
     failure = Path(settings["round.out"]) / "failure.json"
     assert "IndexError" in json.loads(failure.read_text())["message"]
+
+
+def test_a_wrong_knob_leaves_its_word_in_its_own_folder_and_none_in_a_live_runs(settings):
+    folder, wrong = Path(settings["round.out"]), {**settings, "coreset.local-ratio": 2.0}
+    with pytest.raises(ConfigError, match=r"local-ratio = 2"):
+        run_locally(wrong, sites=3)
+    assert "local-ratio" in json.loads((folder / "failure.json").read_text())["message"]
+    (folder / "failure.json").unlink()
+    kept = Kept.begin(folder, read(settings))
+    with pytest.raises(ConfigError, match=r"local-ratio = 2"):
+        run_locally(wrong, sites=3)
+    kept.close()
+    assert not (folder / "failure.json").exists()
 
 
 class SlowGrid:
