@@ -58,6 +58,22 @@ def read_knobs(overrides: Sequence[str]) -> dict[str, Any]:
     return knobs
 
 
+def chosen_config(path: Path | None, overrides: Sequence[str], resume: Path | None) -> Config:
+    """The configuration of a new run, or of the one in the folder `resume`, which has its own.
+
+    Raises:
+        ConfigError, DataError: both a file and a run are named, or either is wrong.
+    """
+    if resume is None:
+        return read_config(path, overrides)
+    if path is not None:
+        raise ConfigError(
+            f"{path} and --resume {resume}: expected one of them, since a run goes on as it was "
+            "begun; -c round.train-seconds=... gives it time"
+        )
+    return resumed_config(resume.absolute(), overrides)
+
+
 def resumed_config(folder: Path, overrides: Sequence[str]) -> Config:
     """The configuration of the run in `folder`, to go on with it; `overrides` may give it time.
 

@@ -129,9 +129,7 @@ def unregister(
 
 @factory.command()
 def submit(  # noqa: PLR0917 - options, which are named
-    config: Annotated[
-        Path | None, typer.Argument(help="A TOML file; not needed with --resume.")
-    ] = None,
+    config: Annotated[Path | None, typer.Argument(help="A TOML file; none with --resume.")] = None,
     superlink: Superlink = "localhost:8000",
     ca: Certificate = Path("keys/server/ca.crt"),
     overrides: Overrides = None,

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from fedad.config import Config
 from fedad.deploy.link import KnownError, Link, LinkError
 from fedad.errors import DataError
 from fedad.journal import events_of
-from fedad.launch import read_config, resumed_config
+from fedad.launch import chosen_config
 from fedad.reporting.run_folder import FAILURE, RECORD, new_folder, point_latest
 from fedad.runner import RunFailedError, raise_failure
 
@@ -70,19 +71,25 @@ def submit_run(
     Raises:
         FedadError: the configuration is wrong, or the run failed, and why.
     """
-    config = read_config(path, overrides)
-    if resume is not None:
-        config = resumed_config(resume.absolute(), overrides)
+    config = chosen_config(path, overrides, resume)
     with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
         return run_on(Link(superlink, ca, Path(scratch)), config, runs)
 
 
 def run_on(link: Link, config: Config, runs: Path) -> Path:
-    """Run once on a SuperLink, on whose machine this is; the run folder is new or the resumed."""
+    """Run once on a SuperLink, on whose machine this is; the run folder is new or the resumed.
+
+    A run that does not start leaves no folder.
+    """
     folder = Path(config.round.out) if config.round.resume else new_folder(config.round.name, runs)
     config = replace(config, round=replace(config.round, out=str(folder)))
     (folder / FAILURE).unlink(missing_ok=True)
-    run = link.start(config.flat())
+    try:
+        run = link.start(config.flat())
+    except BaseException:
+        with suppress(OSError):  # it is not empty: of a run that was begun before, or just now
+            folder.rmdir()
+        raise
     try:
         _follow(link, run, folder)
     except KeyboardInterrupt:
