@@ -78,6 +78,9 @@ class Register:
 
         Args:
             read: what an answer says; what it cannot read it raises.
+
+        Raises:
+            OSError: what cannot be read could not be put aside either.
         """
         known = self.registered.get(reply.node, "")
         called = known or f"node {reply.node}"
@@ -86,6 +89,8 @@ class Register:
             return
         try:
             name, about, probe = read(reply)
+        except OSError:  # of the server's own disk
+            raise
         except Exception as error:  # whatever a hostile message leads to
             self._lose(called, sentence(error), getattr(error, "reason", "content"))
             return

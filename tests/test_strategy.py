@@ -1,6 +1,7 @@
 """The server's half: what it refuses, and that one site never holds up another."""
 
 import csv
+import errno
 import json
 import shutil
 import threading
@@ -211,6 +212,20 @@ def test_a_grid_that_no_image_has_is_refused(settings):
 
     with pytest.raises(RunRefusedError, match="an image of 0 patches"):
         start(settings, nodes(), lyon_saying(no_grid))
+
+
+def test_a_full_disk_of_the_server_is_blamed_on_no_site(settings, monkeypatch):
+    def no_grid(about):
+        about["fingerprint"]["patches"] = 0
+
+    full = OSError(errno.ENOSPC, "No space left on device", "quarantine")
+    monkeypatch.setattr("server_app.quarantine.write_json", Mock(side_effect=full))
+    kept = Kept.begin(Path(settings["round.out"]), read(settings))
+    strategy = OneRound(read({**settings, "round.min-sites": 2}), kept)
+    with pytest.raises(OSError, match="No space left"):
+        strategy.start(LocalGrid(lyon_saying(no_grid), nodes(), settings), ArrayRecord())
+    assert not strategy.missing
+    kept.close()
 
 
 def test_a_bank_size_that_cannot_be_met_is_refused_before_training(settings):
