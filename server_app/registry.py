@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from flwr.common.constant import HEARTBEAT_INTERVAL_INF
 from flwr.serverapp import Grid
 
 from fedad import __version__
@@ -40,25 +41,35 @@ class SiteLog:
     probe: Probe | None = None  # None: not asked since the run was resumed
 
 
-def online(grid: Grid) -> Names:
-    """The nodes that are there, with the names that they are registered by."""
-    if not hasattr(grid, "get_nodes"):
-        return dict.fromkeys(grid.get_node_ids(), "")
-    return {info.node_id: info.name for info in grid.get_nodes()}
+class Online(NamedTuple):
+    """The nodes that are there."""
+
+    names: Names
+    virtual: bool  # a simulation's, all of them: nobody has registered their keys
 
 
-def wait_for(grid: Grid, expected: tuple[str, ...], count: int, seconds: float) -> Names:
-    """The nodes, once all expected are there or time is up: at a start Flower may list fewer."""
+def online(grid: Grid) -> Online:
+    """The nodes that are there; a simulation's need never be heard of again."""
+    nodes = list(grid.get_nodes())
+    virtual = all(one.heartbeat_interval >= HEARTBEAT_INTERVAL_INF for one in nodes)
+    return Online({one.node_id: one.name for one in nodes}, virtual)
+
+
+def wait_for(grid: Grid, expected: tuple[str, ...], count: int, seconds: float) -> Online:
+    """The nodes, once all expected are there or time is up: at a start Flower may list fewer.
+
+    Virtual nodes have no names, and are counted. So are real ones if no site is expected by name;
+    else those without a name may be anybody, and end no waiting.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        nodes = online(grid)
-        names = set(nodes.values()) - {""}
-        complete = len(nodes) >= count
-        if expected and names:
-            nodes = {node: name for node, name in nodes.items() if not name or name in expected}
-            complete = names >= set(expected)
+        names, virtual = online(grid)
+        complete = len(names) >= count
+        if expected and not virtual:
+            complete = {*names.values()} >= {*expected}
+            names = {node: name for node, name in names.items() if not name or name in expected}
         if complete or time.monotonic() > deadline:
-            return dict(sorted(nodes.items()))
+            return Online(dict(sorted(names.items())), virtual)
         time.sleep(0.2)
 
 

@@ -32,6 +32,7 @@ from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
 from server_app.quarantine import Door, Introduction, sentence
 from server_app.registry import (
+    Names,
     Register,
     RunRefusedError,
     SiteLog,
@@ -203,10 +204,11 @@ class OneRound(Strategy):
                 f"{'round.expected' if expected else 'data.sites'}"
             )
         left = count - len(through)
-        nodes = wait_for(grid, awaited, left, knobs.enrol_seconds) if left > 0 else {}
+        nodes = Names()
+        if left > 0:
+            nodes, self.door.virtual = wait_for(grid, awaited, left, knobs.enrol_seconds)
         if len(nodes) + len(through) < (knobs.min_sites or count):
             raise RunRefusedError(too_few(self.config, nodes))
-        self.door.virtual = not any(nodes.values())  # a deployed site's key is registered by a name
         register = Register(nodes, expected)
         who = RecordDict({wire.RUN: ConfigRecord({"key": self.kept.key})})
         asked = [self._message(node, MessageType.QUERY, who) for node in nodes]
