@@ -19,7 +19,7 @@ from fedad import __version__
 from fedad.capacity import check_bank_size
 from fedad.config import Config, words
 from fedad.errors import ConfigError, DataError, FedadError
-from fedad.files import is_name
+from fedad.files import is_site_name
 from fedad.probe import Probe, compare
 from server_app.exchange import Reply
 from server_app.quarantine import Introduction, printable, sentence
@@ -142,8 +142,8 @@ class Register:
 
 
 def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
-    if not is_name(name):
-        return f"its name {name!r} cannot be a file's"
+    if not is_site_name(name):
+        return f"its name {name!r} cannot be a file's, or has a comma or ="
     if registered not in ("", name):
         return f"its key is registered as {registered!r}, and it says that it is {name!r}"
     if about["version"] != __version__:

@@ -130,6 +130,17 @@ def test_a_site_that_changes_its_name_is_refused(settings):
         start(settings, nodes(), meddling(rename))
 
 
+@pytest.mark.parametrize("name", ["lyon,oslo", "lyon=2", "a/b"])
+def test_a_name_that_no_site_can_have_is_refused(name, settings):
+    def rename(site, message, content):
+        if site == "lyon" and message.metadata.message_type == "query":
+            return RecordDict({**content, "site": ConfigRecord({"name": name})})
+        return None
+
+    with pytest.raises(RunRefusedError, match=r"cannot be a file's, or has a comma or ="):
+        start(settings, nodes(), meddling(rename))
+
+
 def test_two_nodes_of_one_name_are_refused(settings, plants):
     twins = [{"site": "lyon", "data-dir": str(plants)}] * 3
     with pytest.raises(RunRefusedError, match="two nodes say that they are site 'lyon'"):
