@@ -19,6 +19,7 @@ from fedad import wire
 from fedad.config import read
 from fedad.errors import ConfigError, FedadError
 from fedad.metrics import report
+from fedad.round import merge
 from server_app.exchange import exchange
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid, run_locally
@@ -175,6 +176,96 @@ def test_more_sites_than_there_are_cannot_be_left(expected, said, settings):
     settings |= {"round.min-sites": 4, "round.expected": expected, "round.enrol-seconds": 60.0}
     with pytest.raises(ConfigError, match=rf"round\.min-sites = 4: expected at most {said}"):
         start(settings, [])
+
+
+def at_coverage(what, since=1):
+    """Our app, where lyon does `what` with the answers it gives about distances, from the first."""
+    asked = []
+
+    def change(site, message, content):
+        if site != "lyon" or message.metadata.message_type != "query.coverage":
+            return None
+        asked.append(message)
+        return what(content) if len(asked) >= since else None
+
+    return meddling(change), asked
+
+
+def lie(content):
+    return RecordDict({**content, "distances": ConfigRecord({"json": '{"bolt": -1}'})})
+
+
+def crash(content):
+    raise RuntimeError("cut off")
+
+
+def decline(content):
+    refusal = ConfigRecord({"kind": "DataError", "reason": "tree"})
+    content.clear()
+    content["refusal"] = refusal
+
+
+@pytest.fixture
+def covering(settings):
+    return {**settings, "merge.weighting": "coverage", "bank.size": 60, "round.min-sites": 2}
+
+
+@pytest.mark.parametrize("since", [1, 3])
+def test_who_lies_about_distances_leaves_the_bank_and_nobody_is_asked_again(since, covering):
+    app, asked = at_coverage(lie, since)
+    strategy = start(covering, nodes(), app)
+    assert len(asked) == since
+    assert strategy.missing["lyon"]["stage"] == "coverage"
+    assert strategy.missing["lyon"]["word"]
+    honest = [strategy.kept.uploads[name] for name in ("graz", "turin")]
+    by_count = merge(read({**covering, "merge.weighting": "n"}), honest)
+    np.testing.assert_array_equal(strategy.merged.rows, by_count.rows)
+    assert strategy.merged.sites == ("graz", "turin")
+    assert set(strategy.findings) == {"graz", "turin"}
+    assert "the bank is merged without site lyon, by image count" in strategy.warnings
+
+
+@pytest.mark.parametrize("what", [crash, decline])
+def test_who_is_cut_off_or_declines_stays_in_the_bank_and_may_judge_later(what, covering):
+    app, _ = at_coverage(what)
+    folder = Path(covering["round.out"])
+    kept = Kept.begin(folder, read(covering))
+    strategy = OneRound(read(covering), kept)
+    strategy.start(LocalGrid(app, nodes(), covering), ArrayRecord())
+    assert strategy.missing["lyon"]["stage"] == "coverage"
+    assert strategy.merged.sites == ("graz", "lyon", "turin")
+    assert set(strategy.findings) == {"graz", "turin"}
+    kept.close()
+    kept = Kept.reopen(folder, read(covering))
+    again = OneRound(read(covering), kept)
+    again.start(LocalGrid(client_app, nodes(), covering), ArrayRecord())
+    assert set(again.findings) == {"graz", "lyon", "turin"}
+    np.testing.assert_array_equal(again.merged.rows, strategy.merged.rows)
+    kept.close()
+
+
+@pytest.mark.parametrize("what", [lie, crash])
+def test_too_few_sites_left_while_distances_are_asked_end_the_run_before_the_bank(what, covering):
+    kept = Kept()
+    app, asked = at_coverage(what)
+    strategy = OneRound(read({**covering, "round.min-sites": 3}), kept)
+    with pytest.raises(RunRefusedError, match=r"2 sites are left, round\.min-sites = 3"):
+        strategy.start(LocalGrid(app, nodes(), covering), ArrayRecord())
+    assert len(asked) == 1
+    assert kept.bank is None
+
+
+def test_an_upload_that_was_refused_does_not_end_the_asking(covering):
+    def poison(site, message, content):
+        if site == "lyon" and "bank" in content:
+            content["bank"]["rows"] = content["bank"]["row"]
+            return content
+        return None
+
+    strategy = start(covering, nodes(), meddling(poison))
+    assert strategy.missing["lyon"]["stage"] == "train"
+    assert "seconds_coverage" in strategy.record()["sites"]["graz"]
+    assert not any("by image count" in warning for warning in strategy.warnings)
 
 
 def test_virtual_nodes_that_do_not_fit_the_sites_are_refused(settings):
