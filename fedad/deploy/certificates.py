@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -83,6 +84,15 @@ def public_of(path: Path) -> bytes:
     return key.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
+
+
+def same_key(pem: bytes, path: Path) -> bool:
+    """Whether a public key is the one of a `.pub` file; not where either is none."""
+    try:
+        mine = serialization.load_ssh_public_key(path.read_bytes())
+        return mine == serialization.load_pem_public_key(pem)
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) -> None:
