@@ -135,12 +135,10 @@ def run(  # noqa: PLR0917 - options, which are named
     ] = None,
 ) -> None:
     """Check a configuration, run it in simulation, and leave a run folder."""
-    from fedad.launch import launch, read_config, resumed_config
+    from fedad.launch import chosen_config, launch
     from fedad.progress import Bars
 
-    knobs = (
-        resumed_config(resume, overrides or []) if resume else read_config(config, overrides or [])
-    )
+    knobs = chosen_config(config, overrides or [], resume)
     folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
     _show(folder)
 

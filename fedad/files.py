@@ -17,12 +17,17 @@ LONGEST_NAME = 160  # bytes; with its ending, and as a part file's, it stays bel
 
 
 def is_name(name: str) -> bool:
-    """Whether a site or a product may be called so: its name becomes a file's or a folder's."""
+    """Whether a product may be called so: its name becomes a file's or a folder's."""
     return (
         re.fullmatch(r"[^/\\.][^/\\]{0,63}", name) is not None
         and name.isprintable()
         and len(name.encode()) <= LONGEST_NAME
     )
+
+
+def is_site_name(name: str) -> bool:
+    """Whether a site may be called so: its name also stands in lists such as `graz=2,lyon=0.5`."""
+    return is_name(name) and not {",", "="} & {*name}
 
 
 def write_atomic(path: Path, content: bytes | str, *, flush: bool = True) -> None:

@@ -58,18 +58,35 @@ def read_knobs(overrides: Sequence[str]) -> dict[str, Any]:
     return knobs
 
 
+def chosen_config(path: Path | None, overrides: Sequence[str], resume: Path | None) -> Config:
+    """The configuration of a new run, or of the one in the folder `resume`, which has its own.
+
+    Raises:
+        ConfigError, DataError: both a file and a run are named, or either is wrong.
+    """
+    if resume is None:
+        return read_config(path, overrides)
+    if path is not None:
+        raise ConfigError(
+            f"{path} and --resume {resume}: expected one of them, since a run goes on as it was "
+            "begun; -c round.train-seconds=... gives it time"
+        )
+    return resumed_config(resume.absolute(), overrides)
+
+
 def resumed_config(folder: Path, overrides: Sequence[str]) -> Config:
     """The configuration of the run in `folder`, to go on with it; `overrides` may give it time.
 
     Raises:
+        ConfigError: an override that is wrong; the folder is left as it is.
         DataError: no run has begun there, or it has finished.
     """
     if (folder / RECORD).exists():
         raise DataError(f"{folder}: the run has finished: {RECORD} is there")
-    begun = events_of(folder)[0]
+    knobs = {**events_of(folder)[0]["config"], **read_knobs(overrides)}
+    config = read({**absolute(knobs), "round.out": str(folder), "round.resume": True})
     (folder / FAILURE).unlink(missing_ok=True)
-    knobs = {**begun["config"], **read_knobs(overrides)}
-    return read({**absolute(knobs), "round.out": str(folder), "round.resume": True})
+    return config
 
 
 def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink: Sink) -> Path:

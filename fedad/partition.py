@@ -17,7 +17,7 @@ import numpy as np
 
 from fedad.config import Data
 from fedad.errors import ConfigError, DataError
-from fedad.files import is_name
+from fedad.files import is_site_name
 from fedad.seeding import stream
 from fedad.types import Dataset, Sample, Site
 
@@ -30,7 +30,7 @@ def partition(dataset: Dataset, knobs: Data, *, seed: int) -> tuple[Site, ...]:
 
     Raises:
         DataError: a natural partition without, or against, its `sites.csv`.
-        ConfigError: more sites than good images.
+        ConfigError: more sites than good images; under `category`, a product that can name no site.
     """
     dealt = _PARTITIONS[knobs.partition](dataset, knobs, seed)
     return tuple(
@@ -40,11 +40,20 @@ def partition(dataset: Dataset, knobs: Data, *, seed: int) -> tuple[Site, ...]:
 
 
 def one_site(name: str, dataset: Dataset, knobs: Data, *, seed: int) -> Site:
-    """All samples of a data set as one plant: what a factory has in its own folder."""
+    """All samples of a data set as one plant: what a factory has in its own folder.
+
+    Raises:
+        ConfigError: no name of a site.
+    """
     return _hold_out(_site(name, dataset.samples), knobs.holdout, seed)
 
 
 def _site(name: str, samples: Iterable[Sample]) -> Site:
+    if not is_site_name(name):
+        raise ConfigError(
+            f"site {name!a:.200}: expected up to 64 letters that may name a folder, without comma "
+            "and =, which part names in round.expected and merge.weighting"
+        )
     ordered = sorted(samples, key=lambda sample: sample.name)
     return Site(
         name=name,
@@ -105,10 +114,10 @@ def _read_sites(path: Path) -> dict[str, str]:
     listed: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
         name, site = row.get("file"), row.get("site")
-        if not name or not site or not is_name(site):
+        if not name or not site or not is_site_name(site):
             raise DataError(
                 f"{path}: line {number}: expected a file and a site, named by up to 64 letters "
-                f"that may name a folder, got {name!a:.200} and {site!a:.200}",
+                f"that may name a folder, without comma and =, got {name!a:.200} and {site!a:.200}",
                 reason="sites",
             )
         if listed.setdefault(name, site) != site:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -23,6 +24,7 @@ SITE = reply.SITE  # the record that says who answers, in which run, and what
 REFUSAL = reply.REFUSAL  # the record of a site that cannot do what it was asked
 STYPE = "numpy.ndarray"  # how Flower says that an array's bytes are in NumPy's format
 DECISIONS = {"decisions", "calibrated", "nearest", "borrowed"}  # in the JSON of the record
+UNREGISTERED = "unregistered"  # the status of a node whose key is shut out
 RUN = "run"  # the record that says which run a request belongs to; it outlives a resumed run
 
 
@@ -93,6 +95,34 @@ def unpack_findings(content: RecordDict) -> Findings:
 def pack_distances(distances: Mapping[str, float]) -> RecordDict:
     """How far a site's good images of each category are from a bank, as one record."""
     return RecordDict({"distances": ConfigRecord({"json": json.dumps(dict(distances))})})
+
+
+class Known(NamedTuple):
+    """A key that a SuperLink knows."""
+
+    number: str  # Flower's, of the key
+    site: str  # the name that it was registered with, or ""
+    key: bytes  # public, PEM
+    shut_out: bool  # it stays known: nobody can register it again
+
+
+def unpack_known(body: bytes) -> list[Known]:
+    """What a SuperLink answers when it is asked for its nodes.
+
+    Raises:
+        DataError: not such an answer.
+    """
+    from flwr.proto.control_pb2 import ListNodesResponse  # on the server alone
+    from google.protobuf.message import DecodeError
+
+    try:
+        nodes = ListNodesResponse.FromString(body).nodes_info
+    except DecodeError as error:
+        raise DataError("the SuperLink's answer is no list of its nodes") from error
+    return [
+        Known(str(one.node_id), one.name, one.public_key, one.status == UNREGISTERED)
+        for one in nodes
+    ]
 
 
 def unpack_distances(content: RecordDict) -> dict[str, float]:

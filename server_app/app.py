@@ -13,6 +13,7 @@ from flwr.supercore import log
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError, DataError, FedadError
+from fedad.journal import NAME as JOURNAL
 from fedad.journal import TakenError
 from fedad.reporting.run_folder import FAILURE, new_folder, write_failure, write_run
 from server_app.kept import Kept
@@ -23,12 +24,16 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the strategy and leave `record.json` and the bank, or `failure.json`, in `round.out`."""
+    """Run the strategy and leave `record.json` and the bank, or `failure.json`, in `round.out`.
+
+    Where another run has begun there, this one leaves nothing until it may go on with that.
+    """
     out = str(context.run_config.get("round.out", ""))
-    folder = Path(out) if out else None
+    folder = None
     try:
+        folder = _vacant(out)
         config = read(context.run_config)
-        folder = folder or _folder(config)
+        folder = Path(out) if out else _folder(config)
         _run(grid, config, folder)
         log(INFO, "everything is in %s", folder)
     except TakenError:  # whose folder it is has the last word there
@@ -49,6 +54,11 @@ def _run(grid: Grid, config: Config, folder: Path) -> None:
         strategy.start(grid, ArrayRecord(), num_rounds=1)
         write_run(folder, strategy.merged, strategy.record(), strategy.together.counts)
         kept.note("finished")
+
+
+def _vacant(out: str) -> Path | None:
+    """The folder of that name, if no run has begun there."""
+    return Path(out) if out and not (Path(out) / JOURNAL).exists() else None
 
 
 def _folder(config: Config) -> Path:

@@ -8,6 +8,8 @@ from typing import Any
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import HEARTBEAT_INTERVAL_INF
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
@@ -54,6 +56,13 @@ class LocalGrid(Grid):
 
     def get_node_ids(self) -> list[int]:
         return list(self.contexts)
+
+    def get_nodes(self) -> list[NodeInfo]:
+        """As Flower's own simulation has them: without a name, and never heard of again."""
+        return [
+            NodeInfo(node_id=node, heartbeat_interval=HEARTBEAT_INTERVAL_INF)
+            for node in self.contexts
+        ]
 
     def _deliver(self, message: Message) -> Message:
         try:

@@ -48,7 +48,7 @@ class Door:
         self.run, self.most = run, config.wire.largest_mb * MEGABYTE
         self.pixels = config.embedder.size**2
         self.folder = folder / FOLDER if folder else None
-        self.virtual = False  # no site has a registered key: a simulation, whose texts may be shown
+        self.virtual = False  # all sites are: a simulation, whose texts may be shown
 
     def check(self, content: RecordDict, site: str, stage: str) -> None:
         """Size first, then names, then the bond; nothing is parsed before these hold.

@@ -10,15 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from flwr.common.constant import HEARTBEAT_INTERVAL_INF
 from flwr.serverapp import Grid
 
 from fedad import __version__
 from fedad.capacity import check_bank_size
 from fedad.config import Config, words
 from fedad.errors import ConfigError, DataError, FedadError
-from fedad.files import is_name
+from fedad.files import is_site_name
 from fedad.probe import Probe, compare
 from server_app.exchange import Reply
 from server_app.quarantine import Introduction, printable, sentence
@@ -40,25 +41,35 @@ class SiteLog:
     probe: Probe | None = None  # None: not asked since the run was resumed
 
 
-def online(grid: Grid) -> Names:
-    """The nodes that are there, with the names that they are registered by."""
-    if not hasattr(grid, "get_nodes"):
-        return dict.fromkeys(grid.get_node_ids(), "")
-    return {info.node_id: info.name for info in grid.get_nodes()}
+class Online(NamedTuple):
+    """The nodes that are there."""
+
+    names: Names
+    virtual: bool  # a simulation's, all of them: nobody has registered their keys
 
 
-def wait_for(grid: Grid, expected: tuple[str, ...], count: int, seconds: float) -> Names:
-    """The nodes, once all expected are there or time is up: at a start Flower may list fewer."""
+def online(grid: Grid) -> Online:
+    """The nodes that are there; a simulation's need never be heard of again."""
+    nodes = list(grid.get_nodes())
+    virtual = all(one.heartbeat_interval >= HEARTBEAT_INTERVAL_INF for one in nodes)
+    return Online({one.node_id: one.name for one in nodes}, virtual)
+
+
+def wait_for(grid: Grid, expected: tuple[str, ...], count: int, seconds: float) -> Online:
+    """The nodes, once all expected are there or time is up: at a start Flower may list fewer.
+
+    Virtual nodes have no names, and are counted. So are real ones if no site is expected by name;
+    else those without a name may be anybody, and end no waiting.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        nodes = online(grid)
-        names = set(nodes.values()) - {""}
-        complete = len(nodes) >= count
-        if expected and names:
-            nodes = {node: name for node, name in nodes.items() if not name or name in expected}
-            complete = names >= set(expected)
+        names, virtual = online(grid)
+        complete = len(names) >= count
+        if expected and not virtual:
+            complete = {*names.values()} >= {*expected}
+            names = {node: name for node, name in names.items() if not name or name in expected}
         if complete or time.monotonic() > deadline:
-            return dict(sorted(nodes.items()))
+            return Online(dict(sorted(names.items())), virtual)
         time.sleep(0.2)
 
 
@@ -78,6 +89,9 @@ class Register:
 
         Args:
             read: what an answer says; what it cannot read it raises.
+
+        Raises:
+            OSError: what cannot be read could not be put aside either.
         """
         known = self.registered.get(reply.node, "")
         called = known or f"node {reply.node}"
@@ -86,6 +100,8 @@ class Register:
             return
         try:
             name, about, probe = read(reply)
+        except OSError:  # of the server's own disk
+            raise
         except Exception as error:  # whatever a hostile message leads to
             self._lose(called, sentence(error), getattr(error, "reason", "content"))
             return
@@ -126,8 +142,8 @@ class Register:
 
 
 def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
-    if not is_name(name):
-        return f"its name {name!r} cannot be a file's"
+    if not is_site_name(name):
+        return f"its name {name!r} cannot be a file's, or has a comma or ="
     if registered not in ("", name):
         return f"its key is registered as {registered!r}, and it says that it is {name!r}"
     if about["version"] != __version__:

@@ -32,6 +32,7 @@ from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
 from server_app.quarantine import Door, Introduction, sentence
 from server_app.registry import (
+    Names,
     Register,
     RunRefusedError,
     SiteLog,
@@ -115,7 +116,8 @@ class OneRound(Strategy):
             self._require()
         with self._timed("merge"):
             if self.kept.bank is None:
-                self.kept.keep_bank(self._merge(), self.present)
+                bank = self._merge()
+                self.kept.keep_bank(bank, {*self.present, *self._believed()})
         uploaded = sum(map(len, self.kept.uploads.values()))
         told = MetricRecord({"uploaded-rows": uploaded, "rows": len(self.merged)})
         return wire.pack_bank(self.merged).array_records["bank"], told
@@ -203,10 +205,11 @@ class OneRound(Strategy):
                 f"{'round.expected' if expected else 'data.sites'}"
             )
         left = count - len(through)
-        nodes = wait_for(grid, awaited, left, knobs.enrol_seconds) if left > 0 else {}
+        nodes = Names()
+        if left > 0:
+            nodes, self.door.virtual = wait_for(grid, awaited, left, knobs.enrol_seconds)
         if len(nodes) + len(through) < (knobs.min_sites or count):
             raise RunRefusedError(too_few(self.config, nodes))
-        self.door.virtual = not any(nodes.values())  # a deployed site's key is registered by a name
         register = Register(nodes, expected)
         who = RecordDict({wire.RUN: ConfigRecord({"key": self.kept.key})})
         asked = [self._message(node, MessageType.QUERY, who) for node in nodes]
@@ -323,23 +326,57 @@ class OneRound(Strategy):
         log(INFO, "site %s has judged its images", name)
 
     def _merge(self) -> Bank:
-        """The bank of all uploads; a `bank.size` above them is lowered if sites may be missing."""
-        from fedad.round import agree
+        """The bank of the uploads that are believed.
 
-        uploads, config = list(self.kept.uploads.values()), self.config
-        if not uploads:
-            raise RunRefusedError("no site has a good image: there is nothing to learn from")
-        rows = sum(map(len, uploads))
-        if config.round.min_sites and config.bank.size > rows:
-            self._warn(f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded")
-            config = replace(config, bank=replace(config.bank, size=rows))
-        bank, worst = agree(config, uploads, self._distances)
+        Who is found lying when it is asked about distances (`merge.weighting = coverage`) leaves
+        the bank. What was said of banks with its rows counts for nothing then, and asking anew
+        would let the next liar make sites answer without end: weights are by image count.
+        """
+        from fedad.round import agree, merge
+
+        uploads = self._believed()
+        bank, worst = agree(self._fitting(uploads), [*uploads.values()], self._distances)
+        if liars := uploads.keys() - self._believed().keys():
+            told = ", ".join(map(_called, sorted(liars)))
+            self._warn(f"the bank is merged without {told}, by image count")
+            uploads = self._believed()
+            return merge(self._fitting(uploads), [*uploads.values()])
         if worst:
             self.kept.note("covered", worst=worst)
         return bank
 
+    def _believed(self) -> dict[str, Bank]:
+        """The uploads but of sites that sent later what no honest site can have sent.
+
+        Those of a site that was cut off since, or says itself that it cannot go on, stay.
+        """
+        return {n: b for n, b in self.kept.uploads.items() if not self._lied(n)}
+
+    def _lied(self, name: str) -> bool:
+        return self.missing.get(name, {}).get("word", reply.REFUSAL) != reply.REFUSAL
+
+    def _fitting(self, uploads: Mapping[str, Bank]) -> Config:
+        """The configuration, whose `bank.size` is lowered to the uploads if sites may be missing.
+
+        Raises:
+            RunRefusedError: there are none.
+        """
+        config, rows = self.config, sum(map(len, uploads.values()))
+        if not uploads:
+            raise RunRefusedError("no site has a good image: there is nothing to learn from")
+        if config.round.min_sites and config.bank.size > rows:
+            self._warn(f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded")
+            config = replace(config, bank=replace(config.bank, size=rows))
+        return config
+
     def _distances(self, bank: Bank) -> dict[str, dict[str, float]]:
-        """How far each site's good images are from a bank, where `merge.weighting` is coverage."""
+        """How far each site's good images are from a bank, where `merge.weighting` is coverage.
+
+        Nothing, which ends the asking, once a site has lied.
+
+        Raises:
+            RunRefusedError: fewer sites are left than `round.min-sites`.
+        """
         content, found = wire.pack_bank(bank), dict[str, dict[str, float]]()
 
         def keep(name: str, answer: RecordDict) -> None:
@@ -355,7 +392,9 @@ class OneRound(Strategy):
         if self.grid is not None:
             for answer in self._ask(self.grid, asked, COVERAGE, self.config.round.train_seconds):
                 self._keep(answer, COVERAGE, keep)
-        return dict(sorted(found.items()))
+        self._require()
+        lied = len(self._believed()) < len(self.kept.uploads)
+        return {} if lied else dict(sorted(found.items()))
 
     def _judgeable(self, about: Mapping[str, Any]) -> bool:
         known = about["test"] if self.merged.scope == "mixed" else self.merged.categories

@@ -1,5 +1,7 @@
 """The keys of a federation: who signed what, who may read it, and what is never overwritten."""
 
+import errno
+import os
 import shutil
 import stat
 from datetime import UTC, datetime, timedelta
@@ -69,6 +71,28 @@ def test_more_sites_come_by_the_same_authority_and_nothing_is_replaced(keys):
         make_keys(keys, hosts=(), sites=["oslo", "lyon"], days=30)
     assert (keys / "lyon" / "node.key").read_bytes() == held
     assert not (keys / "oslo").exists()
+
+
+def test_a_disk_that_is_full_midway_leaves_nothing_and_the_next_call_works(tmp_path, monkeypatch):
+    def full(file, *how, **words):
+        if len(list(tmp_path.rglob("*.*"))) > room:
+            os.close(file)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return fdopen(file, *how, **words)
+
+    fdopen, folder, room = os.fdopen, tmp_path / "new" / "keys", 8
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(DataError, match=r"cannot be written \(No space left .* is the disk full"):
+        make_keys(folder, hosts=HOSTS, sites=["lyon", "graz"], days=30)
+    assert not list(tmp_path.iterdir())
+    room = 99
+    make_keys(folder, hosts=HOSTS, sites=["lyon"], days=30)
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    room = len(before) + 2
+    with pytest.raises(DataError, match="nothing was"):
+        make_keys(folder, hosts=(), sites=["graz"], days=30)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+    assert not (folder / "graz").exists()
 
 
 @pytest.mark.parametrize("name", ["", "server", "authority", "../lyon", "a b", "a" * 33, "-lyon"])

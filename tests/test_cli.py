@@ -313,6 +313,25 @@ def test_data_check_counts_and_finds_what_is_wrong(fedad, own, plants):
     assert "2 problems" in said
 
 
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_a_run_that_goes_on_takes_no_other_configuration(fedad, overlay, command):
+    code, said, _ = fedad(command, overlay, "--resume", "runs/before")
+    assert code == 2
+    assert f"{overlay} and --resume runs/before: expected one of them" in said
+
+
+def test_a_superlink_that_is_not_there_leaves_no_run_folder(fedad, tmp_path, monkeypatch):
+    def flower(command, **how):
+        return subprocess.CompletedProcess(command, 1, "", "Connection refused")
+
+    (tmp_path / "runs" / "kept").mkdir(parents=True)
+    monkeypatch.setattr(subprocess, "run", flower)
+    code, said, _ = fedad("submit", "--superlink", "localhost:1")
+    assert code != 0
+    assert "Flower says: Connection refused" in said
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["kept"]
+
+
 def test_unknown_words_of_the_command_line_are_answered(fedad):
     code, said, _ = fedad("rnu")
     assert code == 2

@@ -99,6 +99,8 @@ def test_natural_sites_come_from_sites_csv(plants):
         (None, "sites.csv: there is no such file"),
         ("file,plant\n", "expected the columns file,site"),
         ("file,site\n", "test/.* is not listed"),
+        ('file,site\na.png,"graz,lyon"\n', "line 2: expected .* without comma and =, got"),
+        ("file,site\na.png,graz=2\n", "line 2: expected .* without comma and =, got"),
     ],
 )
 def test_a_sites_csv_that_does_not_fit_is_named(plants, tmp_path, text, says):
@@ -110,6 +112,19 @@ def test_a_sites_csv_that_does_not_fit_is_named(plants, tmp_path, text, says):
         (root / "bolt" / "sites.csv").write_text(text)
     with pytest.raises(DataError, match=says):
         partition(autovi(root), Data(), seed=0)
+
+
+@pytest.mark.parametrize("name", ["graz,lyon", "graz=2", "a/b", ""])
+def test_a_site_is_not_called_what_a_list_of_sites_would_part(name):
+    with pytest.raises(ConfigError, match="without comma and ="):
+        one_site(name, dataset({"bolt": (3, 1, 1)}), Data(), seed=0)
+
+
+def test_a_product_may_be_called_so_where_it_names_no_site():
+    named = dataset({"bolt, M=8": (3, 1, 1)})
+    assert one_site("lyon", named, Data(), seed=0).train[0].category == "bolt, M=8"
+    with pytest.raises(ConfigError, match="site 'bolt, M=8': expected"):
+        partition(named, Data(partition="category"), seed=0)
 
 
 def test_more_sites_than_images():

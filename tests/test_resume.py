@@ -12,6 +12,8 @@ from fedad import wire
 from fedad.config import read
 from fedad.errors import ConfigError, DataError
 from fedad.journal import NAME, Journal, TakenError, events_of
+from fedad.launch import resumed_config
+from fedad.reporting.run_folder import FAILURE, write_failure
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
 from server_app.strategy import OneRound
@@ -100,6 +102,16 @@ def test_a_run_goes_on_only_as_it_was_begun(settings, tmp_path):
     with pytest.raises(ConfigError, match=r"coreset\.local-ratio = 0\.5 and was 0\.25"):
         Kept.reopen(folder, other)
     Kept.reopen(folder, read({**settings, "round.train-seconds": 7.0})).close()
+
+
+def test_a_wrong_override_leaves_the_word_for_why_a_run_ended(settings, tmp_path):
+    Kept.begin(tmp_path / "run", read(settings)).close()
+    write_failure(tmp_path / "run", DataError("the disk is full"))
+    with pytest.raises(ConfigError, match=r"round\.train-seconds = 0"):
+        resumed_config(tmp_path / "run", ["round.train-seconds=0.0"])
+    assert (tmp_path / "run" / FAILURE).exists()
+    assert resumed_config(tmp_path / "run", ["round.train-seconds=9.0"]).round.resume
+    assert not (tmp_path / "run" / FAILURE).exists()
 
 
 def test_a_folder_holds_one_run_and_one_process_has_it(settings, tmp_path):

@@ -1,6 +1,7 @@
 """The server's half: what it refuses, and that one site never holds up another."""
 
 import csv
+import errno
 import json
 import shutil
 import threading
@@ -18,7 +19,9 @@ from fedad import wire
 from fedad.config import read
 from fedad.errors import ConfigError, FedadError
 from fedad.metrics import report
+from fedad.round import merge
 from server_app.exchange import exchange
+from server_app.kept import Kept
 from server_app.local_grid import LocalGrid, run_locally
 from server_app.strategy import OneRound, RunRefusedError
 from tests.conftest import bank_of
@@ -128,6 +131,17 @@ def test_a_site_that_changes_its_name_is_refused(settings):
         start(settings, nodes(), meddling(rename))
 
 
+@pytest.mark.parametrize("name", ["lyon,oslo", "lyon=2", "a/b"])
+def test_a_name_that_no_site_can_have_is_refused(name, settings):
+    def rename(site, message, content):
+        if site == "lyon" and message.metadata.message_type == "query":
+            return RecordDict({**content, "site": ConfigRecord({"name": name})})
+        return None
+
+    with pytest.raises(RunRefusedError, match=r"cannot be a file's, or has a comma or ="):
+        start(settings, nodes(), meddling(rename))
+
+
 def test_two_nodes_of_one_name_are_refused(settings, plants):
     twins = [{"site": "lyon", "data-dir": str(plants)}] * 3
     with pytest.raises(RunRefusedError, match="two nodes say that they are site 'lyon'"):
@@ -162,6 +176,96 @@ def test_more_sites_than_there_are_cannot_be_left(expected, said, settings):
     settings |= {"round.min-sites": 4, "round.expected": expected, "round.enrol-seconds": 60.0}
     with pytest.raises(ConfigError, match=rf"round\.min-sites = 4: expected at most {said}"):
         start(settings, [])
+
+
+def at_coverage(what, since=1):
+    """Our app, where lyon does `what` with the answers it gives about distances, from the first."""
+    asked = []
+
+    def change(site, message, content):
+        if site != "lyon" or message.metadata.message_type != "query.coverage":
+            return None
+        asked.append(message)
+        return what(content) if len(asked) >= since else None
+
+    return meddling(change), asked
+
+
+def lie(content):
+    return RecordDict({**content, "distances": ConfigRecord({"json": '{"bolt": -1}'})})
+
+
+def crash(content):
+    raise RuntimeError("cut off")
+
+
+def decline(content):
+    refusal = ConfigRecord({"kind": "DataError", "reason": "tree"})
+    content.clear()
+    content["refusal"] = refusal
+
+
+@pytest.fixture
+def covering(settings):
+    return {**settings, "merge.weighting": "coverage", "bank.size": 60, "round.min-sites": 2}
+
+
+@pytest.mark.parametrize("since", [1, 3])
+def test_who_lies_about_distances_leaves_the_bank_and_nobody_is_asked_again(since, covering):
+    app, asked = at_coverage(lie, since)
+    strategy = start(covering, nodes(), app)
+    assert len(asked) == since
+    assert strategy.missing["lyon"]["stage"] == "coverage"
+    assert strategy.missing["lyon"]["word"]
+    honest = [strategy.kept.uploads[name] for name in ("graz", "turin")]
+    by_count = merge(read({**covering, "merge.weighting": "n"}), honest)
+    np.testing.assert_array_equal(strategy.merged.rows, by_count.rows)
+    assert strategy.merged.sites == ("graz", "turin")
+    assert set(strategy.findings) == {"graz", "turin"}
+    assert "the bank is merged without site lyon, by image count" in strategy.warnings
+
+
+@pytest.mark.parametrize("what", [crash, decline])
+def test_who_is_cut_off_or_declines_stays_in_the_bank_and_may_judge_later(what, covering):
+    app, _ = at_coverage(what)
+    folder = Path(covering["round.out"])
+    kept = Kept.begin(folder, read(covering))
+    strategy = OneRound(read(covering), kept)
+    strategy.start(LocalGrid(app, nodes(), covering), ArrayRecord())
+    assert strategy.missing["lyon"]["stage"] == "coverage"
+    assert strategy.merged.sites == ("graz", "lyon", "turin")
+    assert set(strategy.findings) == {"graz", "turin"}
+    kept.close()
+    kept = Kept.reopen(folder, read(covering))
+    again = OneRound(read(covering), kept)
+    again.start(LocalGrid(client_app, nodes(), covering), ArrayRecord())
+    assert set(again.findings) == {"graz", "lyon", "turin"}
+    np.testing.assert_array_equal(again.merged.rows, strategy.merged.rows)
+    kept.close()
+
+
+@pytest.mark.parametrize("what", [lie, crash])
+def test_too_few_sites_left_while_distances_are_asked_end_the_run_before_the_bank(what, covering):
+    kept = Kept()
+    app, asked = at_coverage(what)
+    strategy = OneRound(read({**covering, "round.min-sites": 3}), kept)
+    with pytest.raises(RunRefusedError, match=r"2 sites are left, round\.min-sites = 3"):
+        strategy.start(LocalGrid(app, nodes(), covering), ArrayRecord())
+    assert len(asked) == 1
+    assert kept.bank is None
+
+
+def test_an_upload_that_was_refused_does_not_end_the_asking(covering):
+    def poison(site, message, content):
+        if site == "lyon" and "bank" in content:
+            content["bank"]["rows"] = content["bank"]["row"]
+            return content
+        return None
+
+    strategy = start(covering, nodes(), meddling(poison))
+    assert strategy.missing["lyon"]["stage"] == "train"
+    assert "seconds_coverage" in strategy.record()["sites"]["graz"]
+    assert not any("by image count" in warning for warning in strategy.warnings)
 
 
 def test_virtual_nodes_that_do_not_fit_the_sites_are_refused(settings):
@@ -212,6 +316,20 @@ def test_a_grid_that_no_image_has_is_refused(settings):
         start(settings, nodes(), lyon_saying(no_grid))
 
 
+def test_a_full_disk_of_the_server_is_blamed_on_no_site(settings, monkeypatch):
+    def no_grid(about):
+        about["fingerprint"]["patches"] = 0
+
+    full = OSError(errno.ENOSPC, "No space left on device", "quarantine")
+    monkeypatch.setattr("server_app.quarantine.write_json", Mock(side_effect=full))
+    kept = Kept.begin(Path(settings["round.out"]), read(settings))
+    strategy = OneRound(read({**settings, "round.min-sites": 2}), kept)
+    with pytest.raises(OSError, match="No space left"):
+        strategy.start(LocalGrid(lyon_saying(no_grid), nodes(), settings), ArrayRecord())
+    assert not strategy.missing
+    kept.close()
+
+
 def test_a_bank_size_that_cannot_be_met_is_refused_before_training(settings):
     trained = []
     app = meddling(lambda site, message, content: trained.append(message.metadata.message_type))
@@ -258,6 +376,19 @@ def test_a_fault_of_the_server_leaves_a_word_in_the_run_folder(settings, monkeyp
         run_locally(settings, sites=3)
     failure = Path(settings["round.out"]) / "failure.json"
     assert "IndexError" in json.loads(failure.read_text())["message"]
+
+
+def test_a_wrong_knob_leaves_its_word_in_its_own_folder_and_none_in_a_live_runs(settings):
+    folder, wrong = Path(settings["round.out"]), {**settings, "coreset.local-ratio": 2.0}
+    with pytest.raises(ConfigError, match=r"local-ratio = 2"):
+        run_locally(wrong, sites=3)
+    assert "local-ratio" in json.loads((folder / "failure.json").read_text())["message"]
+    (folder / "failure.json").unlink()
+    kept = Kept.begin(folder, read(settings))
+    with pytest.raises(ConfigError, match=r"local-ratio = 2"):
+        run_locally(wrong, sites=3)
+    kept.close()
+    assert not (folder / "failure.json").exists()
 
 
 class SlowGrid:

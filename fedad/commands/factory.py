@@ -110,28 +110,29 @@ def register(
     """On the server: tell the SuperLink the keys of the sites that may come."""
     from fedad.commands.submit import register_all
 
-    for site, node in register_all(keys, superlink, sites or ()).items():
-        print(f"{site} may come, its key has number {node}" if node else f"{site}: known already")
+    for site, (number, is_new) in register_all(keys, superlink, sites or ()).items():
+        told = f"{site} may come" if is_new else f"{site}: known already"
+        print(f"{told}, its key has number {number}" if number else told)
 
 
 @factory.command()
 def unregister(
-    node: Annotated[str, typer.Argument(help="The number that fedad register gave its key.")],
+    who: Annotated[
+        str, typer.Argument(help="A site, or the number that fedad register gave its key.")
+    ],
     keys: Annotated[Path, typer.Option("--keys", help="The server's folder of keys.")],
     superlink: Superlink = "localhost:8000",
 ) -> None:
     """On the server: shut out a key that was lost or replaced."""
     from fedad.commands.submit import unregister as shut_out
 
-    shut_out(keys, superlink, node)
-    print(f"{node} may not come any more")
+    number = shut_out(keys, superlink, who)
+    print(f"{who} may not come any more" + f" by the key of number {number}" * (who != number))
 
 
 @factory.command()
 def submit(  # noqa: PLR0917 - options, which are named
-    config: Annotated[
-        Path | None, typer.Argument(help="A TOML file; not needed with --resume.")
-    ] = None,
+    config: Annotated[Path | None, typer.Argument(help="A TOML file; none with --resume.")] = None,
     superlink: Superlink = "localhost:8000",
     ca: Certificate = Path("keys/server/ca.crt"),
     overrides: Overrides = None,

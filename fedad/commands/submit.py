@@ -6,29 +6,37 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from fedad.config import Config
+from fedad.deploy.certificates import same_key
 from fedad.deploy.link import KnownError, Link, LinkError
 from fedad.errors import DataError
 from fedad.journal import events_of
-from fedad.launch import read_config, resumed_config
+from fedad.launch import chosen_config
 from fedad.reporting.run_folder import FAILURE, RECORD, new_folder, point_latest
 from fedad.runner import RunFailedError, raise_failure
+from fedad.wire import Known
 
 ASK_SECONDS = 10.0  # from one question to Flower how the run stands to the next
 LAST_SECONDS = 5.0  # that a run's last file may come after Flower says that it has ended
 
 
-def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> dict[str, str]:
+class Registered(NamedTuple):
+    """Flower's number of a site's key, "" where it does not say; and whether it is new there."""
+
+    number: str
+    is_new: bool
+
+
+def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> dict[str, Registered]:
     """Let the sites come whose public keys are in `keys/sites`, or those of them that are named.
 
-    Returns:
-        site -> Flower's number of its key; "" where the SuperLink knew the key already.
-
     Raises:
-        DataError: no such key.
+        DataError: no such key, or one that was shut out.
         LinkError: the SuperLink cannot be reached.
     """
     found = {path.stem: path for path in sorted((keys / "sites").glob("*.pub"))}
@@ -39,21 +47,49 @@ def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> dict[str, 
         return {site: _registered(link, found[site], site) for site in sites or found}
 
 
-def _registered(link: Link, key: Path, site: str) -> str:
+def _registered(link: Link, key: Path, site: str) -> Registered:
     try:
-        return link.register(key, site)
+        return Registered(link.register(key, site), is_new=True)
     except KnownError:
-        return ""
+        known = [one for one in _asked(link) if same_key(one.key, key)]
+    if any(one.shut_out for one in known):
+        raise DataError(f"{key}: this key was shut out for good: fedad certs makes another")
+    return Registered(known[0].number if known else "", is_new=False)
 
 
-def unregister(keys: Path, superlink: str, node: str) -> None:
-    """Shut out whoever has the key of this number.
+def _asked(link: Link) -> list[Known]:
+    """The keys that a SuperLink knows, or none where it does not list them."""
+    try:
+        return link.known()
+    except LinkError:
+        return []
+
+
+def unregister(keys: Path, superlink: str, who: str) -> str:
+    """Shut out whoever has the key of a site, or of a number; return the number.
 
     Raises:
+        DataError: no key of this site is known, or several are.
         LinkError: the SuperLink cannot be reached, or knows no such number.
     """
     with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
-        Link(superlink, keys / "ca.crt", Path(scratch)).unregister(node)
+        link = Link(superlink, keys / "ca.crt", Path(scratch))
+        number = who if who.isdecimal() else _number(link.known(), who, keys)
+        link.unregister(number)
+    return number
+
+
+def _number(known: Sequence[Known], site: str, keys: Path) -> str:
+    """The number of the one key that a site may come by."""
+    its = [one for one in known if one.site == site and not one.shut_out]
+    if len(its) == 1:
+        return its[0].number
+    if not its:
+        names = sorted({one.site for one in known if one.site and not one.shut_out})
+        raise DataError(f"{site}: no such site may come: there are {', '.join(names) or 'none'}")
+    path = keys / "sites" / f"{site}.pub"
+    told = [f"{one.number} ({path})" if same_key(one.key, path) else one.number for one in its]
+    raise DataError(f"{site}: it may come by several keys, name a number: {', '.join(told)}")
 
 
 def submit_run(
@@ -70,19 +106,25 @@ def submit_run(
     Raises:
         FedadError: the configuration is wrong, or the run failed, and why.
     """
-    config = read_config(path, overrides)
-    if resume is not None:
-        config = resumed_config(resume.absolute(), overrides)
+    config = chosen_config(path, overrides, resume)
     with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
         return run_on(Link(superlink, ca, Path(scratch)), config, runs)
 
 
 def run_on(link: Link, config: Config, runs: Path) -> Path:
-    """Run once on a SuperLink, on whose machine this is; the run folder is new or the resumed."""
+    """Run once on a SuperLink, on whose machine this is; the run folder is new or the resumed.
+
+    A run that does not start leaves no folder.
+    """
     folder = Path(config.round.out) if config.round.resume else new_folder(config.round.name, runs)
     config = replace(config, round=replace(config.round, out=str(folder)))
     (folder / FAILURE).unlink(missing_ok=True)
-    run = link.start(config.flat())
+    try:
+        run = link.start(config.flat())
+    except BaseException:
+        with suppress(OSError):  # it is not empty: of a run that was begun before, or just now
+            folder.rmdir()
+        raise
     try:
         _follow(link, run, folder)
     except KeyboardInterrupt:

@@ -16,10 +16,12 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -50,7 +52,8 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
     Raises:
         ConfigError: a site's name that cannot be a folder, a host that no site could look up, more
             days than the authority has, or the first call without hosts.
-        DataError: a file that is there already, which is left as it is, or an unreadable authority.
+        DataError: a file that is there already, which is left as it is, an unreadable authority, or
+            a file that cannot be written: then none is.
     """
     _check(folder, hosts, sites, days)
     new = {} if (folder / "authority").exists() else _authority()
@@ -81,6 +84,15 @@ def public_of(path: Path) -> bytes:
     return key.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
+
+
+def same_key(pem: bytes, path: Path) -> bool:
+    """Whether a public key is the one of a `.pub` file; not where either is none."""
+    try:
+        mine = serialization.load_ssh_public_key(path.read_bytes())
+        return mine == serialization.load_pem_public_key(pem)
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) -> None:
@@ -226,21 +238,49 @@ def _prefixed(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Write all or nothing; keys and secrets for their owner only."""
+    """Write all or nothing; keys and secrets for their owner only.
+
+    Raises:
+        DataError: a file that is there already, or one that cannot be written.
+    """
     for there in _existing(folder, files):
         raise DataError(
             f"{there}: is there already: remove it first if it shall go. A site is shut out by "
             "another key until that is registered; to renew the server's certificate, remove "
             "superlink.crt and superlink.key"
         )
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        private = path.suffix in (".key", ".secret")
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
-        with os.fdopen(file, "wb") as stream:
-            stream.write(content)
-    return [folder / name for name in files]
+    paths, written = [folder / name for name in files], list[Path]()
+    new = {above for path in paths for above in path.parents if not above.exists()}
+    try:
+        for path, content in zip(paths, files.values(), strict=True):
+            _write_new(path, content, written)
+    except BaseException as error:
+        _take_back(written, new)
+        if isinstance(error, OSError):
+            raise DataError(
+                f"{path}: cannot be written ({error.strerror}), and nothing was: is the disk full?"
+            ) from error
+        raise
+    return paths
+
+
+def _write_new(path: Path, content: bytes, written: list[Path]) -> None:
+    """Write a file that is not there; it is among the `written` from when it is."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private = path.suffix in (".key", ".secret")
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+    written.append(path)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(content)
+
+
+def _take_back(written: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Remove files, and then the folders that are empty, the deepest first."""
+    for path in written:
+        path.unlink(missing_ok=True)
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _existing(folder: Path, names: Iterable[str]) -> list[Path]:

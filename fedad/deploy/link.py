@@ -6,6 +6,7 @@ reaches that port commands the federation. So they are given on the server.
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -13,10 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedad.deploy.reach import Server
 from fedad.errors import FedadError
 from fedad.runner import as_toml, assemble, environment_of
+from fedad.wire import Known, unpack_known
 
 NAME = "fedad"  # of the connection in Flower's own configuration
+NODES, PROTOBUF = "/v1/control/list-nodes", "application/protobuf"
 SECONDS = 60.0  # the longest that one command may take
 
 
@@ -35,7 +39,7 @@ class Link:
     """
 
     def __init__(self, address: str, ca: Path, scratch: Path) -> None:
-        self.address, self.scratch = address, scratch
+        self.address, self.ca, self.scratch = address, ca, scratch
         self.environment = environment_of(scratch)
         home = Path(self.environment["FLWR_HOME"])
         home.mkdir(parents=True, exist_ok=True)
@@ -62,6 +66,21 @@ class Link:
             LinkError: the SuperLink cannot be reached, or knows no such number.
         """
         self._flwr("supernode", "unregister", node, NAME)
+
+    def known(self) -> list[Known]:
+        """All keys that the SuperLink was ever told of; Flower's program leaves out whose they are.
+
+        Raises:
+            LinkError: the SuperLink does not say.
+        """
+        try:
+            status, body = Server(self.address, self.ca).ask(NODES, kind=PROTOBUF)
+            if status == http.client.OK:
+                return unpack_known(body)
+            told = f"it answers {status}"
+        except (OSError, http.client.HTTPException, FedadError) as error:
+            told = str(error) or type(error).__name__
+        raise LinkError(f"{self.address}: the SuperLink does not list its keys: {told}")
 
     def start(self, run_config: Mapping[str, str | int | float]) -> str:
         """Start a run of this very app, and return Flower's number of it.

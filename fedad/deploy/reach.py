@@ -85,5 +85,20 @@ class Server:
         finally:
             line.close()
 
+    def ask(self, path: str, *, kind: str) -> tuple[int, bytes]:
+        """The status and the body of the answer to an empty question of a media type.
+
+        Raises:
+            OSError, http.client.HTTPException: there is none.
+        """
+        host, port = split_address(self.address)
+        line = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=self._trust())
+        try:
+            line.request("POST", path, b"", {"Content-Type": kind, "Accept": kind})
+            reply = line.getresponse()
+            return reply.status, reply.read()
+        finally:
+            line.close()
+
     def _trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.ca))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import resource
-import time
 
 import numpy as np
 import pytest
@@ -23,8 +21,7 @@ from server_app.quarantine import refusal_of
 from server_app.strategy import OneRound
 from tests.bad_messages.cases import CASES
 from tests.bad_messages.door import Canned, Server, recorded, with_distances
-
-SECONDS, BYTES = 10.0, 2**30
+from tests.bounds import bounded
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,19 +52,13 @@ def brought(server, stage, content: RecordDict) -> str:
     return server.word(stage, Canned(lambda message: Message(content, reply_to=message)))
 
 
-def peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.stage}: {case.name}")
 def test_what_is_malformed_is_refused_with_its_word(case, told):
     server, genuine = told
     content = case.made_of(genuine, server.run)
-    before, began = peak(), time.monotonic()
-    word = brought(server, case.stage, content)
+    with bounded():
+        word = brought(server, case.stage, content)
     assert word == case.word
-    assert time.monotonic() - began < SECONDS
-    assert peak() - before < BYTES
 
 
 def test_there_are_two_hundred_and_more():

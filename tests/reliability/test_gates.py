@@ -198,11 +198,18 @@ def test_register_and_submit_say_what_is_wrong(door, tmp_path):
     server, up = door.keys / "server", door.up
     with pytest.raises(DataError, match=r"oslo\.pub: there is no such key"):
         register_all(server, up.address, ["oslo"])
-    assert register_all(server, up.address, ["lyon"]) == {"lyon": ""}  # which it knows
-    node = register_all(server, up.address, ["graz"])["graz"]
-    unregister(server, up.address, node)
+    lyon = register_all(server, up.address, ["lyon"])["lyon"]
+    assert lyon.number.isdecimal()  # which it knows
+    assert not lyon.is_new
+    number, is_new = register_all(server, up.address, ["graz"])["graz"]
+    assert is_new
+    assert unregister(server, up.address, "graz") == number
     with pytest.raises(LinkError, match="the SuperLink did not do it"):
-        unregister(server, up.address, node)
+        unregister(server, up.address, number)
+    with pytest.raises(DataError, match="graz: no such site may come: there are lyon"):
+        unregister(server, up.address, "graz")
+    with pytest.raises(DataError, match="shut out for good"):
+        register_all(server, up.address, ["graz"])
     knobs = ["data.dataset=autovi", "round.enrol-seconds=1.0", "round.expected=oslo"]
     with pytest.raises(FedadError, match=r"1 nodes? came|0 nodes came|oslo did not come"):
         submit_run(None, knobs, up.address, server / "ca.crt", runs=tmp_path, resume=None)
