@@ -274,10 +274,16 @@ def _sites(found: Comparison) -> Found:
         answers = [[label, ranged(told, "+.3f"), told["answer"]] for label, told in gains]
         body += [
             plots[0].figure(),
-            table(["did federation help me?", name, ""], answers, words=(2,)),
+            table(["did federation help me?", name, ""], answers, _SURE, words=(2,)),
         ]
     body += [_borrowed(found)]
     return Section("sites", "To whom", "".join(body)), plots
+
+
+_SURE = (
+    "helped or hurt: the 95 % interval of this site and point, by itself, leaves out 0. No "
+    "interval where a category has fewer than five good or defective test images"
+)
 
 
 def _site_rows(found: Comparison) -> Iterator[list[str]]:
