@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -72,9 +73,7 @@ class Server:
         Raises:
             OSError, http.client.HTTPException: there is none.
         """
-        host, port = split_address(self.address)
-        line = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=self._trust())
-        try:
+        with closing(self._line()) as line:
             line.putrequest(method, path)
             if announced is not None:
                 line.putheader("Content-Length", str(announced))
@@ -82,8 +81,6 @@ class Server:
             reply = line.getresponse()
             told = reply.getheader("Date")
             return reply.status, parsedate_to_datetime(told) if told else None
-        finally:
-            line.close()
 
     def ask(self, path: str, *, kind: str) -> tuple[int, bytes]:
         """The status and the body of the answer to an empty question of a media type.
@@ -91,14 +88,14 @@ class Server:
         Raises:
             OSError, http.client.HTTPException: there is none.
         """
-        host, port = split_address(self.address)
-        line = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=self._trust())
-        try:
+        with closing(self._line()) as line:
             line.request("POST", path, b"", {"Content-Type": kind, "Accept": kind})
             reply = line.getresponse()
             return reply.status, reply.read()
-        finally:
-            line.close()
+
+    def _line(self) -> http.client.HTTPSConnection:
+        host, port = split_address(self.address)
+        return http.client.HTTPSConnection(host, port, timeout=SECONDS, context=self._trust())
 
     def _trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.ca))
