@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability federation lint audit clean
+.PHONY: demo test reliability federation knobs lint audit clean
 
 demo: .venv/installed
 	$(BIN)/fedad demo
@@ -18,6 +18,10 @@ federation: .venv/installed
 # three it is stopped as by Ctrl-C, which ends every process that a test has started.
 reliability: .venv/installed
 	timeout --foreground --signal=INT --kill-after=5m 3h $(BIN)/pytest -m reliability -rs
+
+# After a plug-in with knobs of its own was added: list them in pyproject.toml, for Flower.
+knobs: .venv/installed
+	$(BIN)/python -m fedad.running.knobs
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

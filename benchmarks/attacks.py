@@ -18,11 +18,19 @@ from dataclasses import replace
 import numpy as np
 from common import heading, origin, row
 
-from fedad.commands.attack import ABSENT, DEFENCES, FIGURES, NOBODY, Cell, cells, plot
+from fedad.commands.attack import (
+    ABSENT,
+    DEFENCES,
+    FIGURES,
+    NOBODY,
+    Cell,
+    attacked_federation,
+    cells,
+)
 from fedad.config import read
-from fedad.launch import read_knobs
 from fedad.plugins import names
-from fedad.progress import Bars, shown_by
+from fedad.plumbing.progress import Bars, shown_by
+from fedad.running.launch import read_knobs
 
 Found = dict[tuple[str, str], list[list[float]]]
 
@@ -37,7 +45,7 @@ def one_seed(options: argparse.Namespace, seed: int) -> list[Cell]:
     knobs |= read_knobs(options.set)
     if options.folder:
         knobs |= {"data.dataset": "autovi", "data.dir": options.folder}
-    found = plot(read(knobs), options.site)
+    found = attacked_federation(read(knobs), options.site)
     if options.keep < 1:
         size = int(options.keep * sum(map(len, found.uploads.values())))
         bank = replace(found.config.bank, size=size)

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fedad.config import Embedder as Knobs
+from fedad.config import EmbedderKnobs as Knobs
 from fedad.datasets.autovi import autovi
 from fedad.datasets.synthetic import synthetic
 from fedad.embedders.embedder import Embedder
-from fedad.files import cache_root
+from fedad.plumbing.files import cache_root
 
 PACKAGES = ("torch", "timm", "numpy", "anomalib", "faiss-cpu")
 

@@ -19,7 +19,7 @@ import torch
 from fedad.config import read
 from fedad.datasets.synthetic import synthetic
 from fedad.embedders.embedder import Embedder
-from fedad.findings import Findings
+from fedad.judging.findings import Findings
 from fedad.partition import partition
 from fedad.reporting.record import figures_of
 from fedad.reporting.table import average

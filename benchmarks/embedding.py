@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from common import heading, pairs, row, threads
 
-from fedad.config import Embedder as Knobs
+from fedad.config import EmbedderKnobs as Knobs
 from fedad.datasets.synthetic import synthetic
 from fedad.embedders.backbone import Backbone, build
 from fedad.embedders.embedder import Embedder
-from fedad.images import read_image
+from fedad.images.pixels import read_image
 from fedad.types import Sample
 
 

@@ -25,9 +25,9 @@ from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.backbone import build
 from fedad.embedders.embedder import Embedder
-from fedad.images import image_size, read_image, read_region
-from fedad.judging import judge
-from fedad.metrics import Counts, Scored, report
+from fedad.evaluation import Counts, Scored, report
+from fedad.images.pixels import image_size, read_image, read_region
+from fedad.judging.verdicts import judge
 from fedad.partition import one_site
 from fedad.round import fit, merge, seal
 from fedad.types import Sample, Site

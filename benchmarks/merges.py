@@ -22,15 +22,16 @@ from typing import Any
 
 import torch
 
+from fedad.banks.bank import Bank
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embed, Embedder
-from fedad.findings import Findings
-from fedad.metrics import report
+from fedad.evaluation import report
+from fedad.judging.findings import Findings
 from fedad.partition import partition
-from fedad.progress import Bars, shown_by
+from fedad.plumbing.progress import Bars, shown_by
 from fedad.round import examine, fit, merge, seal
-from fedad.types import Bank, Site
+from fedad.types import Site
 from fedad.yardsticks import ALL, isolated
 
 FIGURES = {

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from common import Peak, heading, origin, pairs, patches, row, threads
 
-from fedad.config import Score
+from fedad.banks.bank import Bank
+from fedad.config import ScoreKnobs
 from fedad.scoring.nearest import nearest
-from fedad.types import Bank, Fingerprint
+from fedad.types import Fingerprint
 
 QUERIES, ROWS = 6_272, 4_704
 
@@ -58,7 +59,7 @@ def measure(data: str, width: int, rounds: int) -> None:
         pass
     truth, which = by_cdist(r, q)
     for search in ("torch", "bfloat16"):
-        knobs = Score(search=search)
+        knobs = ScoreKnobs(search=search)
         with Peak() as peak:
             found = nearest(bank, queries, knobs=knobs)
         off = np.abs(found.distance - truth.numpy()).max() / truth.numpy().max()

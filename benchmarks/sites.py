@@ -28,15 +28,16 @@ from flwr.app import Context, Message
 from PIL import Image
 
 from client_app.app import app as client_app
-from fedad.bank_file import load_bank
+from fedad.banks.bank import Bank
 from fedad.config import read
 from fedad.datasets.synthetic import synthetic
-from fedad.files import cache_root
-from fedad.images import read_image
-from fedad.launch import launch
-from fedad.progress import Bars
+from fedad.images.pixels import read_image
+from fedad.messages.file import load
+from fedad.plumbing.files import cache_root
+from fedad.plumbing.progress import Bars
 from fedad.reporting.run_folder import BANK as BANK_FILE
 from fedad.reporting.run_folder import read_record
+from fedad.running.launch import launch
 from server_app.local_grid import run_locally
 
 SIZE, RATIO, BANK = 128, 0.8, 1000
@@ -126,7 +127,7 @@ def by_flwr(root: Path, sites: int) -> None:
         with_yardsticks=False,
         sink=Bars(),
     )
-    one, other = (load_bank(run / BANK_FILE) for run in (folder, root / f"run-{sites}"))
+    one, other = (load(run / BANK_FILE, Bank) for run in (folder, root / f"run-{sites}"))
     same = np.array_equal(one.rows, other.rows) and np.array_equal(one.site, other.site)
     print(
         f"\n{sites} sites by flwr run (Ray): {time.perf_counter() - began:.0f} s wall, "

@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from fedad.metrics import (
+from fedad.evaluation import (
     LIMITS,
     Counts,
     Scored,

@@ -15,9 +15,9 @@ import numpy as np
 from common import heading, origin, row
 
 from fedad.aggregation.quota import JUDGED, _distance
+from fedad.banks.bank import Bank
 from fedad.commands.attack import Plot, _lies, plot
 from fedad.config import read
-from fedad.types import Bank
 
 ATTACKS = ("noise_ball", "outliers", "swapped", "blind")
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from common import heading, origin, row
 
-from fedad.bank_file import save_bank
+from fedad.banks.bank import Bank
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
-from fedad.findings import Findings
-from fedad.metrics import report
+from fedad.evaluation import report
+from fedad.judging.findings import Findings
+from fedad.messages.file import save
 from fedad.partition import partition
 from fedad.round import examine, fit, merge, seal
-from fedad.types import Bank
 
 
 def measure(config: Config, folder: Path) -> tuple[list[int], dict[str, float]]:
@@ -42,7 +42,7 @@ def measure(config: Config, folder: Path) -> tuple[list[int], dict[str, float]]:
 
 
 def _bytes(path: Path, bank: Bank) -> int:
-    save_bank(path, bank)
+    save(path, bank)
     return path.stat().st_size
 
 

@@ -8,7 +8,7 @@ from flwr.app import Context, Message, RecordDict
 
 from client_app.sealed import run_key
 from client_app.site import Node
-from fedad import reply
+from fedad.messages import envelope
 from fedad.policy import Warden, policy_for
 
 
@@ -44,4 +44,4 @@ class Leave:
             PolicyError: it may not.
         """
         if self.warden:
-            self.warden.admit_upload(self.run, reply.size_of(content))
+            self.warden.admit_upload(self.run, envelope.size_of(content))

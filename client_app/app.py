@@ -1,4 +1,4 @@
-"""A site: says who it is, uploads a bank of its good images, judges with the merged one."""
+"""A site: says who it is, learns in rounds from its good images, judges."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from flwr.supercore import log
 from client_app.allowed import Leave
 from client_app.sealed import (
     FINDINGS,
-    UPLOAD,
     coverage_file,
     forget_old,
+    in_round,
     mark,
     once,
+    round_of,
     run_folder,
     run_key,
 )
@@ -30,7 +31,8 @@ from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
 from fedad.errors import DataError, FedadError
-from fedad.reply import EVALUATE, HELLO, TRAIN
+from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
+from fedad.methods.base import method_of
 
 DISK = (errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EROFS)
 
@@ -57,14 +59,16 @@ def hello(message: Message, context: Context) -> Message:
 
 @app.train()
 def upload(message: Message, context: Context) -> Message:
-    """The sealed bank of this site's good images; its own copy stays in the site's folder."""
+    """What this site may send of its good images in a round; the rest stays in its folder."""
 
     def learned(node: Node) -> RecordDict:
         from client_app.work import learn
 
-        folder = run_folder(node.folder, message)
+        folder, number = run_folder(node.folder, message), _round(node, message)
         content = once(
-            folder / UPLOAD, mark(node.config, message.content), lambda: learn(node, folder)
+            in_round(folder, "upload.safetensors", number),
+            mark(node.config, message.content),
+            lambda: learn(node, folder, number, message.content),
         )
         forget_old(node.folder)
         return content
@@ -123,7 +127,9 @@ def _answer(
         with progress_of(node):
             content = work(node)
         leave.to_send(content)
-        wire.bind(content, node.site.name, run_key(message), stage)
+        stage = train_stage(_round(node, message)) if stage == TRAIN else stage
+        uploads = [kinds.upload for kinds in method_of(node.config).rounds]
+        wire.bind(content, node.site.name, run_key(message), stage, uploads)
     except Exception as failed:
         error = _of_disk(failed) or failed
         known = isinstance(error, FedadError)
@@ -136,6 +142,10 @@ def _answer(
             reason["text"] = str(error)
         content = RecordDict({wire.REFUSAL: ConfigRecord(reason)})  # type: ignore[arg-type]
     return Message(content, reply_to=message)
+
+
+def _round(node: Node, message: Message) -> int:
+    return round_of(message, len(method_of(node.config).rounds))
 
 
 def _of_disk(error: Exception) -> DataError | None:

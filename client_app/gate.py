@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedad.files import cache_root
+from fedad.plumbing.files import cache_root
 from fedad.policy import CHECKED_APP, PolicyError, note, policy_for
 
 OURS = ("fedad", "client_app", "server_app")

@@ -1,7 +1,8 @@
 """What a site answers, on its own disk before it is sent: asked again, it gives the same bytes.
 
-    <output-dir>/<run>/own.safetensors       the site's own bank, which never travels
-    <output-dir>/<run>/upload.safetensors    its answer to "train"
+    <output-dir>/<run>/own.safetensors       what the site keeps to itself; own-2 in round 2
+    <output-dir>/<run>/upload.safetensors    its answer to "train"; upload-2 to "train-2"
+    <output-dir>/<run>/receipt.json          what its release did; receipt-2 in round 2
     <output-dir>/<run>/coverage-*.safetensors  its answers to "coverage", one a bank
     <output-dir>/<run>/findings.safetensors  its answer to "evaluate"
 
@@ -15,7 +16,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging import INFO, WARNING
 from pathlib import Path
 
@@ -25,8 +26,11 @@ from flwr.supercore import log
 from fedad import wire
 from fedad.config import Config
 from fedad.errors import ConfigError, DataError
+from fedad.messages.file import load
+from fedad.messages.payload import Payload
+from fedad.methods.base import Round
 
-OWN, UPLOAD, FINDINGS = "own.safetensors", "upload.safetensors", "findings.safetensors"
+FINDINGS = "findings.safetensors"
 KEY = re.compile(r"[0-9a-f]{32}")
 KEPT = 10  # runs of which a site keeps its files
 BANKS = 10  # whose coverage one run may ask for: `covering.cover` takes five, resumed once as many
@@ -48,6 +52,32 @@ def run_key(message: Message) -> str:
     if not KEY.fullmatch(key):
         raise ConfigError(f"the request names the run {key!r}, expected 32 hexadecimal digits")
     return key
+
+
+def round_of(message: Message, rounds: int) -> int:
+    """The number of the round that a request belongs to.
+
+    Raises:
+        ConfigError: there is no such round.
+    """
+    number = message.content.config_records[wire.RUN].get("round", 1)
+    if type(number) is not int or not 1 <= number <= rounds:
+        raise ConfigError(f"the request is of round {number!r}, expected 1 to {rounds}")
+    return number
+
+
+def in_round(folder: Path, name: str, number: int) -> Path:
+    """A file of a run's folder in a round, such as `own.safetensors` and `own-2.safetensors`."""
+    stem, _, ending = name.partition(".")
+    return folder / (name if number == 1 else f"{stem}-{number}.{ending}")
+
+
+def last_own(folder: Path, rounds: Sequence[Round], until: int) -> Payload | None:
+    """What the site keeps of the newest round up to `until`; None if there is none."""
+    for number in range(until, 0, -1):
+        if (path := in_round(folder, "own.safetensors", number)).exists():
+            return load(path, rounds[number - 1].upload)
+    return None
 
 
 def once(path: Path, made_of: str, make: Callable[[], RecordDict]) -> RecordDict:
@@ -100,6 +130,8 @@ def mark(config: Config, asked: RecordDict) -> str:
         for key, array in sorted(record.items()):
             digest.update(f"{name}/{key} {array.shape} {array.dtype}".encode())
             digest.update(array.data)
+    for name, value in sorted(asked.config_records.get("header", {}).items()):
+        digest.update(f"header/{name} {value!r}".encode())
     return digest.hexdigest()
 
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from flwr.app import Context
 
 from fedad.config import Config, read
-from fedad.config import Embedder as Knobs
+from fedad.config import EmbedderKnobs as Knobs
 from fedad.datasets.base import open_dataset
 from fedad.errors import ConfigError
-from fedad.files import cache_root
 from fedad.partition import one_site, partition
-from fedad.progress import Files, Log, Sink, shown_by
-from fedad.types import Bank, Site
+from fedad.plumbing.files import cache_root
+from fedad.plumbing.progress import Files, Log, Sink, shown_by
+from fedad.types import Site
 
 if TYPE_CHECKING:  # a site that only says who it is needs no network in memory
     from fedad.embedders.embedder import Embedder
-    from fedad.probe import Probe
+    from fedad.embedders.handshake import Probe
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,6 @@ def node_of(context: Context) -> Node:
         f"node-config {dict(node)}: expected site and data-dir (a factory) or partition-id and "
         "num-partitions (a virtual site)"
     )
-
-
-def with_known_products(site: Site, bank: Bank) -> Site:
-    """The site less its test images of products that nobody who is left has a good image of."""
-    if bank.scope == "mixed":
-        return site
-    return replace(site, test=tuple(s for s in site.test if s.category in bank.categories))
 
 
 def _virtual(config: Config, number: int, count: int) -> Node:
@@ -113,6 +106,6 @@ def _embedder(knobs: Knobs) -> Embedder:
 @lru_cache(maxsize=1)
 def probe_of(embed: Embedder) -> Probe:
     """What the network makes of the handshake's images: once, however many nodes share it."""
-    from fedad.probe import probe
+    from fedad.embedders.handshake import probe
 
     return probe(embed)

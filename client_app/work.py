@@ -11,28 +11,35 @@ from pathlib import Path
 from flwr.app import MetricRecord, RecordDict
 from flwr.supercore import log
 
-from client_app.sealed import OWN
-from client_app.site import Node, with_known_products
+from client_app.sealed import in_round, last_own
+from client_app.site import Node
 from fedad import wire
-from fedad.bank_file import load_bank, save_bank
-from fedad.calibration import calibrate
-from fedad.covering import distances
-from fedad.faults import Fault, lines, tally
-from fedad.files import write_json
+from fedad.banks.bank import Bank
+from fedad.errors import ConfigError
+from fedad.images.usable import sift
+from fedad.judging.distances import distances
+from fedad.judging.thresholds import calibrate
+from fedad.messages.faults import Fault, lines, tally
+from fedad.messages.file import save
+from fedad.methods.base import Turn, method_of
+from fedad.plumbing.files import write_json
 from fedad.reporting.gallery import Gallery
-from fedad.reporting.heatmap import scale_of
-from fedad.round import examine, fit, seal
-from fedad.sifting import sift
+from fedad.round import examine, fit
 
 
-def learn(node: Node, folder: Path) -> RecordDict:
-    """The site's upload; its own bank, which never travels, is kept in `folder`."""
-    log(INFO, "building the bank")
+def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDict:
+    """The site's upload of a round; what stays, and the receipt, are kept in `folder`."""
+    log(INFO, "learning, round %d", number)
     began = time.perf_counter()
+    rounds = method_of(node.config).rounds
+    model = wire.unpack(asked, rounds[number - 2].model) if number > 1 else None
+    before = last_own(folder, rounds, number - 1)
     site, faults = sift(node.config, replace(node.site, test=()))
-    own = fit(node.config, site, node.embed)
-    save_bank(folder / OWN, own, private=True)
-    content = wire.pack_bank(seal(node.config, node.site.name, own))
+    local = fit(node.config, site, node.embed, Turn(number, model), before)
+    save(in_round(folder, "own.safetensors", number), local.own, private=True)
+    receipt = {"kind": type(local.receipt).__name__, **asdict(local.receipt)}
+    write_json(in_round(folder, "receipt.json", number), receipt)
+    content = wire.pack(local.upload)
     content["metrics"] = _metrics(began, faults)
     return content
 
@@ -41,7 +48,10 @@ def measure(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
     """How far the site's good images are from a bank that may still be merged anew."""
     log(INFO, "measuring how well a bank covers us")
     began = time.perf_counter()
-    own, bank = load_bank(folder / OWN), wire.unpack_bank(broadcast)
+    rounds = method_of(node.config).rounds
+    own, bank = last_own(folder, rounds, len(rounds)), wire.unpack(broadcast, Bank)
+    if not isinstance(own, Bank):
+        raise ConfigError(f"{folder}: there is no bank of this site: it was not asked to train")
     site, _ = sift(node.config, replace(node.site, test=()))
     content = wire.pack_distances(distances(node.config, site, node.embed, bank, own))
     content["metrics"] = _metrics(began, [])
@@ -49,16 +59,17 @@ def measure(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
 
 
 def judge(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
-    """The site's findings with the bank that was broadcast; scores and pictures stay here."""
+    """The site's findings with the model that was broadcast; scores and pictures stay here."""
     log(INFO, "judging")
     began = time.perf_counter()
-    bank = wire.unpack_bank(broadcast)
-    gallery = Gallery(node.site.name, scale_of(bank))
-    own = load_bank(folder / OWN) if node.site.train else None
-    site, faults = sift(node.config, with_known_products(node.site, bank))
-    config, embed = node.config, node.embed
-    thresholds = calibrate(config, site, embed, bank, own)
-    findings = examine(config, site, embed, bank, thresholds, own=own, watch=gallery.watch)
+    config, embed, method = node.config, node.embed, method_of(node.config)
+    model = wire.unpack(broadcast, method.rounds[-1].model)
+    gallery = Gallery(node.site.name, method.scale(model))
+    own = last_own(folder, method.rounds, len(method.rounds)) if node.site.train else None
+    known = tuple(s for s in node.site.test if method.judges(model, s.category))
+    site, faults = sift(config, replace(node.site, test=known))
+    thresholds = calibrate(config, site, embed, model, own)
+    findings = examine(config, site, embed, model, thresholds, own=own, watch=gallery.watch)
     gallery.write(node.folder)
     write_json(
         node.folder / "thresholds.json",

@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _crash(error: Exception) -> None:
-    from fedad.files import cache_root, write_atomic
+    from fedad.plumbing.files import cache_root, write_atomic
 
     path = cache_root() / "crash.txt"
     write_atomic(path, traceback.format_exc())
@@ -105,8 +105,8 @@ def about(
 @app.command()
 def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
     """Draw three plants, run the Flower app once, and show what federation brought."""
-    from fedad.launch import launch, read_config
-    from fedad.progress import Bars
+    from fedad.plumbing.progress import Bars
+    from fedad.running.launch import launch, read_config
 
     config = read_config(None, ["round.name=demo"])
     folder = launch(config, via=via, root=runs.absolute(), with_yardsticks=True, sink=Bars())
@@ -135,8 +135,8 @@ def run(  # noqa: PLR0917 - options, which are named
     ] = None,
 ) -> None:
     """Check a configuration, run it in simulation, and leave a run folder."""
-    from fedad.launch import chosen_config, launch
-    from fedad.progress import Bars
+    from fedad.plumbing.progress import Bars
+    from fedad.running.launch import chosen_config, launch
 
     knobs = chosen_config(config, overrides or [], resume)
     folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
@@ -157,15 +157,15 @@ def attack(
     """Let sites lie in simulation, and show the others' figures with and without each defence."""
     from rich.console import Console
 
-    from fedad.commands.attack import cells, cells_table, plot
-    from fedad.launch import read_config
+    from fedad.commands.attack import attacked_federation, cells, cells_table
     from fedad.plugins import names, plugin
-    from fedad.progress import Bars, shown_by
+    from fedad.plumbing.progress import Bars, shown_by
+    from fedad.running.launch import read_config
 
     for name in attacks or ():
         plugin("attacks", name)
     with shown_by(Bars()):
-        found = plot(read_config(config, overrides or []), sites or ())
+        found = attacked_federation(read_config(config, overrides or []), sites or ())
         shown = list(cells(found, attacks or names("attacks")))
     Console().print(cells_table(shown, f"{', '.join(found.defects)} lies"))
 
@@ -180,8 +180,8 @@ def score(
 ) -> None:
     """Judge images with a bank, and write the maps that `fedad evaluate` reads."""
     from fedad.commands.score import score as judge
-    from fedad.launch import read_config
-    from fedad.progress import Bars, shown_by
+    from fedad.plumbing.progress import Bars, shown_by
+    from fedad.running.launch import read_config
 
     config = read_config(None, overrides or [])
     with shown_by(Bars()):
@@ -208,9 +208,9 @@ def evaluate(  # noqa: PLR0917 - options, which are named
     """AUC-sPRO and its company for anybody's anomaly maps; needs neither Flower nor torch."""
     from fedad.commands.evaluate import print_evaluation, rates
     from fedad.config import words
-    from fedad.metrics import evaluate as judge
-    from fedad.metrics import write_evaluation
-    from fedad.progress import Bars, shown_by
+    from fedad.evaluation import evaluate as judge
+    from fedad.evaluation import write_evaluation
+    from fedad.plumbing.progress import Bars, shown_by
 
     with shown_by(Bars()):
         found = judge(
@@ -236,7 +236,7 @@ def data_check(
 
     from fedad.commands.check import counts_table, problems
     from fedad.plugins import plugin
-    from fedad.progress import Bars, shown_by
+    from fedad.plumbing.progress import Bars, shown_by
 
     found = plugin("datasets", dataset)(folder)
     Console().print(counts_table(found))
@@ -271,7 +271,7 @@ def data_split(
 ) -> None:
     """Deal a data set's images out to one folder a site, as factories have them."""
     from fedad.commands.split import split
-    from fedad.launch import read_config, sites_of
+    from fedad.running.launch import read_config, sites_of
 
     knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
     for path in split(sites_of(read_config(None, knobs)), out):
@@ -291,8 +291,8 @@ def bank_build(  # noqa: PLR0917 - options, which are named
 ) -> None:
     """At a plant: its good images -> the bank that it would upload."""
     from fedad.commands.banks import build
-    from fedad.launch import read_config
-    from fedad.progress import Bars, shown_by
+    from fedad.plumbing.progress import Bars, shown_by
+    from fedad.running.launch import read_config
 
     knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
     if memory:
@@ -310,8 +310,8 @@ def bank_merge(
 ) -> None:
     """At the server: the plants' banks -> one bank, as a run would merge them."""
     from fedad.commands.banks import merge_files
-    from fedad.launch import read_config
-    from fedad.progress import Bars, shown_by
+    from fedad.plumbing.progress import Bars, shown_by
+    from fedad.running.launch import read_config
 
     with shown_by(Bars()):
         merged, warnings = merge_files(read_config(None, overrides or []), files, out)

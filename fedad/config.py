@@ -1,7 +1,7 @@
 """Flower's flat run-config -> frozen dataclasses, checked once, at the edge.
 
-A knob is `table.kebab-case`, one table a stage. The defaults here and in `[tool.flwr.app.config]`
-of pyproject.toml are the same (a test says so).
+A knob is `table.kebab-case`: one table a stage, and one a plug-in whose file declares `Knobs`.
+Flower lists all of them in `[tool.flwr.app.config]` of pyproject.toml, which `make knobs` writes.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache, partial
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from fedad.errors import ConfigError
-from fedad.plugins import names, nearest
+from fedad.plugins import declared, names, nearest, plugin
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -22,7 +23,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True)
-class Data:
+class DataKnobs:
     """Which images there are, and who has them."""
 
     dataset: str = "synthetic"
@@ -36,7 +37,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Embedder:
+class EmbedderKnobs:
     """How an image becomes patch features."""
 
     backbone: str = "tf_efficientnet_lite0.in1k"
@@ -54,7 +55,7 @@ class Embedder:
 
 
 @dataclass(frozen=True)
-class Coreset:
+class CoresetKnobs:
     """What a site keeps of its patches."""
 
     selection: str = "kcenter"
@@ -63,7 +64,7 @@ class Coreset:
 
 
 @dataclass(frozen=True)
-class Merge:
+class MergeKnobs:
     """How uploads become one bank."""
 
     aggregation: str = "federated_coreset"
@@ -73,7 +74,7 @@ class Merge:
 
 
 @dataclass(frozen=True)
-class Bank:
+class BankKnobs:
     """The bank that is broadcast."""
 
     size: Annotated[int, Field(ge=0)] = 0  # rows in all; 0 is coreset.local-ratio of all patches
@@ -81,7 +82,7 @@ class Bank:
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreKnobs:
     """How a patch, a pixel and an image are scored."""
 
     scoring: str = "nearest"
@@ -94,7 +95,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Wire:
+class WireKnobs:
     """What travels."""
 
     dtype: Literal["float32", "float16"] = "float32"
@@ -102,7 +103,7 @@ class Wire:
 
 
 @dataclass(frozen=True)
-class Round:
+class RoundKnobs:
     """The run itself."""
 
     method: str = "patchcore"
@@ -120,43 +121,85 @@ class Round:
 
 
 @dataclass(frozen=True)
+class PrivacyKnobs:
+    """What may leave a site of what it has learned."""
+
+    release: str = "keep"
+
+
+@dataclass(frozen=True)
 class Config:
-    """Every knob of a run, one table a stage."""
+    """Every knob of a run: one table a stage, and one a plug-in that has knobs of its own."""
 
-    data: Data = field(default_factory=Data)
-    embedder: Embedder = field(default_factory=Embedder)
-    coreset: Coreset = field(default_factory=Coreset)
-    merge: Merge = field(default_factory=Merge)
-    bank: Bank = field(default_factory=Bank)
-    score: Score = field(default_factory=Score)
-    wire: Wire = field(default_factory=Wire)
-    round: Round = field(default_factory=Round)
+    data: DataKnobs = field(default_factory=DataKnobs)
+    embedder: EmbedderKnobs = field(default_factory=EmbedderKnobs)
+    coreset: CoresetKnobs = field(default_factory=CoresetKnobs)
+    merge: MergeKnobs = field(default_factory=MergeKnobs)
+    bank: BankKnobs = field(default_factory=BankKnobs)
+    score: ScoreKnobs = field(default_factory=ScoreKnobs)
+    privacy: PrivacyKnobs = field(default_factory=PrivacyKnobs)
+    wire: WireKnobs = field(default_factory=WireKnobs)
+    round: RoundKnobs = field(default_factory=RoundKnobs)
+    plugins: Mapping[str, Any] = field(default_factory=dict, hash=False)  # name -> its `Knobs`
 
-    def flat(self) -> dict[str, str | int | float]:
+    def knobs(self, name: str) -> Any:
+        """The own knobs of the plug-in of this name, which declares some."""
+        return self.plugins.get(name) or plugin_tables()[name]()
+
+    def configured(self, key: str) -> Any:
+        """The plug-in that the knob `key` names. One that declares `Knobs` gets its own as the
+        keyword `settings`."""
+        name = str(self.flat()[key])
+        found = plugin(PLUGINS[key], name)
+        return partial(found, settings=self.knobs(name)) if name in plugin_tables() else found
+
+    def chosen(self) -> tuple[str, ...]:
+        """The plug-ins that this run uses, by name, those with knobs of their own alone."""
+        names_ = {getattr(getattr(self, t), _snake(k)) for t, _, k in map(_parts, PLUGINS)}
+        return tuple(sorted(names_ & {*plugin_tables()}))
+
+    def flat(self) -> dict[str, Value]:
         """The run-config that reads back as this."""
+        shared = {name: getattr(self, name) for name in TABLES}
+        own = {name: self.knobs(name) for name in sorted({*self.chosen(), *self.plugins})}
         return {
-            f"{table.name}.{_kebab(knob.name)}": getattr(getattr(self, table.name), knob.name)
-            for table in fields(self)
-            for knob in fields(getattr(self, table.name))
+            f"{table}.{_kebab(knob.name)}": getattr(knobs, knob.name)
+            for table, knobs in {**shared, **own}.items()
+            for knob in fields(knobs)
         }
 
-    def essence(self) -> dict[str, str | int | float]:
+    def essence(self) -> dict[str, Value]:
         """The knobs that what a run computes depends on: a run goes on only with the same."""
-        ways = {*WAYS}
+        ways, unused = {*WAYS}, {*self.plugins} - {*self.chosen()}
         if self.data.partition in ("iid", "dirichlet"):
             ways -= {"data.sites"}
-        return {key: value for key, value in self.flat().items() if key not in ways}
+        return {
+            key: value
+            for key, value in self.flat().items()
+            if key not in ways and key.partition(".")[0] not in unused
+        }
+
+    def unused(self) -> list[str]:
+        """A warning for each knob that was turned of a plug-in that this run does not use."""
+        return [
+            f"{name}.{_kebab(knob.name)} = {getattr(self.plugins[name], knob.name)!r} changes "
+            f"nothing: this run does not use {name}"
+            for name in sorted({*self.plugins} - {*self.chosen()})
+            for knob in fields(self.plugins[name])
+            if getattr(self.plugins[name], knob.name) != knob.default
+        ]
 
 
 TABLES: dict[str, type] = {
-    "data": Data,
-    "embedder": Embedder,
-    "coreset": Coreset,
-    "merge": Merge,
-    "bank": Bank,
-    "score": Score,
-    "wire": Wire,
-    "round": Round,
+    "data": DataKnobs,
+    "embedder": EmbedderKnobs,
+    "coreset": CoresetKnobs,
+    "merge": MergeKnobs,
+    "bank": BankKnobs,
+    "score": ScoreKnobs,
+    "privacy": PrivacyKnobs,
+    "wire": WireKnobs,
+    "round": RoundKnobs,
 }
 # Knobs that say how a run goes, and change nothing of what it computes.
 WAYS = (
@@ -176,6 +219,7 @@ WAYS = (
     "round.evaluate-seconds",
     "round.rejoin-seconds",
 )
+Value = str | int | float | bool
 COVERAGE = "coverage"  # the weighting for which the sites are asked
 WEIGHTINGS = ("n", "sqrt", "equal", COVERAGE)  # of sites in a merge, beside factors a site
 # Knobs whose value is the name of a plug-in file -> the folder it is in.
@@ -184,28 +228,30 @@ PLUGINS = {
     "coreset.selection": "coresets",
     "merge.aggregation": "aggregation",
     "score.scoring": "scoring",
+    "privacy.release": "privacy",
     "round.method": "methods",
 }
+KINDS = ("coresets", "aggregation", "scoring", "privacy", "methods")  # whose files may have knobs
 
 
 def read(run_config: Mapping[str, Any]) -> Config:
     """The checked configuration of a flat run-config; knobs that it lacks keep their defaults.
 
     >>> read({"coreset.local-ratio": 0.2}).coreset
-    Coreset(selection='kcenter', local_ratio=0.2)
+    CoresetKnobs(selection='kcenter', local_ratio=0.2, memory_gb=0.0)
 
     Raises:
         ConfigError: an unknown table or key, answered with the nearest one; a value of the wrong
             kind or out of range; a name without a plug-in file; knobs that exclude each other.
     """
-    knobs = Config().flat()
+    own = plugin_tables()
     tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
     for key, value in run_config.items():
-        if key not in knobs:
-            raise ConfigError(_unknown(key, knobs))
-        table, _, name = key.partition(".")
-        tables[table][name.replace("-", "_")] = value
-    config = Config(**{name: _table(name, given) for name, given in tables.items()})
+        table, name = _known(key, own)
+        tables.setdefault(table, {})[name] = value
+    made = {name: _table(name, kind, tables[name]) for name, kind in TABLES.items()}
+    turned = {name: _table(name, own[name], tables[name]) for name in tables if name in own}
+    config = Config(**made, plugins={n: k for n, k in turned.items() if k != own[n]()})
     for key, kind in PLUGINS.items():
         if (value := config.flat()[key]) not in names(kind):
             raise ConfigError(
@@ -248,18 +294,49 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+@cache
+def plugin_tables() -> dict[str, type]:
+    """Plug-in -> the dataclass of its own knobs, which its file declares as `Knobs`.
+
+    Raises:
+        ConfigError: two plug-ins of one name, or one that is called as a shared table is.
+    """
+    found: dict[str, type] = {}
+    for kind in KINDS:
+        for name in names(kind):
+            if (knobs := declared(kind, name, "Knobs")) is None:
+                continue
+            if name in found or name in TABLES:
+                raise ConfigError(f"fedad/{kind}/{name}.py: another table is called {name}")
+            found[name] = knobs
+    return found
+
+
+def every_knob() -> dict[str, Value]:
+    """All knobs with their defaults, those of every plug-in too: what pyproject.toml lists."""
+    return Config(plugins={name: knobs() for name, knobs in plugin_tables().items()}).flat()
+
+
+def _known(key: str, own: Mapping[str, type]) -> tuple[str, str]:
+    """The table and the field of a knob."""
+    table, _, name = _parts(key)
+    kind = TABLES.get(table) or own.get(table)
+    if kind is None or _kebab(name) != name or _snake(name) not in {f.name for f in fields(kind)}:
+        raise ConfigError(_unknown(key, every_knob()))
+    return table, _snake(name)
+
+
 def _unknown(key: str, knobs: Iterable[str]) -> str:
     table = key.partition(".")[0]
     inside = [knob for knob in knobs if knob.startswith(f"{table}.")]
-    there = f"{table} has {', '.join(inside)}" if inside else f"tables are {', '.join(TABLES)}"
+    tables = dict.fromkeys(knob.partition(".")[0] for knob in knobs)
+    there = f"{table} has {', '.join(inside)}" if inside else f"tables are {', '.join(tables)}"
     return f"{key}: there is no such knob{nearest(key, knobs)}; {there}"
 
 
-def _table(name: str, given: Mapping[str, Any]) -> Any:
-    kinds = get_type_hints(TABLES[name], include_extras=True)
-    return TABLES[name](
-        **{key: _value(f"{name}.{_kebab(key)}", kinds[key], given[key]) for key in given}
-    )
+def _table(name: str, table: type, given: Mapping[str, Any]) -> Any:
+    kinds = get_type_hints(table, include_extras=True)
+    return table(**{k: _value(f"{name}.{_kebab(k)}", kinds[k], given[k]) for k in given})
 
 
 def _value(knob: str, kind: Any, value: Any) -> Any:
@@ -272,3 +349,11 @@ def _value(knob: str, kind: Any, value: Any) -> Any:
 
 def _kebab(name: str) -> str:
     return name.replace("_", "-")
+
+
+def _snake(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _parts(key: str) -> tuple[str, str, str]:
+    return key.partition(".")

@@ -19,7 +19,8 @@ class ConfigError(FedadError):
 class DataError(FedadError):
     """A file or folder of images, masks, weights or a bank is missing or not what it should be.
 
-    `reason` is a word for it that names nothing, so that it may leave a site (`fedad/faults.py`).
+    `reason` is a word for it that names nothing, so that it may leave a site
+    (`fedad/messages/faults.py`).
     """
 
     exit_code = 3

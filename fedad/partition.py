@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from fedad.config import Data
+from fedad.config import DataKnobs
 from fedad.errors import ConfigError, DataError
-from fedad.files import is_site_name
+from fedad.plumbing.files import is_site_name
 from fedad.seeding import stream
 from fedad.types import Dataset, Sample, Site
 
@@ -25,7 +25,7 @@ Dealt = dict[str, list[Sample]]  # site -> samples
 K = TypeVar("K")
 
 
-def partition(dataset: Dataset, knobs: Data, *, seed: int) -> tuple[Site, ...]:
+def partition(dataset: Dataset, knobs: DataKnobs, *, seed: int) -> tuple[Site, ...]:
     """The sites of a data set in the order of their names, by `data.partition`.
 
     Raises:
@@ -39,7 +39,7 @@ def partition(dataset: Dataset, knobs: Data, *, seed: int) -> tuple[Site, ...]:
     )
 
 
-def one_site(name: str, dataset: Dataset, knobs: Data, *, seed: int) -> Site:
+def one_site(name: str, dataset: Dataset, knobs: DataKnobs, *, seed: int) -> Site:
     """All samples of a data set as one plant: what a factory has in its own folder.
 
     Raises:
@@ -76,7 +76,7 @@ def _hold_out(site: Site, share: float, seed: int) -> Site:
     )
 
 
-def _natural(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+def _natural(dataset: Dataset, knobs: DataKnobs, seed: int) -> Dealt:
     dealt: Dealt = defaultdict(list)
     listed: dict[Path, dict[str, str]] = {}
     for sample in dataset.samples:
@@ -128,7 +128,7 @@ def _read_sites(path: Path) -> dict[str, str]:
     return listed
 
 
-def _iid(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+def _iid(dataset: Dataset, knobs: DataKnobs, seed: int) -> Dealt:
     """Deal each category out in turn, the next from where the last one stopped."""
     names = _names(knobs.sites, dataset)
     dealt: Dealt = {name: [] for name in names}
@@ -142,12 +142,12 @@ def _iid(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
     return dealt
 
 
-def _category(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+def _category(dataset: Dataset, knobs: DataKnobs, seed: int) -> Dealt:
     """One factory, one product."""
     return _grouped(dataset.samples, lambda sample: sample.category)
 
 
-def _dirichlet(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
+def _dirichlet(dataset: Dataset, knobs: DataKnobs, seed: int) -> Dealt:
     """Each category's shares over the sites are one draw of Dirichlet(alpha)."""
     names = _names(knobs.sites, dataset)
     dealt: Dealt = {name: [] for name in names}
@@ -161,7 +161,7 @@ def _dirichlet(dataset: Dataset, knobs: Data, seed: int) -> Dealt:
     return dealt
 
 
-_PARTITIONS: dict[str, Callable[[Dataset, Data, int], Dealt]] = {
+_PARTITIONS: dict[str, Callable[[Dataset, DataKnobs, int], Dealt]] = {
     "natural": _natural,
     "iid": _iid,
     "category": _category,

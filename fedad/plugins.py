@@ -6,7 +6,10 @@ A plug-in file exports one name, which is `__all__`. To add a plug-in, add the f
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fedad.errors import ConfigError
@@ -23,16 +26,36 @@ def plugin(kind: str, name: str) -> Any:
     """What the file `fedad/<kind>/<name>.py` exports.
 
     Raises:
-        ConfigError: no such file; the message names the nearest one and all there are.
+        ConfigError: no such file; the message names the nearest one and all there are. Or a file
+            that does not export one name.
     """
     known = names(kind)
     if name not in known:
         raise ConfigError(
             f"no {name!r} in fedad/{kind}{nearest(name, known)}: there are {', '.join(known)}"
         )
-    module = importlib.import_module(f"fedad.{kind}.{name}")
-    (only,) = module.__all__
-    return getattr(module, only)
+    module = _module(kind, name)
+    exported: list[str] = getattr(module, "__all__", [])
+    if len(exported) != 1:
+        raise ConfigError(
+            f"fedad/{kind}/{name}.py exports {', '.join(exported) or 'nothing'}: expected one name "
+            "in its __all__, the plug-in's"
+        )
+    return getattr(module, exported[0])
+
+
+def declared(kind: str, name: str, what: str) -> Any:
+    """The class that the file of a plug-in declares beside what it exports, such as `Knobs`; or
+    None. A file that declares none is read and not imported, since that may bring in torch."""
+    folder = Path(importlib.import_module(f"fedad.{kind}").__path__[0])
+    source = (folder / f"{name}.py").read_text("utf-8")
+    if not re.search(rf"^class {what}\b", source, re.MULTILINE):
+        return None
+    return getattr(_module(kind, name), what)
+
+
+def _module(kind: str, name: str) -> ModuleType:
+    return importlib.import_module(f"fedad.{kind}.{name}")
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:

@@ -6,90 +6,161 @@ The Flower apps compute the very same arrays, byte for byte (`tests/test_round.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fedad.calibration import Threshold, calibrate
+import numpy as np
+
+from fedad.banks.bank import Bank
+from fedad.banks.coverage import Distances, cover
 from fedad.config import COVERAGE, Config
-from fedad.covering import Distances, cover, distances
-from fedad.findings import Findings, find
-from fedad.judging import Verdict, judge
-from fedad.methods.base import method_of
+from fedad.images.usable import sift
+from fedad.judging.distances import distances
+from fedad.judging.findings import Findings, find
+from fedad.judging.thresholds import Threshold, calibrate
+from fedad.judging.verdicts import Verdict, judge
+from fedad.messages.payload import Payload, check_alike
+from fedad.methods.base import FIRST, Turn, method_of
+from fedad.privacy.base import Receipt
 from fedad.seeding import stream
-from fedad.sifting import sift
-from fedad.types import Bank, Site
+from fedad.types import Site
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.embedder import Embed
 
 
-class Outcome(NamedTuple):
-    """What a run leaves: the broadcast bank, and what each site found with it."""
+class Local(NamedTuple):
+    """What a site has after it fitted: its own, which stays, what it uploads, and a receipt."""
 
-    bank: Bank
+    own: Any
+    upload: Any
+    receipt: Receipt
+
+
+class Learned(NamedTuple):
+    """What all rounds leave: the model, and what each site has, by name."""
+
+    model: Any
+    local: dict[str, Local]
+
+    def own(self, site: str) -> Any:
+        """What a site keeps; None of one that did not learn."""
+        return self.local[site].own if site in self.local else None
+
+
+class Outcome(NamedTuple):
+    """What a run leaves: the model that is broadcast, and what each site found with it."""
+
+    model: Any
     findings: dict[str, Findings]
 
 
+Fit = Callable[..., Local]  # as `fit`
+Receive = Callable[[Turn, Mapping[str, Any]], Mapping[str, Any]]  # what a server takes of uploads
+
+
 def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
-    """Images -> patch features -> local banks -> uploads -> one bank -> maps -> counts by site."""
+    """Images -> patch features -> uploads -> a model -> maps -> counts by site."""
     in_order = sorted((sift(config, site).site for site in sites), key=lambda site: site.name)
-    own = {site.name: fit(config, site, embed) for site in in_order if site.train}
-    uploads = [seal(config, name, kept) for name, kept in own.items()]
+    learned, findings = learn(config, in_order, embed), {}
+    for site in in_order:
+        own = learned.own(site.name)
+        thresholds = calibrate(config, site, embed, learned.model, own)
+        findings[site.name] = examine(config, site, embed, learned.model, thresholds, own=own)
+    return Outcome(learned.model, findings)
+
+
+def learn(
+    config: Config,
+    sites: Sequence[Site],
+    embed: Embed,
+    *,
+    fit_by: Fit | None = None,
+    receive: Receive = lambda turn, uploads: uploads,
+) -> Learned:
+    """All rounds of the method over `sites`, in this process: the only loop that does so.
+
+    Args:
+        fit_by: in place of `fit`, such as one that remembers what it returned.
+        receive: what the server takes of the uploads of a round; all of them if not told.
+    """
+    turn, local, learning = Turn(), dict[str, Local](), [site for site in sites if site.train]
 
     def ask(bank: Bank) -> Distances:
-        learned = (site for site in in_order if site.name in own)
-        return {s.name: distances(config, s, embed, bank, own[s.name]) for s in learned}
+        return {s.name: distances(config, s, embed, bank, local[s.name].own) for s in learning}
 
-    bank, _ = agree(config, uploads, ask)
-    findings = {}
-    for site in in_order:
-        mine = own.get(site.name)
-        thresholds = calibrate(config, site, embed, bank, mine)
-        findings[site.name] = examine(config, site, embed, bank, thresholds, own=mine)
-    return Outcome(bank, findings)
+    for _ in method_of(config).rounds:
+        before = {name: one.own for name, one in local.items()}
+        local = {
+            s.name: (fit_by or fit)(config, s, embed, turn, before.get(s.name)) for s in learning
+        }
+        uploads = receive(turn, {name: one.upload for name, one in local.items()})
+        model, _ = agree(config, [*uploads.values()], ask, turn)
+        turn = Turn(turn.number + 1, model)
+    return Learned(turn.model, local)
 
 
-def fit(config: Config, site: Site, embed: Embed) -> Bank:
-    """What a site keeps of its good images, rounded as it will be sent. It never travels."""
+def fit(
+    config: Config, site: Site, embed: Embed, turn: Turn = FIRST, own: Payload | None = None
+) -> Local:
+    """What a site makes of its good images in a round; floats are rounded once, as they are sent.
+
+    Args:
+        own: what the site kept of the round before.
+    """
     from fedad.embedders.in_parts import within_memory
 
-    rng = stream(config.round.seed, site.name, "fit")
-    kept = method_of(config).fit(within_memory(config, embed, site.train), None, rng=rng)
-    return seal(config, site.name, kept).replace(source=kept.source, radius=kept.radius)
-
-
-def seal(config: Config, site: str, own: Bank) -> Bank:
-    """What travels of it."""
-    return own.sealed(site, config.wire.dtype)
+    features = within_memory(config, embed, site.train)
+    rng = stream(config.round.seed, site.name, "fit", *_later(turn))
+    made = method_of(config).fit(features, turn, own=own, rng=rng)
+    sealed = made.sealed(site.name, config.wire.dtype)
+    release = config.configured("privacy.release")
+    released, receipt = release(sealed, features, noise=np.random.default_rng())
+    upload = sealed if released is sealed else released.sealed(site.name, config.wire.dtype)
+    return Local(made.with_own(sealed), upload, receipt)
 
 
 def agree(
-    config: Config, uploads: Sequence[Bank], ask: Callable[[Bank], Distances]
-) -> tuple[Bank, list[float]]:
-    """The bank that is broadcast, and how far the worst site was after each merge, if asked.
+    config: Config,
+    uploads: Sequence[Any],
+    ask: Callable[[Bank], Distances],
+    turn: Turn = FIRST,
+) -> tuple[Any, list[float]]:
+    """The model of a round, and how far the worst site was after each merge, if sites are asked.
 
     `merge.weighting = coverage` takes asking the sites, and merging anew (`cover`).
     """
     if config.merge.weighting != COVERAGE:
-        return merge(config, uploads), []
-    return cover(config, lambda weighted: merge(weighted, uploads), ask)
+        return merge(config, uploads, turn), []
+    return cover(config, lambda weighted: merge(weighted, uploads, turn), ask)
 
 
-def merge(config: Config, uploads: Sequence[Bank]) -> Bank:
-    """One bank from the uploads, in any order."""
-    in_order = sorted(uploads, key=lambda bank: bank.sites)
-    return method_of(config).merge(in_order, None, rng=stream(config.round.seed, "merge"))
+def merge(config: Config, uploads: Sequence[Any], turn: Turn = FIRST) -> Any:
+    """The model of a round from its uploads, in any order.
+
+    Raises:
+        MismatchError: uploads that do not mix.
+    """
+    check_alike(uploads)
+    in_order = sorted(uploads, key=lambda upload: upload.sites)
+    rng = stream(config.round.seed, "merge", *_later(turn))
+    return method_of(config).merge(in_order, turn, rng=rng)
 
 
 def examine(
     config: Config,
     site: Site,
     embed: Embed,
-    bank: Bank,
+    model: Any,
     thresholds: Mapping[str, Threshold],
     *,
-    own: Bank | None = None,
+    own: Any | None = None,
     watch: Callable[[Iterable[Verdict]], Iterable[Verdict]] = iter,
 ) -> Findings:
     """What a site says of its test images; what `watch` sees of each stays there."""
-    verdicts = watch(judge(config, site.test, embed, bank, own=own, site=site.name))
+    verdicts = watch(judge(config, site.test, embed, model, own=own, site=site.name))
     return find(config, site.name, verdicts, thresholds)
+
+
+def _later(turn: Turn) -> tuple[str, ...]:
+    """The first round's streams are those of a method with one round."""
+    return (str(turn.number),) if turn.number > 1 else ()

@@ -7,14 +7,14 @@ a patch, M rows a bank, C categories (products), S sites.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from fedad.errors import MismatchError
-from fedad.faults import Fault
+from fedad.messages.faults import Fault
 
 GOOD = "good"  # the folder and label of images without a defect
 
@@ -189,146 +189,12 @@ class Features:
         )
 
 
-def _column() -> np.ndarray:
-    return np.empty(0, np.int32)
+class Enrolled(NamedTuple):
+    """What a site said of itself before it was asked for anything."""
 
-
-@dataclass(frozen=True, eq=False)
-class Bank:
-    """Patch features that stand for what is normal, and where each of them came from.
-
-    Rows keep the order in which they were selected, farthest first, so that a prefix of a site's
-    rows is a smaller coreset. `images` and `patches` (S, C) say what the rows stand for: how many
-    good images and patches each site had of each category.
-    """
-
-    rows: np.ndarray  # (M, D) float32
-    category: np.ndarray  # (M,) int32: number of the row's category in `categories`
-    site: np.ndarray  # (M,) int32: number of the row's site in `sites`
-    row: np.ndarray  # (M,) int32: the row's place in that site's upload
-    categories: tuple[str, ...]  # (C,) in order
-    sites: tuple[str, ...]  # (S,) in order
-    images: np.ndarray  # (S, C) int64
-    patches: np.ndarray  # (S, C) int64
+    site: str
+    train: Mapping[str, int]  # category -> good images to learn from
+    test: Mapping[str, int]
     fingerprint: Fingerprint
-    dtype: str = "float32"  # what the rows were rounded to when they were sealed
-    scope: str = "category"  # whether a patch is compared with its category's rows, or "mixed"
-    # Two private fields, which never leave the site: of what patch of its images each row is, and
-    # within what distance of a row every patch lies, where that was found in parts.
-    source: np.ndarray = field(default_factory=_column)  # (M,) or (0,)
-    radius: float = math.nan
-
-    def __post_init__(self) -> None:
-        m, table = len(self.rows), (len(self.sites), len(self.categories))
-        if self.rows.ndim != 2 or self.rows.dtype != np.float32:
-            raise ValueError(
-                f"a bank's rows are (M, D) float32, got {self.rows.shape} {self.rows.dtype}"
-            )
-        if not len(self.category) == len(self.site) == len(self.row) == m:
-            raise ValueError(f"{m} rows need as many categories, sites and row numbers")
-        if self.images.shape != table or self.patches.shape != table:
-            raise ValueError(
-                f"{table[0]} sites and {table[1]} categories need tables of that shape, "
-                f"got {self.images.shape} and {self.patches.shape}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, rows: np.ndarray) -> Bank:
-        """The bank of these rows, in this order; what it stands for stays the same."""
-        return self.replace(
-            rows=np.ascontiguousarray(self.rows[rows]),
-            category=self.category[rows],
-            site=self.site[rows],
-            row=self.row[rows],
-            source=self.source[rows] if len(self.source) else self.source,
-        )
-
-    def of_category(self, category: str) -> Bank:
-        """The rows of one category, and of all that the bank stands for only that category."""
-        number = self.categories.index(category)
-        rows = np.flatnonzero(self.category == number)
-        part = self if len(rows) == len(self) else self.take(rows)  # a copy only if it is needed
-        return part.replace(
-            category=np.zeros(len(rows), np.int32),
-            categories=(category,),
-            images=self.images[:, [number]],
-            patches=self.patches[:, [number]],
-        )
-
-    def replace(self, **fields: object) -> Bank:
-        """A copy with these fields changed."""
-        return Bank(**{**vars(self), **fields})
-
-    def sealed(self, site: str, dtype: str) -> Bank:
-        """One site's bank as it may travel: values rounded once to `dtype`, no private column."""
-        largest = float(np.abs(self.rows).max(initial=0))
-        if not largest <= float(np.finfo(dtype).max):
-            raise ValueError(
-                f"a feature is not finite in {dtype}: the largest is {largest:.3g}, and {dtype} "
-                f"ends at {float(np.finfo(dtype).max):.6g}"
-            )
-        rows = self.rows.astype(dtype).astype(np.float32)
-        return self.replace(
-            rows=rows, sites=(site,), dtype=dtype, source=_column(), radius=math.nan
-        )
-
-
-def join(banks: Sequence[Bank]) -> Bank:
-    """One bank with the rows of all `banks`, in that order, and all that they stand for.
-
-    Joining is associative. Images that two banks stand for would count twice, and are refused.
-
-    Raises:
-        MismatchError: banks of two backbones, layers or sizes, or two of one site and category.
-    """
-    first = banks[0]
-    for bank in banks[1:]:
-        if differing := first.fingerprint.differences(bank.fingerprint):
-            raise MismatchError(
-                f"banks of {first.sites[0]} and {bank.sites[0]} do not mix ({'; '.join(differing)})"
-                ": was one embedded by another backbone, or with other weights or layers?"
-            )
-        for what, ours, theirs in (
-            ("features", first.rows.shape[1], bank.rows.shape[1]),
-            ("wire.dtype", first.dtype, bank.dtype),
-            ("bank.scope", first.scope, bank.scope),
-        ):
-            if ours != theirs:
-                raise MismatchError(
-                    f"banks of {first.sites[0]} and {bank.sites[0]} do not mix "
-                    f"({what}: {ours} and {theirs}): do both sites use one configuration?"
-                )
-    sites = _numbers(name for bank in banks for name in bank.sites)
-    categories = _numbers(name for bank in banks for name in bank.categories)
-    images = np.zeros((len(sites), len(categories)), np.int64)
-    patches = np.zeros_like(images)
-    category, site = [], []
-    for bank in banks:
-        at_site = np.array([sites[name] for name in bank.sites], np.int32)
-        at_category = np.array([categories[name] for name in bank.categories], np.int32)
-        cells = np.ix_(at_site, at_category)
-        if np.any((images[cells] > 0) & (bank.images > 0)):
-            raise MismatchError(f"site {bank.sites[0]!r} comes twice: a site uploads once")
-        images[cells] += bank.images
-        patches[cells] += bank.patches
-        category.append(at_category[bank.category])
-        site.append(at_site[bank.site])
-    return first.replace(
-        rows=np.concatenate([bank.rows for bank in banks]),
-        category=np.concatenate(category),
-        site=np.concatenate(site),
-        row=np.concatenate([bank.row for bank in banks]),
-        categories=tuple(categories),
-        sites=tuple(sites),
-        images=images,
-        patches=patches,
-        source=_column(),
-        radius=math.nan,
-    )
-
-
-def _numbers(names: Iterable[str]) -> dict[str, int]:
-    """Each name's number in the order of all names."""
-    return {name: number for number, name in enumerate(sorted(set(names)))}
+    features: int  # D
+    longest: float  # length of a patch in its probe

@@ -1,47 +1,51 @@
-"""Banks and findings <-> Flower records. The only file of fedad that knows Flower."""
+"""Payloads and findings <-> Flower records. The only file of fedad that knows Flower."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from safetensors import SafetensorError
 
-from fedad import bank_file, metrics, npy, reply
+from fedad import evaluation
 from fedad.errors import DataError, UploadError
-from fedad.findings import Borrowed, Findings
-from fedad.metrics import Counts, Decisions
-from fedad.types import Bank
+from fedad.evaluation import Counts, Decisions
+from fedad.judging.findings import Borrowed, Findings
+from fedad.messages import array_bytes, envelope
+from fedad.messages.file import load_tensors, save_tensors
+from fedad.messages.payload import Payload
 
-SITE = reply.SITE  # the record that says who answers, in which run, and what
-REFUSAL = reply.REFUSAL  # the record of a site that cannot do what it was asked
+P = TypeVar("P", bound=Payload)
+
+SITE = envelope.SITE  # the record that says who answers, in which run, and what
+REFUSAL = envelope.REFUSAL  # the record of a site that cannot do what it was asked
 STYPE = "numpy.ndarray"  # how Flower says that an array's bytes are in NumPy's format
 DECISIONS = {"decisions", "calibrated", "nearest", "borrowed"}  # in the JSON of the record
 UNREGISTERED = "unregistered"  # the status of a node whose key is shut out
 RUN = "run"  # the record that says which run a request belongs to; it outlives a resumed run
 
 
-def pack_bank(bank: Bank) -> RecordDict:
-    """A sealed bank as two records: its tensors and its header."""
-    tensors, header = bank_file.pack(bank)
-    return RecordDict({"bank": _arrays(tensors), "header": ConfigRecord(dict(header))})
+def pack(payload: Payload) -> RecordDict:
+    """What is sealed as two records: its arrays, under the name of its kind, and its header."""
+    tensors, header = payload.pack()
+    return RecordDict({payload.record(): _arrays(tensors), "header": ConfigRecord(dict(header))})
 
 
-def unpack_bank(content: RecordDict) -> Bank:
-    """The inverse of `pack_bank`, byte for byte.
+def unpack(content: RecordDict, kind: type[P], *, sizes: Mapping[str, int] | None = None) -> P:
+    """The inverse of `pack`, byte for byte.
 
     Raises:
-        UploadError: records or tensors that are missing or do not fit.
+        UploadError: records or arrays that are missing or do not fit; see `Payload.unpack`.
     """
     header = {key: str(value) for key, value in _config(content, "header").items()}
-    return bank_file.unpack(_numpy(content, "bank"), header)
+    return kind.unpack(_numpy(content, kind.record()), header, sizes=sizes)
 
 
 def pack_findings(findings: Findings) -> RecordDict:
@@ -166,7 +170,7 @@ def save(path: Path, content: RecordDict, **about: str) -> str:
         "config": {name: dict(record) for name, record in content.config_records.items()},
         "metrics": {name: dict(record) for name, record in content.metric_records.items()},
     }
-    return bank_file.save_tensors(path, tensors, {**about, "content": json.dumps(rest)})
+    return save_tensors(path, tensors, {**about, "content": json.dumps(rest)})
 
 
 def load(path: Path) -> tuple[RecordDict, dict[str, str]]:
@@ -176,7 +180,7 @@ def load(path: Path) -> tuple[RecordDict, dict[str, str]]:
         DataError: no such file, or not whole: the message names it.
     """
     try:
-        tensors, about = bank_file.load_tensors(path)
+        tensors, about = load_tensors(path)
         rest = json.loads(about.pop("content"))
     except (OSError, SafetensorError, UploadError, KeyError, ValueError) as error:
         raise DataError(f"{path}: not a whole message ({error})") from error
@@ -203,13 +207,23 @@ def unpack_probe(content: RecordDict) -> np.ndarray:
     Raises:
         UploadError: no such record, or no such array.
     """
-    return _numpy(content, "probe")["features"]
+    features = _numpy(content, "probe")["features"]
+    if features.dtype != np.float32:
+        raise UploadError(f"a probe of {features.dtype}", "kind")
+    return features
 
 
-def bind(content: RecordDict, site: str, run: str, stage: str) -> None:
-    """Bind a reply to the site and the run that it is of; see `fedad/reply.py`."""
-    reply.check_fields({**content, SITE: dict.fromkeys(reply.BOND, "")}, stage)
-    content[SITE] = ConfigRecord({**reply.bond(content, site, run, stage)})
+def bind(
+    content: RecordDict, site: str, run: str, stage: str, uploads: Sequence[type[Payload]] = ()
+) -> None:
+    """Bind a reply to the site and the run that it is of; see `fedad/messages/envelope.py`.
+
+    Args:
+        uploads: what goes up in each round of the method.
+    """
+    fields = envelope.fields_of(stage, uploads)
+    envelope.check_fields({**content, SITE: dict.fromkeys(envelope.BOND, "")}, fields, stage)
+    content[SITE] = ConfigRecord({**envelope.bond(content, site, run, stage)})
 
 
 def sizes(content: RecordDict) -> dict[str, int]:
@@ -218,14 +232,14 @@ def sizes(content: RecordDict) -> dict[str, int]:
 
 
 def _pack_counts(name: str, counts: Counts) -> dict[str, ArrayRecord | ConfigRecord]:
-    header, arrays = metrics.pack(counts)
+    header, arrays = evaluation.pack(counts)
     return {name: _arrays(arrays), f"{name}-header": ConfigRecord({"json": json.dumps(header)})}
 
 
 def _unpack_counts(content: RecordDict, name: str) -> Counts:
     try:
         header = json.loads(str(_config(content, f"{name}-header")["json"]))
-        return metrics.unpack(header, _numpy(content, name))
+        return evaluation.unpack(header, _numpy(content, name))
     except UploadError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -245,7 +259,7 @@ def _numpy(content: RecordDict, name: str) -> dict[str, np.ndarray]:
 def _array(array: Array) -> np.ndarray:
     if array.stype != STYPE:
         raise UploadError(f"an array serialised as {array.stype!a:.80}, expected {STYPE}", "kind")
-    return npy.read(array.data, array.dtype, array.shape)
+    return array_bytes.read(array.data, array.dtype, array.shape)
 
 
 def _config(content: RecordDict, name: str) -> ConfigRecord:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from fedad.calibration import calibrate
+from fedad.banks.bank import Bank
 from fedad.config import Config
 from fedad.embedders.embedder import Embed
-from fedad.findings import Findings
-from fedad.judging import Verdict
-from fedad.round import examine, fit, merge, seal
+from fedad.judging.findings import Findings
+from fedad.judging.thresholds import calibrate
+from fedad.judging.verdicts import Verdict
+from fedad.methods.base import method_of
+from fedad.round import examine, learn
 from fedad.types import Site
 
 ALL = "all-sites"  # the name of the one site that has everything
@@ -27,22 +29,23 @@ def unwatched(site: Site, verdicts: Iterable[Verdict]) -> Iterable[Verdict]:
 def isolated(
     config: Config, sites: Sequence[Site], embed: Embed, *, watch: Watch = unwatched
 ) -> dict[str, Findings]:
-    """Nobody shares: each site judges its test images by its own upload alone, all of it.
+    """Nobody shares: each site learns alone, from all of its upload, and judges its test images.
 
     A site without good images has nothing to judge by, and is left out; so are test images of a
     category that the site has no good image of.
     """
     alone = replace(config, bank=replace(config.bank, size=0))
-    findings = {}
+    method, findings = method_of(alone), {}
     for site in sites:
         if site.train:
-            own = fit(alone, site, embed)
-            bank = merge(alone, [seal(alone, site.name, own)])
-            known = tuple(sample for sample in site.test if sample.category in bank.categories)
-            able = replace(site, test=known)
-            thresholds = calibrate(alone, site, embed, bank, own)
+            learned = learn(alone, [site], embed)
+            model, own = learned.model, learned.own(site.name)
+            able = replace(
+                site, test=tuple(s for s in site.test if method.judges(model, s.category))
+            )
+            thresholds = calibrate(alone, site, embed, model, own)
             findings[site.name] = examine(
-                alone, able, embed, bank, thresholds, own=own, watch=partial(watch, site)
+                alone, able, embed, model, thresholds, own=own, watch=partial(watch, site)
             )
     return findings
 
@@ -50,11 +53,11 @@ def isolated(
 def centralised(
     config: Config, sites: Sequence[Site], embed: Embed, *, watch: Watch = unwatched
 ) -> dict[str, Findings]:
-    """One site has all good images, and its bank judges each site's test images."""
+    """One site has all good images, and its model judges each site's test images."""
     train = sorted((s for site in sites for s in site.train), key=lambda sample: sample.name)
-    everything = Site(ALL, tuple(train), ())
-    bank = merge(config, [seal(config, ALL, fit(config, everything, embed))])
+    model, local = learn(config, [Site(ALL, tuple(train), ())], embed)
+    own = model if isinstance(model, Bank) else local[ALL].own  # of a bank what was merged, no more
     return {
-        site.name: examine(config, site, embed, bank, {}, own=bank, watch=partial(watch, site))
+        site.name: examine(config, site, embed, model, {}, own=own, watch=partial(watch, site))
         for site in sites
     }

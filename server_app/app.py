@@ -1,4 +1,4 @@
-"""The server: one round, then the run folder."""
+"""The server: the rounds of a method, then the run folder."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from flwr.supercore import log
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError, DataError, FedadError
-from fedad.journal import NAME as JOURNAL
-from fedad.journal import TakenError
+from fedad.plumbing.journal import NAME as JOURNAL
+from fedad.plumbing.journal import TakenError
 from fedad.reporting.run_folder import FAILURE, new_folder, write_failure, write_run
 from server_app.kept import Kept
-from server_app.strategy import OneRound
+from server_app.strategy import MethodStrategy
 
 app = ServerApp()
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the strategy and leave `record.json` and the bank, or `failure.json`, in `round.out`.
+    """Run the strategy and leave `record.json` and the model, or `failure.json`, in `round.out`.
 
     Where another run has begun there, this one leaves nothing until it may go on with that.
     """
@@ -50,9 +50,9 @@ def _run(grid: Grid, config: Config, folder: Path) -> None:
     begin = Kept.reopen if config.round.resume else Kept.begin
     with closing(begin(folder, config)) as kept:
         (folder / FAILURE).unlink(missing_ok=True)  # of what is resumed
-        strategy = OneRound(config, kept)
-        strategy.start(grid, ArrayRecord(), num_rounds=1)
-        write_run(folder, strategy.merged, strategy.record(), strategy.together.counts)
+        strategy = MethodStrategy(config, kept)
+        strategy.start(grid, ArrayRecord())
+        write_run(folder, strategy.model, strategy.record(), strategy.together.counts)
         kept.note("finished")
 
 

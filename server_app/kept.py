@@ -1,30 +1,35 @@
 """What the server has of a run: in memory, and on disk where the run has a folder.
 
-    journal.jsonl                  what was done, in order
-    uploads/<site>.safetensors     each site's bank as it came; `fedad bank info` reads it
-    findings/<site>.safetensors    each site's counts as they came
-    bank.safetensors               the bank, once it is merged
+    journal.jsonl                    what was done, in order
+    uploads/<site>.safetensors       each site's upload as it came; uploads-2/ in the second round
+    models/round-<r>.safetensors     the model that a round ended with, if another round follows
+    findings/<site>.safetensors      each site's counts as they came
+    bank.safetensors                 the last model; model.safetensors where it is no bank
 
-A run that ended early goes on from there: what is kept is not asked for again.
+A run that ended early goes on from there: what is kept is not asked for again. The uploads of a
+round are deleted once its model is journaled, except banks, which `fedad bank` reads.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flwr.app import RecordDict
 
 from fedad import wire
-from fedad.bank_file import checksum, load_bank, save_bank
+from fedad.banks.bank import Bank
 from fedad.config import Config
 from fedad.errors import ConfigError, DataError
-from fedad.findings import Findings
-from fedad.journal import Event, Journal
-from fedad.reporting.run_folder import BANK
-from fedad.types import Bank
+from fedad.judging.findings import Findings
+from fedad.messages.file import checksum, load, save
+from fedad.messages.payload import Payload
+from fedad.methods.base import Round, Turn, method_of
+from fedad.plumbing.journal import Event, Journal
+from fedad.reporting.run_folder import model_file
 
 Told = dict[str, Any]
 
@@ -49,13 +54,17 @@ class Packed(Mapping[str, Findings]):
 
 
 class Kept:
-    """A run's uploads, findings and bank; `key` names the run to its sites, resumed or not."""
+    """A run's turn, uploads and findings; `key` names the run to its sites, resumed or not.
 
-    def __init__(self, journal: Journal | None = None) -> None:
-        self.journal = journal
-        self.uploads: dict[str, Bank] = {}
+    `turn` is the round that is to be asked for next, with the model of the one before; `uploads`
+    are what has come in it.
+    """
+
+    def __init__(self, rounds: Sequence[Round], journal: Journal | None = None) -> None:
+        self.rounds, self.journal = rounds, journal
+        self.turn = Turn()
+        self.uploads: dict[str, Any] = {}
         self.findings = Packed()
-        self.bank: Bank | None = None
         begun = journal.last("begun") if journal else None
         self.key = str(begun["key"]) if begun else secrets.token_hex(16)
 
@@ -66,8 +75,8 @@ class Kept:
         Raises:
             TakenError: the folder holds another run.
         """
-        journal = Journal.begin(folder, key=secrets.token_hex(16), config=config.flat())
-        return cls(journal)
+        rounds = method_of(config).rounds
+        return cls(rounds, Journal.begin(folder, key=secrets.token_hex(16), config=config.flat()))
 
     @classmethod
     def reopen(cls, folder: Path, config: Config) -> Kept:
@@ -81,20 +90,28 @@ class Kept:
         try:
             _check_same(journal.events[0]["config"], config)
             journal.note("resumed")
-            kept = cls(journal)
+            kept = cls(method_of(config).rounds, journal)
             kept._load(folder, journal)
         except BaseException:  # what could not be gone on with may be tried again
             journal.close()
             raise
         return kept
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether all rounds have ended: `turn.model` is the last model."""
+        return self.turn.number > len(self.rounds)
+
     def _load(self, folder: Path, journal: Journal) -> None:
+        if merged := journal.last("merged"):
+            kind = self.rounds[merged["round"] - 1].model
+            self.turn = Turn(merged["round"] + 1, load(_whole(folder, merged), kind))
         for site, event in journal.by_site("uploaded").items():
-            self.uploads[site] = load_bank(_whole(folder, event))
+            if event["round"] == self.turn.number:
+                kind = self.rounds[event["round"] - 1].upload
+                self.uploads[site] = load(_whole(folder, event), kind)
         for site, event in journal.by_site("judged").items():
             self.findings.contents[site], _ = wire.load(_whole(folder, event))
-        if merged := journal.last("merged"):
-            self.bank = load_bank(_whole(folder, merged))
 
     def enrolled(self) -> dict[str, Told]:
         """What sites said of themselves before this start, by name."""
@@ -109,20 +126,25 @@ class Kept:
         return {}
 
     def merged_from(self) -> list[str] | None:
-        """The sites that were left when the bank was merged before this start, if it was."""
+        """The sites that were left when the last model was merged before this start, if it was."""
         event = self.journal.last("merged") if self.journal else None
         return list(event["sites"]) if event else None
+
+    def uploaded_before(self) -> set[str]:
+        """The sites that have given an upload in any round before this start."""
+        return {*self.journal.by_site("uploaded")} if self.journal else set()
 
     def keep_site(self, site: str, about: Mapping[str, Any]) -> None:
         self.note("enrolled", site=site, about=dict(about))
 
-    def keep_upload(self, site: str, upload: Bank, told: Told) -> None:
-        """An upload, on disk before it counts."""
+    def keep_upload(self, site: str, upload: Payload, told: Told) -> None:
+        """An upload of the round that goes on, on disk before it counts."""
         self.uploads[site] = upload
         if self.journal:
-            file = f"uploads/{site}.safetensors"
-            digest = save_bank(self.journal.folder / file, upload)
-            self.note("uploaded", site=site, file=file, sha256=digest, told=told)
+            number = self.turn.number
+            file = f"{_folder(number)}/{site}.safetensors"
+            digest = save(self.journal.folder / file, upload)
+            self.note("uploaded", site=site, round=number, file=file, sha256=digest, told=told)
 
     def keep_findings(self, site: str, content: RecordDict, told: Told) -> None:
         """A site's findings, on disk before they count, as they came."""
@@ -132,12 +154,17 @@ class Kept:
             digest = wire.save(self.journal.folder / file, content)
             self.note("judged", site=site, file=file, sha256=digest, told=told)
 
-    def keep_bank(self, bank: Bank, sites: Iterable[str]) -> None:
-        """The merged bank: from now on no further upload enters it."""
-        self.bank = bank
+    def keep_model(self, model: Payload, sites: Iterable[str], method: str) -> None:
+        """The model of the round: from now on no further upload enters it."""
+        number = self.turn.number
+        last = number == len(self.rounds)
         if self.journal:
-            digest = save_bank(self.journal.folder / BANK, bank)
-            self.note("merged", file=BANK, sha256=digest, sites=sorted(sites))
+            file = model_file(type(model)) if last else f"models/round-{number}.safetensors"
+            digest = save(self.journal.folder / file, model, method=method)
+            self.note("merged", round=number, file=file, sha256=digest, sites=sorted(sites))
+            if not isinstance(next(iter(self.uploads.values()), None), Bank):
+                shutil.rmtree(self.journal.folder / _folder(number), ignore_errors=True)
+        self.turn, self.uploads = Turn(number + 1, model), {}
 
     def note(self, event: str, **told: Any) -> None:
         if self.journal:
@@ -151,6 +178,11 @@ class Kept:
     def events(self, kind: str) -> list[Event]:
         noted = self.journal.events if self.journal else []
         return [one for one in noted if one["event"] == kind]
+
+
+def _folder(number: int) -> str:
+    """Of a round's uploads."""
+    return "uploads" if number == 1 else f"uploads-{number}"
 
 
 def _whole(folder: Path, event: Event) -> Path:

@@ -19,12 +19,15 @@ from typing import Any, NamedTuple
 from flwr.app import ConfigRecord, RecordDict
 from flwr.supercore import log
 
-from fedad import reply, wire
-from fedad.bank_file import read_fingerprint
+from fedad import wire
 from fedad.config import Config
+from fedad.embedders.handshake import Probe, check_features
 from fedad.errors import FedadError, UploadError
-from fedad.files import is_name, write_atomic, write_json
-from fedad.probe import Probe, check_features
+from fedad.messages import envelope
+from fedad.messages.schema import read_dataclass
+from fedad.methods.base import method_of
+from fedad.plumbing.files import is_name, write_atomic, write_json
+from fedad.types import Fingerprint
 
 FOLDER = "quarantine"
 LONGEST = 300  # characters of a sentence about what a site sent
@@ -45,6 +48,7 @@ class Door:
     """Lets in what a site of this run can have answered to what it was asked."""
 
     def __init__(self, config: Config, run: str, folder: Path | None) -> None:
+        self.uploads = [kinds.upload for kinds in method_of(config).rounds]
         self.run, self.most = run, config.wire.largest_mb * MEGABYTE
         self.pixels = config.embedder.size**2
         self.folder = folder / FOLDER if folder else None
@@ -57,17 +61,17 @@ class Door:
             UploadError: it is too large, has other fields, or is of another site, run or stage; or
                 it is a refusal of the site's own.
         """
-        if (size := reply.size_of(content)) > self.most:
+        if (size := envelope.size_of(content)) > self.most:
             raise UploadError(
                 f"it sent {size / MEGABYTE:,.0f} MB, and wire.largest-mb = "
                 f"{self.most / MEGABYTE:g}: raise it if its bank is as large",
                 "size",
             )
         if wire.REFUSAL in content:
-            reply.check_refusal(content)
+            envelope.check_refusal(content)
             raise UploadError(refusal_of(content, virtual=self.virtual), "refusal")
-        reply.check_fields(content, stage)
-        reply.check_bond(content, site, self.run, stage)
+        envelope.check_fields(content, envelope.fields_of(stage, self.uploads), stage)
+        envelope.check_bond(content, site, self.run, stage)
 
     def introduction(self, content: RecordDict) -> Introduction:
         """What a node says when it is asked who it is; whose name it may use is not decided here.
@@ -77,13 +81,13 @@ class Door:
         """
         said = content.config_records.get(wire.SITE, ConfigRecord())
         name = str(said.get("name", ""))
-        self.check(content, name, reply.HELLO)
+        self.check(content, name, envelope.HELLO)
         try:
             said = json.loads(str(content.config_records["about"]["json"]))
             about = {"version": said["version"], **{k: _counts(said[k]) for k in ("train", "test")}}
             if more := sorted({*said} - ABOUT):
                 raise UploadError(f"it says {more[0]!a:.80} of itself", "fields")
-            mark = read_fingerprint(json.dumps(said["fingerprint"]))
+            mark = read_dataclass("its fingerprint", Fingerprint, said["fingerprint"])
             features = wire.unpack_probe(content)
         except UploadError:
             raise
@@ -116,7 +120,9 @@ class Door:
             }
             for record, name, array in arrays[:99]
         ]
-        kept = b"".join(a.data for *_, a in arrays) if reply.size_of(content) <= self.most else b""
+        kept = (
+            b"".join(a.data for *_, a in arrays) if envelope.size_of(content) <= self.most else b""
+        )
         write_json(
             path.with_suffix(".json"),
             {
@@ -151,7 +157,7 @@ def refusal_of(content: RecordDict, *, virtual: bool) -> str:
     said = content.config_records[wire.REFUSAL]
     if virtual and (text := said.get("text")):
         return printable(text)
-    words = [str(said[key]) for key, known in reply.REFUSALS.items() if said.get(key) in known]
+    words = [str(said[key]) for key, known in envelope.REFUSALS.items() if said.get(key) in known]
     return f"{' '.join(words) or 'it refuses'}, see its log"
 
 

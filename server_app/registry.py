@@ -16,11 +16,11 @@ from flwr.common.constant import HEARTBEAT_INTERVAL_INF
 from flwr.serverapp import Grid
 
 from fedad import __version__
-from fedad.capacity import check_bank_size
 from fedad.config import Config, words
+from fedad.embedders.handshake import Probe, compare
 from fedad.errors import ConfigError, DataError, FedadError
-from fedad.files import is_site_name
-from fedad.probe import Probe, compare
+from fedad.methods.base import Foreseeing, method_of
+from fedad.plumbing.files import is_site_name
 from server_app.exchange import Reply
 from server_app.quarantine import Introduction, printable, sentence
 
@@ -179,8 +179,9 @@ def check_sites(config: Config, sites: Mapping[str, Any], *, per_image: int) -> 
                 raise DataError(told)
             warnings.append(f"{told}: they are not judged")
     try:
-        if per_image:
-            check_bank_size(config, [about["train"] for about in sites.values()], per_image)
+        method = method_of(config)
+        if per_image and isinstance(method, Foreseeing):
+            method.foresee([about["train"] for about in sites.values()], per_image)
     except ConfigError as error:
         if not lenient:
             raise

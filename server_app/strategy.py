@@ -1,8 +1,7 @@
-"""One round: ask all who they are, merge their uploads in the order of their names, broadcast.
+"""The rounds of a method over Flower: enrol, then train and merge round for round, then evaluate.
 
-At each deadline the run goes on with the sites that are left, if they are `round.min-sites`; who
-was missing and why stands in the record. Everything that a site gives is kept before it counts, so
-that a run that ended early asks only for the rest (`server_app/kept.py`).
+Uploads are merged in the order of the sites' names. Everything that a site gives is kept before it
+counts, so that a run that ended early asks only for the rest (`server_app/kept.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from logging import INFO, WARNING
+from logging import INFO
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -19,126 +18,129 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from flwr.supercore import log
 
-from fedad import admission, reply, wire
+from fedad import wire
+from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config, words
 from fedad.errors import ConfigError
-from fedad.faults import REFUSED, SKIPPED, USED
-from fedad.findings import Findings
-from fedad.metrics import report
-from fedad.probe import longest
+from fedad.evaluation import report
+from fedad.judging import admission
+from fedad.judging.findings import Findings
+from fedad.judging.thresholds import can_calibrate
+from fedad.messages import envelope
+from fedad.methods.base import method_of
 from fedad.reporting.record import record_of
-from fedad.types import Bank
+from fedad.round import agree, merge
+from server_app.attendance import Attendance, called, learning
 from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
 from server_app.quarantine import Door, Introduction, sentence
-from server_app.registry import (
-    Names,
-    Register,
-    RunRefusedError,
-    SiteLog,
-    check_sites,
-    too_few,
-    wait_for,
-)
+from server_app.registry import Names, Register, RunRefusedError, check_sites, too_few, wait_for
 
 
-class OneRound(Strategy):
-    """Enrol, train, merge, broadcast, evaluate; once.
+class MethodStrategy(Strategy):
+    """Runs `round.method` over the sites that are there.
 
-    After `start`, `merged` is the bank and `record()` says what happened.
+    After `start`, `model` is what was broadcast last and `record()` says what happened.
     """
 
     def __init__(self, config: Config, kept: Kept | None = None) -> None:
-        self.config = config
-        self.kept = kept or Kept()
+        self.config, self.method = config, method_of(config)
+        self.kept = kept or Kept(self.method.rounds)
         journal = self.kept.journal
         self.door = Door(config, self.kept.key, journal.folder if journal else None)
+        self.attendance = Attendance(config, self.kept)
         self.grid: Grid | None = None
-        self.sites: dict[str, SiteLog] = {}
-        self.missing: dict[str, dict[str, str]] = {}  # site -> stage, reason
         self.seconds: dict[str, float] = {}
-        self.warnings: list[str] = []
 
     def summary(self) -> None:
-        log(INFO, "one round of %s over %d sites", self.config.round.method, self.config.data.sites)
+        rounds, sites = len(self.method.rounds), self.config.data.sites
+        log(INFO, "%s, %d rounds over %d sites", self.config.round.method, rounds, sites)
 
     def start(  # noqa: PLR0917 - Flower's signature
         self,
         grid: Grid,
         initial_arrays: ArrayRecord,
-        num_rounds: int = 1,
+        num_rounds: int = 0,
         timeout: float = 3600,
         train_config: ConfigRecord | None = None,
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """The whole run. Deadlines are `round.*-seconds`, not `timeout`; there is one round.
+        """The whole run. Deadlines are `round.*-seconds`, not `timeout`; the method says how many
+        rounds there are, not `num_rounds`.
 
         Raises:
             RunRefusedError: more sites are missing, refuse or fail than `round.min-sites` allows.
-            MismatchError, ConfigError: what the sites sent does not make a bank.
+            MismatchError, ConfigError: what the sites sent does not make a model.
         """
         self.summary()
         self.grid = grid
         knobs, result, config = self.config.round, Result(), ConfigRecord()
+        self.attendance.warn(*self.config.unused())
         with self._timed("enrol"):
             self._enrol(grid)
-        asked = self.configure_train(1, initial_arrays, config, grid)
-        replies = self._ask(grid, asked, "train", knobs.train_seconds)
-        arrays, told = self.aggregate_train(1, replies)
-        result.arrays, result.train_metrics_clientapp[1] = arrays, told
+        arrays, last = initial_arrays, len(self.method.rounds)
+        for number in range(self.kept.turn.number, last + 1):
+            asked = self.configure_train(number, arrays, config, grid)
+            stage = envelope.train_stage(number)
+            replies = self._ask(grid, asked, stage, knobs.train_seconds)
+            arrays, told = self.aggregate_train(number, replies)
+            result.train_metrics_clientapp[number] = told
+        result.arrays = arrays
         with self._timed("evaluate"):
-            asked = self.configure_evaluate(1, arrays, config, grid)
+            asked = self.configure_evaluate(last, arrays, config, grid)
             replies = self._ask(grid, asked, "evaluate", knobs.evaluate_seconds)
-            result.evaluate_metrics_clientapp[1] = self.aggregate_evaluate(1, replies)
+            result.evaluate_metrics_clientapp[last] = self.aggregate_evaluate(last, replies)
         return result
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
-        """Ask every site that has good images for its upload, if it is not there yet."""
-        if self.kept.bank is not None:
-            return []
-        return self._messages(
-            MessageType.TRAIN,
-            RecordDict({"config": config}),
-            {n for n, site in self.sites.items() if site.about["train"]} - {*self.kept.uploads},
-            "train",
-        )
+        """Ask every site that has good images for its upload, if it is not there yet; from the
+        second round on with the model of the round before."""
+        stage, some = envelope.train_stage(server_round), self.attendance
+        if server_round > 1 and self.method.rejoins:
+            some.readmit(stage)
+        asked = learning(some.sites, some.present) - {*self.kept.uploads}
+        model = self.kept.turn.model
+        content = RecordDict({"config": config}) if model is None else wire.pack(model)
+        for name in asked if model is not None else ():
+            some.sent_to(name, content)
+        return self._messages(MessageType.TRAIN, content, asked, stage)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord, MetricRecord]:
-        """Uploads, kept as they come -> the bank that is broadcast, in the order of their names."""
-        with self._timed("train"):
+        """Uploads, kept as they come -> the model of the round."""
+        stage = envelope.train_stage(server_round)
+        with self._timed(stage):
             for message in replies:
-                self._keep(message, "train", self._keep_upload)
-            self._require()
-        with self._timed("merge"):
-            if self.kept.bank is None:
-                bank = self._merge()
-                self.kept.keep_bank(bank, {*self.present, *self._believed()})
-        uploaded = sum(map(len, self.kept.uploads.values()))
-        told = MetricRecord({"uploaded-rows": uploaded, "rows": len(self.merged)})
-        return wire.pack_bank(self.merged).array_records["bank"], told
+                self._keep(message, stage, self._keep_upload)
+            self.attendance.require()
+        with self._timed(envelope.train_stage(server_round).replace("train", "merge")):
+            model = self._merge()
+            names = {*self.attendance.present, *self.attendance.believed()}
+            uploads = len(self.kept.uploads)
+            self.kept.keep_model(model, names, self.config.round.method)
+        return wire.pack(model).array_records[model.record()], MetricRecord({"uploads": uploads})
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
-        """Broadcast the bank to every site that has test images that it can judge."""
-        content = wire.pack_bank(self.merged)
-        judging = {name for name in self.present if self._judgeable(self.sites[name].about)}
+        """Broadcast the last model to every site that has test images that it can judge."""
+        content, some = wire.pack(self.model), self.attendance
+        judging = {name for name in some.present if self._judgeable(some.sites[name].about)}
         judging -= {*self.kept.findings}
         for name in judging:
-            self._note(name, down=content)
+            some.sent_to(name, content)
         return self._messages(MessageType.EVALUATE, content, judging, "evaluate")
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord:
         """Counts, which add up over sites, -> the mean figures over categories."""
         for message in replies:
             self._keep(message, "evaluate", self._keep_findings)
-        self._require()
-        self.warnings += _uncalibrated(self.findings)
+        self.attendance.require()
+        self.attendance.warnings += _uncalibrated(self.config, self.findings)
         means = report(self.together.counts)["mean"]
         figures = {key: float(one["value"]) for key, one in means.items()}
         log(INFO, "means over categories, all sites together:")
@@ -147,11 +149,11 @@ class OneRound(Strategy):
         return MetricRecord(figures)  # type: ignore[arg-type]
 
     @property
-    def merged(self) -> Bank:
-        """The bank that is broadcast."""
-        if self.kept.bank is None:
-            raise RuntimeError("there is no bank before aggregate_train")
-        return self.kept.bank
+    def model(self) -> Any:
+        """The model that the last round ended with."""
+        if not self.kept.is_learned:
+            raise RuntimeError("there is no model before the last aggregate_train")
+        return self.kept.turn.model
 
     @property
     def findings(self) -> Mapping[str, Findings]:
@@ -163,41 +165,39 @@ class OneRound(Strategy):
         """What all sites found."""
         return sum(self.findings.values(), Findings())
 
-    @property
-    def present(self) -> list[str]:
-        """The sites that take part and have not been lost, by name."""
-        return [name for name in self.sites if name not in self.missing]
-
     def record(self) -> dict[str, Any]:
         """What `record.json` says of the run."""
-        covered = self.kept.events("covered")
+        covered, some = self.kept.events("covered"), self.attendance
         sites = {
             name: {
                 "images_train": site.about["train"],
                 "images_test": site.about["test"],
                 **site.told,
             }
-            for name, site in self.sites.items()
+            for name, site in some.sites.items()
         }
         record = record_of(
             self.config,
-            self.merged,
+            self.model,
             self.findings,
             sites=sites,
             seconds=self.seconds,
-            warnings=self.warnings,
+            warnings=some.warnings,
         )
         return {
             **record,
-            "missing": self.missing,
+            "rounds": len(self.method.rounds),
+            "missing": some.missing,
+            "absences": some.absences,
             "resumed": len(self.kept.events("resumed")),
             "covered": covered[-1]["worst"] if covered else [],
         }
 
     def _enrol(self, grid: Grid) -> None:
         """Learn which node is which site, and refuse a run that cannot end well."""
-        knobs, expected = self.config.round, words(self.config.round.expected)
-        count, through = len(expected) or self.config.data.sites, self._through()
+        knobs, some = self.config.round, self.attendance
+        expected = words(knobs.expected)
+        count, through = len(expected) or self.config.data.sites, some.given_before()
         awaited = tuple(name for name in expected if name not in through)
         if knobs.min_sites > count:
             raise ConfigError(
@@ -216,49 +216,28 @@ class OneRound(Strategy):
         rejoin = knobs.rejoin_seconds
         for one in exchange(grid, asked, seconds=knobs.enrol_seconds, rejoin=rejoin, names=nodes):
             register.enter(one, self._introduction)
-        self._warn(*register.close())
-        self._take_over(register)
+        some.warn(*register.close())
+        some.take_over(register)
         for name, reason in register.missing.items():
-            self._lose(name, "enrol", reason, register.words.get(name, ""))
-        self._require()
-        about = {name: self.sites[name].about for name in self.present}
+            some.lose(name, "enrol", reason, register.words.get(name, ""))
+        some.require()
+        about = {name: some.sites[name].about for name in some.present}
         for name, told in about.items():
             self.kept.keep_site(name, told)
-        self._warn(*register.left_out)
-        self._warn(*check_sites(self.config, about, per_image=self._patches_per_image))
-
-    def _through(self) -> set[str]:
-        """The sites of a resumed run that have given all there is to ask them for."""
-        if self.kept.bank is None:
-            return set()
-        enrolled = self.kept.enrolled().items()
-        return {n for n, told in enrolled if n in self.kept.findings or not told["test"]}
-
-    def _take_over(self, register: Register) -> None:
-        """The sites that came, and of a run that is resumed those that gave something before."""
-        sites, given = register.sites, {*self.kept.uploads, *self.kept.findings}
-        for name, about in self.kept.enrolled().items():
-            if name in given and name not in sites:
-                sites[name] = SiteLog(None, about)
-                register.missing.pop(name, None)
-            if name in sites:
-                sites[name].told = self.kept.told(name)
-        self.sites = dict(sorted(sites.items()))
-        merged_from = self.kept.merged_from()
-        for name in self.sites:
-            if merged_from is not None and name not in merged_from:
-                register.missing[name] = "it came after the bank was merged without it"
+        some.warn(*register.left_out)
+        some.warn(*check_sites(self.config, about, per_image=some.patches_per_image))
 
     def _ask(
         self, grid: Grid, messages: list[Message], stage: str, seconds: float
     ) -> Iterator[Message]:
         """The answers as they come, each from the site that it says it is."""
-        names = {site.node: name for name, site in self.sites.items() if site.node is not None}
+        some = self.attendance
+        names = {site.node: name for name, site in some.sites.items() if site.node is not None}
         rejoin = self.config.round.rejoin_seconds
         for one in exchange(grid, messages, seconds=seconds, rejoin=rejoin, names=names):
             name = names[one.node]
             if one.message is None:
-                self._lose(name, stage, one.reason)
+                some.lose(name, stage, one.reason)
                 continue
             try:
                 self.door.check(one.message.content, name, stage)
@@ -278,94 +257,69 @@ class OneRound(Strategy):
             self._refuse(name, stage, message.content, error)
 
     def _refuse(self, name: str, stage: str, content: RecordDict, error: Exception) -> None:
-        self._lose(name, stage, sentence(error), self.door.refuse(name, stage, content, error))
+        word = self.door.refuse(name, stage, content, error)
+        self.attendance.lose(name, stage, sentence(error), word)
 
     def _introduction(self, one: Reply) -> Introduction:
         content = one.message.content if one.message else RecordDict()
         try:
             return self.door.introduction(content)
         except Exception as error:
-            self.door.refuse(f"node {one.node}", reply.HELLO, content, error)
+            self.door.refuse(f"node {one.node}", envelope.HELLO, content, error)
             raise
 
-    def _enrolled(self, name: str) -> admission.Enrolled:
-        site = self.sites[name]
-        if site.probe is None:
-            raise RuntimeError(f"{name} was asked for something before it said who it is")
-        mark, features = site.probe
-        about, most = site.about, longest(features)
-        return admission.Enrolled(
-            name, about["train"], about["test"], mark, features.shape[-1], most
-        )
-
-    @property
-    def _patches_per_image(self) -> int:
-        """What the sites agreed on, so that the server needs no network; 0 where none has said."""
-        said = [site.probe.fingerprint for site in self.sites.values() if site.probe]
-        kept = [upload.fingerprint for upload in self.kept.uploads.values()]
-        return next((mark.patches for mark in said + kept), 0)
-
     def _keep_upload(self, name: str, content: RecordDict) -> None:
-        upload, warnings = admission.admit_bank(
-            self.config,
-            wire.unpack_bank(content),
-            self._enrolled(name),
-            per_image=self._patches_per_image,
-        )
-        self._warn(*warnings)
-        self._note(name, up=content, stage="fit")
-        self.kept.keep_upload(name, upload, self.sites[name].told)
-        log(INFO, "site %s uploaded %d rows", name, len(upload))
+        enrolled, turn = self.attendance.enrolled(name), self.kept.turn
+        kind = self.method.rounds[turn.number - 1].upload
+        sent = wire.unpack(content, kind, sizes={"D": enrolled.features})
+        upload, warnings = admission.admit_upload(self.config, sent, enrolled, turn)
+        self.attendance.warn(*warnings)
+        self.attendance.heard_from(name, content, "fit")
+        self.kept.keep_upload(name, upload, self.attendance.sites[name].told)
+        log(INFO, "site %s uploaded a %s", name, kind.record())
 
     def _keep_findings(self, name: str, content: RecordDict) -> None:
-        found = wire.unpack_findings(content)
-        admission.admit_findings(self.config, found, self._enrolled(name), self.merged.sites)
+        found, enrolled = wire.unpack_findings(content), self.attendance.enrolled(name)
+        admission.admit_findings(self.config, found, enrolled, self.model.sites)
         report(found.counts, found.replicates)  # what cannot be reported must not be kept
-        self._note(name, up=content, stage="evaluate")
-        self.kept.keep_findings(name, content, self.sites[name].told)
+        self.attendance.heard_from(name, content, "evaluate")
+        self.kept.keep_findings(name, content, self.attendance.sites[name].told)
         log(INFO, "site %s has judged its images", name)
 
-    def _merge(self) -> Bank:
-        """The bank of the uploads that are believed.
+    def _merge(self) -> Any:
+        """The model of the uploads that are believed.
 
         Who is found lying when it is asked about distances (`merge.weighting = coverage`) leaves
         the bank. What was said of banks with its rows counts for nothing then, and asking anew
         would let the next liar make sites answer without end: weights are by image count.
         """
-        from fedad.round import agree, merge
-
-        uploads = self._believed()
-        bank, worst = agree(self._fitting(uploads), [*uploads.values()], self._distances)
-        if liars := uploads.keys() - self._believed().keys():
-            told = ", ".join(map(_called, sorted(liars)))
-            self._warn(f"the bank is merged without {told}, by image count")
-            uploads = self._believed()
-            return merge(self._fitting(uploads), [*uploads.values()])
+        some, turn = self.attendance, self.kept.turn
+        uploads = some.believed()
+        model, worst = agree(self._fitting(uploads), [*uploads.values()], self._distances, turn)
+        if liars := uploads.keys() - some.believed().keys():
+            told = ", ".join(map(called, sorted(liars)))
+            some.warn(f"the bank is merged without {told}, by image count")
+            uploads = some.believed()
+            counted = replace(self.config, merge=replace(self.config.merge, weighting="n"))
+            return merge(self._fitting(uploads, counted), [*uploads.values()], turn)
         if worst:
             self.kept.note("covered", worst=worst)
-        return bank
+        return model
 
-    def _believed(self) -> dict[str, Bank]:
-        """The uploads but of sites that sent later what no honest site can have sent.
-
-        Those of a site that was cut off since, or says itself that it cannot go on, stay.
-        """
-        return {n: b for n, b in self.kept.uploads.items() if not self._lied(n)}
-
-    def _lied(self, name: str) -> bool:
-        return self.missing.get(name, {}).get("word", reply.REFUSAL) != reply.REFUSAL
-
-    def _fitting(self, uploads: Mapping[str, Bank]) -> Config:
+    def _fitting(self, uploads: Mapping[str, Any], config: Config | None = None) -> Config:
         """The configuration, whose `bank.size` is lowered to the uploads if sites may be missing.
 
         Raises:
             RunRefusedError: there are none.
         """
-        config, rows = self.config, sum(map(len, uploads.values()))
+        config = config or self.config
         if not uploads:
             raise RunRefusedError("no site has a good image: there is nothing to learn from")
-        if config.round.min_sites and config.bank.size > rows:
-            self._warn(f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded")
+        rows = sum(len(one) for one in uploads.values() if isinstance(one, Bank))
+        if config.round.min_sites and config.bank.size > rows > 0:
+            self.attendance.warn(
+                f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded"
+            )
             config = replace(config, bank=replace(config.bank, size=rows))
         return config
 
@@ -377,91 +331,48 @@ class OneRound(Strategy):
         Raises:
             RunRefusedError: fewer sites are left than `round.min-sites`.
         """
-        content, found = wire.pack_bank(bank), dict[str, dict[str, float]]()
+        content, found, some = wire.pack(bank), dict[str, dict[str, float]](), self.attendance
 
         def keep(name: str, answer: RecordDict) -> None:
             told = wire.unpack_distances(answer)
-            admission.admit_distances(told, self._enrolled(name))
+            admission.admit_distances(told, some.enrolled(name))
             found[name] = told
-            self._note(name, up=answer, stage="coverage")
+            some.heard_from(name, answer, "coverage")
 
-        learned = {name for name in self.present if self.sites[name].about["train"]}
+        learned = learning(some.sites, some.present)
         for name in learned:
-            self._note(name, down=content)
+            some.sent_to(name, content)
         asked = self._messages(f"{MessageType.QUERY}.{COVERAGE}", content, learned, COVERAGE)
         if self.grid is not None:
             for answer in self._ask(self.grid, asked, COVERAGE, self.config.round.train_seconds):
                 self._keep(answer, COVERAGE, keep)
-        self._require()
-        lied = len(self._believed()) < len(self.kept.uploads)
+        some.require()
+        lied = len(some.believed()) < len(self.kept.uploads)
         return {} if lied else dict(sorted(found.items()))
 
     def _judgeable(self, about: Mapping[str, Any]) -> bool:
-        known = about["test"] if self.merged.scope == "mixed" else self.merged.categories
-        return any(category in known for category in about["test"])
+        return any(self.method.judges(self.model, category) for category in about["test"])
 
     def _messages(
         self, kind: str, content: RecordDict, names: Iterable[str], stage: str
     ) -> list[Message]:
         """A request a site; one that is not there cannot be asked."""
-        content[wire.RUN] = ConfigRecord({"key": self.kept.key})
+        number = min(self.kept.turn.number, len(self.method.rounds))
+        content[wire.RUN] = ConfigRecord({"key": self.kept.key, "round": number})
         found = []
         for name in sorted(names):
-            node = self.sites[name].node
+            node = self.attendance.sites[name].node
             if node is None:
-                self._lose(name, stage, "it did not come back after the run was resumed")
-            elif name not in self.missing:
+                told = "it did not come back after the run was resumed"
+                self.attendance.lose(name, stage, told)
+            elif name not in self.attendance.missing:
                 found.append(self._message(node, kind, content))
         return found
 
     def _message(self, node: int, kind: str, content: RecordDict) -> Message:
         knobs = self.config.round
         ttl = max(knobs.enrol_seconds, knobs.train_seconds, knobs.evaluate_seconds) + 60
-        return Message(content, node, kind, ttl=ttl, group_id="1")
-
-    def _lose(self, name: str, stage: str, reason: str, word: str = "") -> None:
-        """Go on without a site; `word` is there where it sent what cannot be used."""
-        self.missing[name] = {"stage": stage, "reason": reason} | ({"word": word} if word else {})
-        self.kept.note("missing", site=name, **self.missing[name])
-        self._warn(f"{_called(name)}: {reason}")
-
-    def _require(self) -> None:
-        """Refuse to go on with fewer sites than `round.min-sites`; 0 is all.
-
-        Raises:
-            RunRefusedError: who is missing, and why.
-        """
-        least = self.config.round.min_sites
-        if self.missing and len(self.present) < (least or len(self.present) + 1):
-            told = "; ".join(f"{_called(n)}: {one['reason']}" for n, one in self.missing.items())
-            left = f" ({len(self.present)} sites are left, round.min-sites = {least})"
-            raise RunRefusedError(told + left * bool(least))
-
-    def _warn(self, *warnings: str) -> None:
-        self.warnings += warnings
-        for warning in warnings:
-            log(WARNING, "%s", warning)
-
-    def _note(
-        self,
-        name: str,
-        *,
-        up: RecordDict | None = None,
-        down: RecordDict | None = None,
-        stage: str = "",
-    ) -> None:
-        """Add what moved to and from a site, by record, the seconds that a stage took there, and
-        what was wrong with its files."""
-        told = self.sites[name].told
-        moved = told.setdefault("bytes", {"up": {}, "down": {}})
-        for way, content in (("up", up), ("down", down)):
-            for record, size in wire.sizes(content or RecordDict()).items():
-                moved[way][record] = moved[way].get(record, 0) + size
-        if up is not None:
-            measures = dict(up.metric_records["metrics"])
-            told[f"seconds_{stage}"] = float(measures.pop("seconds"))  # type: ignore[arg-type]
-            told.setdefault("faults", {}).update(measures)
-            self._warn(*_faulty(name, measures))
+        return Message(content, node, kind, ttl=ttl, group_id=str(self.kept.turn.number))
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -472,23 +383,14 @@ class OneRound(Strategy):
         self.seconds[stage] = time.perf_counter() - began
 
 
-def _called(name: str) -> str:
-    return name if name.startswith("node ") else f"site {name}"
-
-
-def _faulty(name: str, faults: Mapping[str, Any]) -> list[str]:
-    """What was wrong with a site's files, in words; which files they are stands in its own log."""
-    told = {**SKIPPED, **USED, **REFUSED}
-    return [
-        f"site {name} {'skipped' if word in SKIPPED else 'used'} {count} {split} images: "
-        f"{told[word]}"
-        for measure, count in sorted(faults.items())
-        for split, word in [measure.split(".")]
-    ]
-
-
-def _uncalibrated(findings: Mapping[str, Findings]) -> list[str]:
-    """Where good images were too few for a threshold at the wished false-reject rate."""
+def _uncalibrated(config: Config, findings: Mapping[str, Findings]) -> list[str]:
+    """Why there is no threshold at the wished false-reject rate: the method needs images held out,
+    or good images were too few."""
+    if not can_calibrate(config):
+        return [
+            f"no site has a threshold: round.method = {config.round.method!r} cannot judge images "
+            "that it learned from: hold some out with data.holdout, such as 0.2"
+        ]
     return [
         f"site {name} has too few good images of {category} for a threshold at score.false-rejects"
         for name, found in findings.items()

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from fedad.banks.bank import Bank
 from fedad.config import read
-from fedad.types import Bank, Features, Fingerprint
+from fedad.types import Features, Fingerprint
 
 # A busy machine makes no law of ours untrue.
 settings.register_profile("fedad", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fedad.embedders.backbone import Backbone
 from fedad.embedders.embedder import Embedder
-from fedad.probe import Probe, probe
+from fedad.embedders.handshake import Probe, probe
 
 Change = Callable[[Backbone], Backbone]
 

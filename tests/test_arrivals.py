@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from fedad import wire
-from fedad.bank_file import save_bank
-from fedad.compute import threads
+from fedad.banks.bank import Bank
 from fedad.config import read
-from server_app.strategy import OneRound
+from fedad.messages.file import save
+from fedad.plumbing.compute import threads
+from server_app.strategy import MethodStrategy
 from tests.conftest import bank_of
 
 SITES = ("aalen", "brno", "cork", "delft", "evora")
@@ -28,11 +29,11 @@ def banks():
 
 def merged(banks, folder):
     """The checksum of the bank that comes of uploads in this order of arrival."""
-    strategy = OneRound(read({"round.expected": ",".join(SITES), "bank.size": 60}))
+    strategy = MethodStrategy(read({"round.expected": ",".join(SITES), "bank.size": 60}))
     for bank in banks:
-        strategy.kept.keep_upload(bank.sites[0], wire.unpack_bank(wire.pack_bank(bank)), {})
+        strategy.kept.keep_upload(bank.sites[0], wire.unpack(wire.pack(bank), Bank), {})
     strategy.aggregate_train(1, [])
-    return save_bank(folder / "bank.safetensors", strategy.merged)
+    return save(folder / "bank.safetensors", strategy.model)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

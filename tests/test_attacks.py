@@ -10,24 +10,27 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fedad.admission import Enrolled, admit_bank
 from fedad.attacks.base import defects_of
-from fedad.bank_file import load_bank, pack, unpack
-from fedad.calibration import calibrate
+from fedad.banks.admission import admit_bank
+from fedad.banks.bank import Bank
 from fedad.cli import main
 from fedad.config import read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.errors import UploadError
-from fedad.launch import launch
+from fedad.judging.thresholds import calibrate
+from fedad.messages.file import load
+from fedad.methods.base import FIRST
 from fedad.methods.patchcore import PatchCore
 from fedad.partition import partition
 from fedad.plugins import names, plugin
-from fedad.progress import Bars
-from fedad.reporting.record import figures_of
+from fedad.plumbing.progress import Bars
+from fedad.reporting.record import SCHEMA, figures_of
 from fedad.reporting.run_folder import read_record, write_record
-from fedad.round import fit, merge, run_round, seal
+from fedad.round import fit, merge, run_round
+from fedad.running.launch import launch
 from fedad.scoring.nearest import nearest
+from fedad.types import Enrolled
 from fedad.yardsticks import centralised, isolated
 from tests.conftest import features_of
 
@@ -61,7 +64,7 @@ def uploads():
     plain = method("federated_coreset", "nearest")
     rng = np.random.default_rng
     return [
-        plain.fit(images(k), None, rng=rng(k)).sealed(f"site-{k}", "float32") for k in range(SITES)
+        plain.fit(images(k), FIRST, rng=rng(k)).sealed(f"site-{k}", "float32") for k in range(SITES)
     ]
 
 
@@ -74,7 +77,7 @@ def lie(name, upload, seed=0):
 
 def auroc(how, sent, own):
     """How well an honest site ranks 60 other defective patches above its good ones."""
-    model = how.merge(sent, None, rng=np.random.default_rng(9))
+    model = how.merge(sent, FIRST, rng=np.random.default_rng(9))
     good, _ = how.score(model, images(99, 6), own=own)
     bad, _ = how.score(model, features_of(flaws(8, 60).reshape(1, 6, 10, D)), own=own)
     scores = np.concatenate([good.ravel(), bad.ravel()])
@@ -97,26 +100,26 @@ def test_an_attack_changes_no_honest_bank_and_repeats_with_its_seed(name, upload
 def test_who_uploads_for_more_images_than_it_enrolled_does_not_get_in(name, uploads):
     honest = uploads[4]
     images = int(honest.images.sum())
-    per_image = int(honest.patches.sum()) // images
     longest = float(np.linalg.norm(honest.rows, axis=1).max())
-    enrolled = Enrolled("site-4", {"bolt": images}, {}, honest.fingerprint, D, longest)
+    mark = replace(honest.fingerprint, patches=int(honest.patches.sum()) // images)
+    enrolled = Enrolled("site-4", {"bolt": images}, {}, mark, D, longest)
     knobs = read(KNOBS)
-    assert admit_bank(knobs, honest, enrolled, per_image=per_image) == (honest, [])
+    assert admit_bank(knobs, honest, enrolled) == (honest, [])
     with pytest.raises(UploadError, match=f"enrolled {images} images"):
-        admit_bank(knobs, lie(name, honest), enrolled, per_image=per_image)
+        admit_bank(knobs, lie(name, honest), enrolled)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_what_is_no_number_or_too_large_does_not_get_in(name, dtype, uploads):
-    with pytest.raises(UploadError, match="site-4 holds"):
-        unpack(*pack(lie(name, uploads[4].sealed("site-4", dtype))))
+    with pytest.raises(UploadError, match="rows holds"):
+        Bank.unpack(*lie(name, uploads[4].sealed("site-4", dtype)).pack())
 
 
 @pytest.mark.parametrize("name", sorted({*names("attacks")} - {*REFUSED}))
 def test_under_quotas_honest_sites_keep_their_share_of_places(name, uploads):
-    sent = [*uploads[:4], unpack(*pack(lie(name, uploads[4])))]
-    bank = method("quota", "nearest").merge(sent, None, rng=np.random.default_rng(9))
+    sent = [*uploads[:4], Bank.unpack(*lie(name, uploads[4]).pack())]
+    bank = method("quota", "nearest").merge(sent, FIRST, rng=np.random.default_rng(9))
     places = np.bincount(bank.site, minlength=SITES)
     assert len(bank) == 200
     assert places[:4].min() >= int(200 / 5.5)
@@ -126,13 +129,13 @@ def test_under_quotas_honest_sites_keep_their_share_of_places(name, uploads):
 def test_undefended_a_lie_about_counts_takes_the_bank(uploads):
     """What the defences are for: without them the attacks work."""
     sent = [*uploads[:4], lie("lie_and_outliers", uploads[4])]
-    plain = method("federated_coreset", "nearest").merge(sent, None, rng=np.random.default_rng(9))
+    plain = method("federated_coreset", "nearest").merge(sent, FIRST, rng=np.random.default_rng(9))
     assert (plain.site == 4).mean() > 0.35
 
 
 @pytest.mark.parametrize("name", sorted({*names("attacks")} - {*REFUSED}))
 def test_in_robust_mode_an_attack_costs_less_than_the_site_is_worth(name, uploads):
-    sent = [*uploads[:4], unpack(*pack(lie(name, uploads[4])))]
+    sent = [*uploads[:4], Bank.unpack(*lie(name, uploads[4]).pack())]
     robust, own = method("quota", "q_of_n"), uploads[0]
     assert auroc(robust, sent, own) > auroc(robust, uploads[:4], own) - 0.01
 
@@ -148,8 +151,8 @@ def test_undefended_a_blinding_attack_costs_much(name, uploads):
 def test_no_attack_brings_a_patch_nearer_than_its_nearest_honest_row(name, uploads):
     """The guarantee, through the merge and the method, for defects that the attacker knows."""
     robust = method("quota", "q_of_n")
-    sent = [*uploads[:4], unpack(*pack(lie(name, uploads[4])))]
-    model = robust.merge(sent, None, rng=np.random.default_rng(9))
+    sent = [*uploads[:4], Bank.unpack(*lie(name, uploads[4]).pack())]
+    model = robust.merge(sent, FIRST, rng=np.random.default_rng(9))
     patches = flaws(7, 60)
     scores, _ = robust.score(model, features_of(patches.reshape(1, 6, 10, D)), own=uploads[0])
     honest = [nearest(upload, patches).distance for upload in uploads[:4]]
@@ -162,12 +165,12 @@ def test_a_lie_about_one_product_takes_few_rows_from_another():
     uploads = []
     for k in range(SITES):
         two = replace(images(k), categories=("bolt",) * 5 + ("nut",) * 5)
-        bank = plain.fit(two, None, rng=np.random.default_rng(k))
+        bank = plain.fit(two, FIRST, rng=np.random.default_rng(k))
         uploads.append(bank.sealed(f"site-{k}", "float32"))
     lie = uploads[4].replace(images=np.array([[10**9, 5]]))
     kept = {
         how: (
-            how.merge([*uploads[:4], lie], None, rng=np.random.default_rng(0)).category == 1
+            how.merge([*uploads[:4], lie], FIRST, rng=np.random.default_rng(0)).category == 1
         ).sum()
         for how in (plain, robust)
     }
@@ -193,8 +196,10 @@ def sites(config):
 def test_the_robust_mode_is_the_same_bytes_in_process_and_through_the_apps(robust, sites, tmp_path):
     folder = launch(robust, via="local", root=tmp_path, with_yardsticks=False, sink=Bars())
     plain = run_round(robust, sites, Embedder(robust.embedder))
-    np.testing.assert_array_equal(load_bank(folder / "bank.safetensors").rows, plain.bank.rows)
-    write_record(tmp_path / "plain", {"figures": {"federated": figures_of(plain.findings)}})
+    np.testing.assert_array_equal(load(folder / "bank.safetensors", Bank).rows, plain.model.rows)
+    write_record(
+        tmp_path / "plain", {"schema": SCHEMA, "figures": {"federated": figures_of(plain.findings)}}
+    )
     again = read_record(tmp_path / "plain")["figures"]["federated"]
     assert read_record(folder)["figures"]["federated"] == again
 
@@ -212,8 +217,8 @@ def test_alone_and_centralised_there_is_nobody_to_distrust(robust, sites):
 
 def test_a_threshold_does_not_rest_on_a_training_images_own_rows(robust, sites):
     embed, trusting = Embedder(robust.embedder), replace(robust.score, scoring="nearest")
-    own = fit(robust, sites[0], embed)
-    bank = merge(robust, [seal(robust, sites[0].name, own)])
+    own, upload, _ = fit(robust, sites[0], embed)
+    bank = merge(robust, [upload])
     one, other = (
         calibrate(
             replace(config, score=replace(config.score, false_rejects=0.4)),

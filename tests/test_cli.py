@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedad.bank_file import load_bank, save_bank
+from fedad.banks.bank import Bank
 from fedad.cli import main
+from fedad.messages.file import load
+from fedad.messages.file import save as save_payload
 from tests.conftest import bank_of, save
 
 FEDAD = (sys.executable, "-c", "from fedad.cli import main; main()")
@@ -184,30 +186,30 @@ def _tiny(overlay):
 def test_nan_in_an_upload(fedad, tmp_path):
     rows = np.ones((4, 3))
     rows[2, 1] = np.nan
-    save_bank(tmp_path / "nan.safetensors", bank_of(rows, "lyon"))
+    save_payload(tmp_path / "nan.safetensors", bank_of(rows, "lyon"))
     code, said, _ = fedad(
         "bank", "merge", tmp_path / "nan.safetensors", "--out", tmp_path / "bank.safetensors"
     )
     assert code != 0
     assert "nan.safetensors" in said
-    assert "row 2 of the bank of lyon holds NaN" in said
+    assert "bank/rows holds NaN or infinity at [2, 1]" in said
     assert not (tmp_path / "bank.safetensors").exists()
 
 
 def test_a_lie_about_images_that_is_carried_by_file_is_not_believed(fedad, tmp_path):
     for site, images in (("graz", 1), ("lyon", 10**9)):
         rows = np.random.default_rng(images).normal(size=(12, 3))
-        save_bank(tmp_path / site, bank_of(rows, site, images=images))
+        save_payload(tmp_path / site, bank_of(rows, site, images=images))
     out = tmp_path / "bank.safetensors"
     code, said, _ = fedad("bank", "merge", tmp_path / "graz", tmp_path / "lyon", "--out", out)
     assert code == 0
     assert "warning: site lyon says that its 12 rows stand for 1,000,000,000 images" in said
     assert "graz says" not in said
-    assert load_bank(out).images.tolist() == [[1], [3]]
+    assert load(out, Bank).images.tolist() == [[1], [3]]
 
 
 def test_an_explicit_bank_size_above_what_the_sites_uploaded(fedad, tmp_path):
-    save_bank(tmp_path / "a.safetensors", bank_of(np.ones((4, 3)), "lyon"))
+    save_payload(tmp_path / "a.safetensors", bank_of(np.ones((4, 3)), "lyon"))
     code, said, _ = fedad(
         "bank",
         "merge",
@@ -237,13 +239,13 @@ def test_a_site_folder_that_is_missing(fedad, tmp_path):
 
 def test_a_bank_that_was_changed_or_cut(fedad, tmp_path):
     path = tmp_path / "bank.safetensors"
-    save_bank(path, bank_of(np.arange(12).reshape(4, 3), "lyon"))
+    save_payload(path, bank_of(np.arange(12).reshape(4, 3), "lyon"))
     whole = path.read_bytes()
     for broken in (whole[:-5], whole[:-3] + b"\x07" + whole[-2:], b"", b"not a bank"):
         path.write_bytes(broken)
         code, said, _ = fedad("bank", "info", path)
         assert code == 3
-        assert f"{path}: not a whole bank" in said
+        assert f"{path}: not a whole" in said
 
 
 def test_score_writes_the_maps_that_evaluation_reads(fedad, plants, knobs, overlay, tmp_path):
@@ -262,8 +264,10 @@ def test_score_writes_the_maps_that_evaluation_reads(fedad, plants, knobs, overl
     with Image.open(tmp_path / "png" / "bolt" / "test" / "blot" / "0000.png") as image:
         levels = np.asarray(image).astype(float)
     assert one.shape == levels.shape == (60, 72)
-    full = json.loads((tmp_path / "png" / "maps.json").read_text())["full_scale"]["bolt"]
-    np.testing.assert_allclose(levels * full / 65535, np.minimum(one, full), atol=full / 65535)
+    full = json.loads((tmp_path / "png" / "maps.json").read_text())["scale"]["bolt"]
+    low, high = full
+    assert low == 0
+    np.testing.assert_allclose(levels * high / 65535, np.minimum(one, high), atol=high / 65535)
 
 
 def test_evaluate_reads_what_score_wrote(fedad, plants, overlay, tmp_path):
@@ -291,7 +295,7 @@ def test_evaluate_reads_what_score_wrote(fedad, plants, overlay, tmp_path):
 
 def test_score_refuses_a_bank_of_another_network(fedad, plants, tmp_path, overlay):
     path = tmp_path / "bank.safetensors"
-    save_bank(path, bank_of(np.ones((4, 3))))
+    save_payload(path, bank_of(np.ones((4, 3))))
     code, said, _ = fedad("score", plants, "--bank", path, "--maps", tmp_path / "maps")
     assert code != 0
     assert "embedder.backbone = 'tiny'" in said
@@ -384,7 +388,7 @@ def test_a_run_that_fails_under_flower_says_why_and_exits_with_its_code(overlay,
 
 def test_a_bank_on_disk_is_the_bank_in_memory(tmp_path):
     bank = bank_of(np.random.default_rng(0).normal(size=(5, 3)), "lyon")
-    save_bank(tmp_path / "b.safetensors", bank)
-    again = load_bank(tmp_path / "b.safetensors")
+    save_payload(tmp_path / "b.safetensors", bank)
+    again = load(tmp_path / "b.safetensors", Bank)
     np.testing.assert_array_equal(bank.rows, again.rows)
     assert bank.fingerprint == again.fingerprint

@@ -9,7 +9,7 @@ import yaml
 from fedad.deploy import services
 from fedad.deploy.federation import _FEDAD, Federation
 from fedad.deploy.services import Kit, Listen
-from fedad.runner import environment_of
+from fedad.running.flower import environment_of
 
 DOCKER = Path(__file__).parents[1] / "docker"
 SITES = ("lyon", "graz")

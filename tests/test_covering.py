@@ -8,18 +8,20 @@ import pytest
 
 from fedad import wire
 from fedad.aggregation.base import site_weights
-from fedad.bank_file import load_bank
-from fedad.calibration import calibrate
+from fedad.banks.bank import Bank
+from fedad.banks.coverage import cover
 from fedad.config import factors, read
-from fedad.covering import cover, distances
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.errors import ConfigError, UploadError
-from fedad.launch import launch
+from fedad.judging.distances import distances
+from fedad.judging.thresholds import calibrate
+from fedad.messages.file import load
 from fedad.partition import partition
-from fedad.progress import Bars
+from fedad.plumbing.progress import Bars
 from fedad.reporting.report import report
-from fedad.round import agree, fit, merge, run_round, seal
+from fedad.round import agree, fit, merge, run_round
+from fedad.running.launch import launch
 from tests.conftest import bank_of
 
 
@@ -29,8 +31,9 @@ def plant(config):
     small = replace(config, bank=replace(config.bank, size=64))
     sites = partition(open_dataset(small.data), small.data, seed=0)
     embed = Embedder(small.embedder)
-    own = {site.name: fit(small, site, embed) for site in sites}
-    return small, sites, embed, own, [seal(small, name, bank) for name, bank in own.items()]
+    local = {site.name: fit(small, site, embed) for site in sites}
+    own = {name: one.own for name, one in local.items()}
+    return small, sites, embed, own, [one.upload for one in local.values()]
 
 
 @pytest.mark.parametrize("scope", ["category", "mixed"])
@@ -40,8 +43,8 @@ def test_the_only_image_of_a_category_has_nothing_to_be_judged_by(config, scope)
     site = partition(open_dataset(alone.data), alone.data, seed=0)[0]
     one = replace(site, train=site.train[:1])
     embed = Embedder(alone.embedder)
-    own = fit(alone, one, embed)
-    bank = merge(alone, [seal(alone, one.name, own)])
+    own, upload, _ = fit(alone, one, embed)
+    bank = merge(alone, [upload])
     assert distances(alone, one, embed, bank, own) == {}
     assert calibrate(alone, one, embed, bank, own) == {}
 
@@ -173,8 +176,8 @@ def test_the_apps_agree_on_the_bank_of_the_plain_round_and_count_what_it_costs(p
     config, sites, embed, _, _ = plant
     asking = weighting(config, "coverage")
     folder = launch(asking, via="local", root=tmp_path, with_yardsticks=False, sink=Bars())
-    bank = load_bank(folder / "bank.safetensors")
-    np.testing.assert_array_equal(bank.rows, run_round(asking, sites, embed).bank.rows)
+    bank = load(folder / "bank.safetensors", Bank)
+    np.testing.assert_array_equal(bank.rows, run_round(asking, sites, embed).model.rows)
     record = json.loads((folder / "record.json").read_text())
     worst = record["covered"]
     assert len(worst) == 5
@@ -203,5 +206,5 @@ def test_a_round_asks_only_where_coverage_is_wished(plant):
         raise AssertionError("nobody asked for coverage")
 
     bank, worst = agree(config, uploads, never)
-    np.testing.assert_array_equal(bank.rows, run_round(config, sites, embed).bank.rows)
+    np.testing.assert_array_equal(bank.rows, run_round(config, sites, embed).model.rows)
     assert worst == []

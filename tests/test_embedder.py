@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fedad.config import Embedder as Knobs
+from fedad.config import EmbedderKnobs as Knobs
 from fedad.datasets.autovi import autovi
 from fedad.embedders.backbone import build, grid_of
 from fedad.embedders.embedder import Embedder

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from fedad import wire
-from fedad.calibration import calibrate
 from fedad.config import read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.errors import UploadError
-from fedad.findings import Findings
+from fedad.evaluation import Decisions, report
+from fedad.judging.findings import Findings
+from fedad.judging.thresholds import calibrate
 from fedad.methods.base import method_of
-from fedad.metrics import Decisions, report
 from fedad.partition import partition
-from fedad.round import examine, fit, merge, run_round, seal
+from fedad.round import examine, fit, merge, run_round
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def test_a_training_image_is_scored_without_its_own_rows(config, sites, embed):
     """The obvious way: fit the bank, take out every row of that image by hand, score it."""
     site = sites[1]
     eager = replace(config, score=replace(config.score, false_rejects=0.49))
-    own = fit(eager, site, embed)
-    bank = merge(eager, [seal(eager, s.name, fit(eager, s, embed)) for s in sites])
+    own = fit(eager, site, embed).own
+    bank = merge(eager, [fit(eager, s, embed).upload for s in sites])
     found = calibrate(eager, site, embed, bank, own)
     features = embed(site.train)
     scores = {"bolt": [], "hose": []}
@@ -64,9 +64,9 @@ def test_held_out_images_are_scored_as_they_are(config, embed):
     sites = partition(open_dataset(held.data), held.data, seed=0)
     site = sites[0]
     assert (len(site.train), len(site.held)) == (2, 2)
-    bank = merge(held, [seal(held, s.name, fit(held, s, embed)) for s in sites])
+    bank = merge(held, [fit(held, s, embed).upload for s in sites])
     eager = replace(held, score=replace(held.score, false_rejects=0.9))
-    found = calibrate(eager, site, embed, bank, fit(eager, site, embed))
+    found = calibrate(eager, site, embed, bank, fit(eager, site, embed).own)
     _, scores = method_of(eager).score(bank, embed(site.held))
     assert sorted(one.score for one in found.values()) == pytest.approx(sorted(scores.tolist()))
 
@@ -78,11 +78,11 @@ def test_too_few_images_for_the_rate_give_no_threshold_and_no_decision(outcome):
 
 
 def test_decisions_count_what_the_threshold_stops(config, sites, embed, outcome):
-    from fedad.calibration import Threshold
+    from fedad.judging.thresholds import Threshold
 
     for score, rejected, escaped in ((-1.0, 2, 0), (1e9, 0, 2)):
         thresholds = {name: Threshold(score, 9) for name in ("bolt", "hose")}
-        found = examine(config, sites[0], embed, outcome.bank, thresholds)
+        found = examine(config, sites[0], embed, outcome.model, thresholds)
         assert found.decisions["bolt"] == Decisions(2, rejected, 2, escaped)
         assert found.calibrated == {"bolt": 9, "hose": 9}
 
@@ -115,7 +115,7 @@ def test_decisions_that_no_images_could_give_are_refused(outcome, text):
 
 def test_another_seed_resamples_other_images_and_another_number_of_them(config, sites, embed):
     few = replace(config, score=replace(config.score, replicates=5))
-    bank = merge(few, [seal(few, s.name, fit(few, s, embed)) for s in sites])
+    bank = merge(few, [fit(few, s, embed).upload for s in sites])
     one = examine(few, sites[0], embed, bank, {}).replicates
     again = examine(few, sites[0], embed, bank, {}).replicates
     other = examine(

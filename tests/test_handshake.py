@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from fedad import probe as probing
-from fedad.config import Embedder as Knobs
+from fedad.config import EmbedderKnobs as Knobs
+from fedad.embedders import handshake as probing
 from fedad.embedders.embedder import Embedder
+from fedad.embedders.handshake import (
+    ACCEPTED,
+    WARNED,
+    Probe,
+    check_features,
+    compare,
+    distance,
+    drawn,
+)
 from fedad.errors import UploadError
-from fedad.probe import ACCEPTED, WARNED, Probe, check_features, compare, distance, drawn
 from tests.conftest import MARK
 from tests.mismatches import MISMATCHES, probed, rounded
 

@@ -10,39 +10,40 @@ from pathlib import Path
 
 import pytest
 
-from fedad.config import Config, read
+from fedad.config import every_knob, read
 
 ROOT = Path(__file__).parents[1]
 # Each may import from those before it, and from its own.
 FLOW = [
     ["errors", "__init__"],
-    ["types", "seeding", "plugins", "files", "progress", "images", "faults"],
+    ["seeding", "plugins"],
+    ["plumbing"],
     ["config"],
-    ["compute", "capacity", "memory", "npy", "bank_file", "reply", "policy", "journal"],
+    ["policy"],
+    ["messages"],
+    ["types"],
+    ["images"],
+    ["drawing"],
     ["datasets"],
     ["partition"],
-    ["looks"],
-    ["sifting"],
     ["embedders"],
-    ["probe"],
     ["coresets"],
-    ["aggregation"],
+    ["banks"],
+    ["aggregation", "averaging"],
+    ["search"],
     ["scoring"],
     ["attacks"],
+    ["privacy"],
     ["methods"],
+    ["evaluation"],
     ["metrics"],
     ["judging"],
-    ["calibration"],
-    ["covering"],
-    ["findings"],
-    ["admission"],
     ["round"],
     ["yardsticks"],
     ["reporting"],
     ["wire"],
-    ["runner"],
+    ["running"],
     ["deploy"],
-    ["launch"],
     ["compare"],
     ["commands"],
     ["cli"],
@@ -87,7 +88,7 @@ def test_imports_point_down_the_flow(path):
 def test_only_the_wire_knows_flower(path):
     words = {name.split(".")[0] for name in imported(path)}
     assert part(path) == "wire" or "flwr" not in words
-    assert part(path) == "launch" or not words & {"server_app", "client_app"}
+    assert part(path) == "running" or not words & {"server_app", "client_app"}
 
 
 UNPICKLING = {"pickle", "dill", "joblib", "cloudpickle", "shelve", "marshal", "jsonpickle"}
@@ -225,7 +226,7 @@ def test_an_audit_that_could_look_at_nothing_says_so():
 def test_every_knob_stands_in_pyproject_with_its_default():
     flower = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
     listed = {f"{t}.{key}": value for t, knobs in flower.items() for key, value in knobs.items()}
-    assert listed == Config().flat()
+    assert listed == every_knob()
 
 
 def test_a_wheel_brings_all_that_the_app_is_made_of(tmp_path):
@@ -236,7 +237,9 @@ def test_a_wheel_brings_all_that_the_app_is_made_of(tmp_path):
         shutil.copytree(ROOT / package, tmp_path / package)
     for source, place_there in wheel["force-include"].items():
         shutil.copy(ROOT / source, tmp_path / place_there)
-    code = "import pathlib, fedad.runner; fedad.runner.assemble(pathlib.Path('app'))"
+    code = (
+        "import pathlib, fedad.running.flower; fedad.running.flower.assemble(pathlib.Path('app'))"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     brought = {path.name for path in (tmp_path / "app").iterdir()}
     assert brought == {"pyproject.toml", "fedad", "server_app", "client_app"}
@@ -250,7 +253,9 @@ def test_every_shipped_configuration_reads(path):
 
 
 def test_metrics_and_help_need_neither_flower_nor_torch():
-    runs_without("import fedad.metrics, fedad.cli, fedad.datasets.autovi", "flwr", "torch", "timm")
+    runs_without(
+        "import fedad.evaluation, fedad.cli, fedad.datasets.autovi", "flwr", "torch", "timm"
+    )
 
 
 def test_a_server_that_keeps_all_rows_needs_neither_torch_nor_timm():

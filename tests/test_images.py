@@ -6,7 +6,7 @@ from PIL import Image
 
 from fedad.datasets.autovi import autovi
 from fedad.errors import DataError
-from fedad.images import image_size, read_image, read_region
+from fedad.images.pixels import image_size, read_image, read_region
 from fedad.types import Channel, Saturation
 from tests.conftest import draw_category, save
 

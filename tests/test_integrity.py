@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from fedad import wire
-from fedad.bank_file import load_bank, save_bank
+from fedad.banks.bank import Bank
 from fedad.errors import DataError
-from fedad.journal import NAME, Journal, events_of
+from fedad.messages.file import load, save
+from fedad.plumbing.journal import NAME, Journal, events_of
 from tests.conftest import bank_of
 
 ROOT = Path(__file__).parents[1]
@@ -34,9 +35,13 @@ def saved(bank, tmp_path):
     for number in range(8):
         journal.note("uploaded", site=f"site-{number}", sha256="0" * 64)
     journal.close()
-    save_bank(tmp_path / "bank", bank)
-    wire.save(tmp_path / "sealed", wire.pack_bank(bank), **{"made-of": "something"})
-    return {"bank": load_bank, "sealed": wire.load, NAME: lambda path: events_of(path.parent)}
+    save(tmp_path / "bank", bank)
+    wire.save(tmp_path / "sealed", wire.pack(bank), **{"made-of": "something"})
+    return {
+        "bank": lambda path: load(path, Bank),
+        "sealed": wire.load,
+        NAME: lambda path: events_of(path.parent),
+    }
 
 
 def is_refused(read, path, content):
@@ -88,7 +93,7 @@ SAVER = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from fedad.bank_file import save_bank
+from fedad.messages.file import save
 from tests.conftest import bank_of
 
 banks = [bank_of(np.full((4000, 64), number, np.float32)) for number in range(2)]
@@ -98,7 +103,7 @@ for line in sys.stdin:  # a line a child, which is killed
     if not child:
         while True:
             for bank in banks:
-                save_bank(path, bank)
+                save(path, bank)
     print(child, flush=True)
     os.waitpid(child, 0)
     print("ended", flush=True)
@@ -123,7 +128,7 @@ def test_50_kills_while_a_bank_is_saved_leave_a_whole_one(tmp_path):
             time.sleep(rng.uniform(0, 0.2))
             os.kill(child, signal.SIGKILL)
             assert process.stdout.readline() == "ended\n"
-            found.append(load_bank(path).rows[0, 0] if path.exists() else "none yet")
+            found.append(load(path, Bank).rows[0, 0] if path.exists() else "none yet")
         process.stdin.close()
     assert process.returncode == 0
     assert {0.0, 1.0} <= set(found) <= {0.0, 1.0, "none yet"}
@@ -136,29 +141,30 @@ FULL = """
 import sys
 from pathlib import Path
 import numpy as np
-from fedad.bank_file import load_bank, save_bank
+from fedad.messages.file import load, save
 from fedad.errors import DataError
-from fedad.journal import Journal, events_of
+from fedad.plumbing.journal import Journal, events_of
 from client_app.sealed import once
 from fedad import wire
+from fedad.banks.bank import Bank
 from tests.conftest import bank_of
 
 folder, limit = Path(sys.argv[1]), sys.argv[2]
 small, large = (bank_of(np.ones((rows, 64), np.float32)) for rows in (10, 30_000))
 path = folder / "bank.safetensors"
-save_bank(path, small)
+save(path, small)
 journal = Journal.begin(folder, key="k")
 if limit:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 try:
-    save_bank(path, large)
+    save(path, large)
     print("saved all the same")
 except OSError as error:
     print("bank", error.strerror)
-assert len(load_bank(path)) == 10
+assert len(load(path, Bank)) == 10
 try:
-    once(folder / "upload.safetensors", "mark", lambda: wire.pack_bank(large))
+    once(folder / "upload.safetensors", "mark", lambda: wire.pack(large))
     print("sealed all the same")
 except DataError as error:
     assert str(folder / "upload.safetensors") in str(error), error

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
 
-from fedad import npy
-from fedad.bank_file import KINDS, load_bank, pack, save_bank, unpack
+from fedad.banks.bank import Bank
 from fedad.errors import DataError, UploadError
+from fedad.messages import array_bytes
+from fedad.messages.file import load, save
 from tests.bad_messages.arrays import plain, with_header
 from tests.bounds import bounded
 from tests.conftest import bank_of
@@ -23,7 +24,7 @@ WORDS |= {"fields", "altered"}
 
 GOOD = plain(np.arange(12, dtype=np.float32).reshape(3, 4))
 SHAPES = st.lists(st.integers(-3, 2**70) | st.integers(0, 5), max_size=5).map(tuple)
-ANNOUNCED = st.sampled_from([*npy.KINDS, "object", "float64", "V9", "<f4", ""])
+ANNOUNCED = st.sampled_from([*array_bytes.KINDS, "object", "float64", "V9", "<f4", ""])
 DESCRIPTIONS = st.sampled_from(
     ["'<f4'", "'|O'", "'>f4'", "'<f2'", "[('a','<f4',(9999,9999))]", "7", "'("]
 )
@@ -77,9 +78,9 @@ def harmless(load, file: Path | None = None) -> None:
 def properties(folder: Path, count: int):
     """Four properties, each of `count` inputs, by name."""
     bank = bank_of(np.arange(24).reshape(6, 4))
-    save_bank(folder / "bank.safetensors", bank)
+    save(folder / "bank.safetensors", bank)
     whole = (folder / "bank.safetensors").read_bytes()
-    tensors, header = pack(bank)
+    tensors, header = bank.pack()
     file = folder / "damaged.safetensors"
     many = settings(
         max_examples=count,
@@ -91,28 +92,30 @@ def properties(folder: Path, count: int):
     @many
     @given(damaged(GOOD.data) | st.binary(max_size=200) | HEADERS.map(_as_file), ANNOUNCED, SHAPES)
     def arrays(data, kind, shape):
-        harmless(lambda: npy.read(data, kind, shape))
+        harmless(lambda: array_bytes.read(data, kind, shape))
 
     @many
     @given(st.data())
     def banks(data):
         changed = dict(tensors)
-        for name in data.draw(st.lists(st.sampled_from([*KINDS, "more"]), min_size=1, max_size=2)):
+        for name in data.draw(
+            st.lists(st.sampled_from([*tensors, "source", "more"]), min_size=1, max_size=2)
+        ):
             changed[name] = data.draw(ARRAYS)
         for name in data.draw(st.lists(st.sampled_from([*tensors]), max_size=1)):
             changed.pop(name, None)
-        harmless(lambda: unpack(changed, header))
+        harmless(lambda: Bank.unpack(changed, header))
 
     @many
     @given(st.dictionaries(st.sampled_from([*header, "radius", "more"]), TEXTS, min_size=1))
     def headers(changed):
-        harmless(lambda: unpack(tensors, {**header, **changed}))
+        harmless(lambda: Bank.unpack(tensors, {**header, **changed}))
 
     @many
     @given(damaged(whole) | damaged(save_safetensors(tensors, header)) | st.binary(max_size=300))
     def files(content):
         file.write_bytes(content)
-        harmless(lambda: load_bank(file), file)
+        harmless(lambda: load(file, Bank), file)
 
     return {"arrays": arrays, "banks": banks, "headers": headers, "files": files}
 
@@ -169,6 +172,6 @@ def test_a_hundred_thousand_inputs(name, tmp_path):
 
 def test_what_is_whole_is_read(tmp_path):
     bank = bank_of(np.arange(24).reshape(6, 4))
-    save_bank(tmp_path / "bank.safetensors", bank)
-    np.testing.assert_array_equal(load_bank(tmp_path / "bank.safetensors").rows, bank.rows)
-    np.testing.assert_array_equal(npy.read(GOOD.data, "float32", (3, 4)), GOOD.numpy())
+    save(tmp_path / "bank.safetensors", bank)
+    np.testing.assert_array_equal(load(tmp_path / "bank.safetensors", Bank).rows, bank.rows)
+    np.testing.assert_array_equal(array_bytes.read(GOOD.data, "float32", (3, 4)), GOOD.numpy())

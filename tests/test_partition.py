@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedad.config import Data, read
+from fedad.config import DataKnobs, read
 from fedad.datasets.autovi import autovi
 from fedad.errors import ConfigError, DataError
 from fedad.partition import one_site, partition
@@ -37,7 +37,7 @@ def dataset(counts) -> Dataset:
 @given(counts=COUNTS, seed=st.integers(0, 99), holdout=st.sampled_from([0.0, 0.3]))
 def test_every_image_goes_to_one_site_and_repeats_with_its_seed(kind, counts, seed, holdout):
     images = dataset(counts)
-    knobs = Data(partition=kind, sites=2, holdout=holdout)
+    knobs = DataKnobs(partition=kind, sites=2, holdout=holdout)
     sites = partition(images, knobs, seed=seed)
     dealt = [s.name for site in sites for s in (*site.train, *site.test, *site.held)]
     assert sorted(dealt) == sorted(sample.name for sample in images.samples)
@@ -51,7 +51,7 @@ def test_iid_shares_are_even_in_all_and_in_each_category(counts, sites):
     images = dataset(counts)
     if sites > sum(train for train, _, _ in counts.values()):
         return
-    dealt = partition(images, Data(partition="iid", sites=sites), seed=1)
+    dealt = partition(images, DataKnobs(partition="iid", sites=sites), seed=1)
     totals = [len(site.train) for site in dealt]
     assert max(totals) - min(totals) <= 1
     for category in counts:
@@ -61,7 +61,7 @@ def test_iid_shares_are_even_in_all_and_in_each_category(counts, sites):
 
 def test_one_factory_one_product():
     sites = partition(
-        dataset({"bolt": (3, 1, 1), "nut": (2, 1, 0)}), Data(partition="category"), seed=0
+        dataset({"bolt": (3, 1, 1), "nut": (2, 1, 0)}), DataKnobs(partition="category"), seed=0
     )
     assert [site.name for site in sites] == ["bolt", "nut"]
     assert {s.category for s in sites[0].train} == {"bolt"}
@@ -70,7 +70,7 @@ def test_one_factory_one_product():
 def test_a_smaller_alpha_is_less_even():
     images = dataset({"bolt": (400, 0, 0)})
     even, uneven = (
-        partition(images, Data(partition="dirichlet", sites=4, alpha=alpha), seed=2)
+        partition(images, DataKnobs(partition="dirichlet", sites=4, alpha=alpha), seed=2)
         for alpha in (1000.0, 0.1)
     )
     assert max(len(site.train) for site in even) < 120
@@ -78,7 +78,7 @@ def test_a_smaller_alpha_is_less_even():
 
 
 def test_adding_a_category_deals_the_others_as_before():
-    knobs = Data(partition="dirichlet", sites=3)
+    knobs = DataKnobs(partition="dirichlet", sites=3)
     few = partition(dataset({"bolt": (20, 3, 3)}), knobs, seed=5)
     more = partition(dataset({"bolt": (20, 3, 3), "nut": (9, 1, 1)}), knobs, seed=5)
     for one, other in zip(few, more, strict=True):
@@ -111,30 +111,30 @@ def test_a_sites_csv_that_does_not_fit_is_named(plants, tmp_path, text, says):
     if text:
         (root / "bolt" / "sites.csv").write_text(text)
     with pytest.raises(DataError, match=says):
-        partition(autovi(root), Data(), seed=0)
+        partition(autovi(root), DataKnobs(), seed=0)
 
 
 @pytest.mark.parametrize("name", ["graz,lyon", "graz=2", "a/b", ""])
 def test_a_site_is_not_called_what_a_list_of_sites_would_part(name):
     with pytest.raises(ConfigError, match="without comma and ="):
-        one_site(name, dataset({"bolt": (3, 1, 1)}), Data(), seed=0)
+        one_site(name, dataset({"bolt": (3, 1, 1)}), DataKnobs(), seed=0)
 
 
 def test_a_product_may_be_called_so_where_it_names_no_site():
     named = dataset({"bolt, M=8": (3, 1, 1)})
-    assert one_site("lyon", named, Data(), seed=0).train[0].category == "bolt, M=8"
+    assert one_site("lyon", named, DataKnobs(), seed=0).train[0].category == "bolt, M=8"
     with pytest.raises(ConfigError, match="site 'bolt, M=8': expected"):
-        partition(named, Data(partition="category"), seed=0)
+        partition(named, DataKnobs(partition="category"), seed=0)
 
 
 def test_more_sites_than_images():
     with pytest.raises(ConfigError, match=r"data.sites = 9: /data has 3 good"):
-        partition(dataset({"bolt": (3, 0, 0)}), Data(partition="iid", sites=9), seed=0)
+        partition(dataset({"bolt": (3, 0, 0)}), DataKnobs(partition="iid", sites=9), seed=0)
 
 
 def test_held_out_images_are_good_and_learned_by_nobody():
     site = one_site(
-        "lyon", dataset({"bolt": (20, 2, 2), "nut": (10, 0, 0)}), Data(holdout=0.25), seed=3
+        "lyon", dataset({"bolt": (20, 2, 2), "nut": (10, 0, 0)}), DataKnobs(holdout=0.25), seed=3
     )
     assert Counter(s.category for s in site.held) == {"bolt": 5, "nut": 2}
     assert not {s.name for s in site.held} & {s.name for s in site.train}

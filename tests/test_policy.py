@@ -29,7 +29,7 @@ from fedad.partition import partition
 from fedad.policy import AUDIT, CHECKED_APP, DAY, PolicyError, Warden, audit_of, read_policy
 from fedad.types import Site
 from server_app.local_grid import LocalGrid
-from server_app.strategy import OneRound
+from server_app.strategy import MethodStrategy
 
 RUN, OTHER = "a" * 32, "b" * 32
 APP = "3" * 64
@@ -250,10 +250,10 @@ def test_a_factory_with_a_policy_answers_what_it_allows(config, knobs, tmp_path,
     (tmp_path / "policy.toml").write_text('categories = ["bolt"]')
     nodes[1]["policy"] = str(tmp_path / "policy.toml")
     settings = {**knobs, "data.dir": "", "round.min-sites": 2, "score.replicates": 5}
-    strategy = OneRound(read(settings))
+    strategy = MethodStrategy(read(settings))
     strategy.start(LocalGrid(client_app, nodes, settings), ArrayRecord())
-    (told,) = strategy.missing.values()
+    (told,) = strategy.attendance.missing.values()
     assert told["reason"] == "PolicyError categories, see its log"
-    assert strategy.merged.sites == ("graz", "turin")
+    assert strategy.model.sites == ("graz", "turin")
     (line,) = audit_of(tmp_path / "lyon")
     assert (line["event"], line["line"]) == ("refused", "categories")

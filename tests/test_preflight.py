@@ -10,14 +10,14 @@ import socket
 import pytest
 from flwr.cli.build import build_fab_from_disk
 
-from fedad import memory
 from fedad.commands import preflight
 from fedad.commands.preflight import server_checks, site_checks
 from fedad.config import read
 from fedad.deploy.certificates import make_keys
 from fedad.deploy.reach import split_address
 from fedad.errors import ConfigError
-from fedad.runner import app_digest, assemble
+from fedad.plumbing import memory
+from fedad.running.flower import app_digest, assemble
 
 AWAY = {"server"}  # what fails while there is no server
 APP = "3" * 64

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedad.bank_file import load_bank
+from fedad.banks.bank import Bank
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
-from fedad.findings import Findings
-from fedad.launch import launch
+from fedad.judging.findings import Findings
+from fedad.messages.file import load
 from fedad.partition import partition
-from fedad.progress import Bars
+from fedad.plumbing.progress import Bars
 from fedad.reporting.record import figures_of
 from fedad.round import run_round
-from fedad.types import Bank
+from fedad.running.launch import launch
 from fedad.yardsticks import ALL, centralised, isolated
 
 
@@ -64,26 +64,26 @@ def figures(folder):
 
 
 def test_the_apps_in_process_give_the_bank_of_the_plain_round(local, plain):
-    same_bank(load_bank(local / "bank.safetensors"), plain.bank)
+    same_bank(load(local / "bank.safetensors", Bank), plain.model)
 
 
 def test_flwr_run_gives_the_bank_and_the_figures_of_the_apps_in_process(
     config, local, tmp_path, plain
 ):
     flower = launch(config, via="flwr", root=tmp_path, with_yardsticks=False, sink=Bars())
-    same_bank(load_bank(flower / "bank.safetensors"), plain.bank)
+    same_bank(load(flower / "bank.safetensors", Bank), plain.model)
     assert figures(flower)["federated"] == figures(local)["federated"]
 
 
 def test_the_order_in_which_sites_answer_does_not_matter(config, sites, embed, plain):
     other = run_round(config, sites[::-1], embed)
-    same_bank(other.bank, plain.bank)
+    same_bank(other.model, plain.model)
     same_findings(dict(sorted(other.findings.items())), plain.findings)
 
 
 def test_another_seed_keeps_other_rows(config, sites, embed, plain):
     other = replace(config, round=replace(config.round, seed=1))
-    assert not np.array_equal(run_round(other, sites, embed).bank.rows, plain.bank.rows)
+    assert not np.array_equal(run_round(other, sites, embed).model.rows, plain.model.rows)
 
 
 def test_one_site_is_centralised(config, sites, embed):
@@ -97,7 +97,7 @@ def test_one_site_is_centralised(config, sites, embed):
 def test_isolated_and_centralised_banks_have_the_rows_of_the_federated_one(
     config, sites, embed, plain
 ):
-    assert len(plain.bank) == 6 * 2 * 64 // 4
+    assert len(plain.model) == 6 * 2 * 64 // 4
     assert set(isolated(config, sites, embed)) == {site.name for site in sites}
 
 
@@ -113,8 +113,8 @@ def test_a_site_without_test_images_has_nothing_to_rank(config, sites, embed):
 def test_half_the_bytes_and_the_same_values_everywhere(config, sites, embed, local, tmp_path):
     half = replace(config, wire=replace(config.wire, dtype="float16"))
     folder = launch(half, via="local", root=tmp_path, with_yardsticks=False, sink=Bars())
-    bank = load_bank(folder / "bank.safetensors")
-    same_bank(bank, run_round(half, sites, embed).bank)
+    bank = load(folder / "bank.safetensors", Bank)
+    same_bank(bank, run_round(half, sites, embed).model)
     np.testing.assert_array_equal(bank.rows, bank.rows.astype(np.float16).astype(np.float32))
     rows, columns = 192, 4 * 3 * 192  # columns and tables do not shrink
     up = [uploaded(f, "bank") for f in (folder, local)]
@@ -131,7 +131,7 @@ def test_a_run_folder_has_what_a_person_opens(local):
     record = json.loads((local / "record.json").read_text())
     assert set(record["figures"]) == {"isolated", "federated", "centralised"}
     assert set(record["sites"]) == {"graz", "lyon", "turin"}
-    assert record["bank"]["rows"] == 192
+    assert record["model"]["rows"] == 192
     assert record["bytes"]["up"] > 0
     assert {"enrol", "train", "merge", "evaluate"} == set(record["seconds"])
     lines = (local / "per_site.csv").read_text().splitlines()
@@ -144,6 +144,6 @@ def test_a_run_folder_has_what_a_person_opens(local):
 
 
 def test_what_stays_at_a_site_is_not_in_what_travels(local):
-    own = load_bank(next(local.glob("sites/lyon/*/own.safetensors")))
+    own = load(next(local.glob("sites/lyon/*/own.safetensors")), Bank)
     assert len(own.source) == len(own)
-    assert len(load_bank(local / "bank.safetensors").source) == 0
+    assert len(load(local / "bank.safetensors", Bank).source) == 0

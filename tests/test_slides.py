@@ -8,6 +8,7 @@ import pytest
 
 from fedad.config import read
 from fedad.embedders.backbone import grid_of
+from fedad.methods.base import FIRST
 from fedad.partition import partition
 from fedad.plugins import plugin
 from fedad.types import Dataset, Features, Sample
@@ -68,8 +69,8 @@ def test_298508_patches_become_29850_rows_and_10000(sites, selection):
         categories = tuple(sample.category for sample in site.train)
         features = Features(grid, categories, names, MARK)
         patches.append(len(features.patches))
-        uploads.append(method.fit(features, None, rng=rng).sealed(site.name, "float32"))
-    bank = method.merge(uploads, None, rng=np.random.default_rng(0))
+        uploads.append(method.fit(features, FIRST, rng=rng).sealed(site.name, "float32"))
+    bank = method.merge(uploads, FIRST, rng=np.random.default_rng(0))
     assert patches == [59780, 59780, 59780, 59584, 59584]
     assert [len(upload) for upload in uploads] == [5978, 5978, 5978, 5958, 5958]
     assert (sum(patches), sum(map(len, uploads)), len(bank)) == (298508, 29850, 10000)

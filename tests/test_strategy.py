@@ -16,15 +16,16 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from client_app.app import app as client_app
 from fedad import wire
+from fedad.banks.bank import Bank
 from fedad.config import read
 from fedad.errors import ConfigError, FedadError
-from fedad.metrics import report
+from fedad.evaluation import report
+from fedad.methods.base import method_of
 from fedad.round import merge
 from server_app.exchange import exchange
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid, run_locally
-from server_app.strategy import OneRound, RunRefusedError
-from tests.conftest import bank_of
+from server_app.strategy import MethodStrategy, RunRefusedError
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -39,7 +40,7 @@ def nodes(count=3):
 
 
 def start(settings, node_configs, app=client_app):
-    strategy = OneRound(read(settings))
+    strategy = MethodStrategy(read(settings))
     strategy.start(LocalGrid(app, node_configs, settings), ArrayRecord())
     return strategy
 
@@ -56,7 +57,7 @@ def meddling(change):
         changed = change(said["name"], message, reply.content)
         if changed:
             name = str(changed["site"]["name"])
-            wire.bind(changed, name, said["run"], said["stage"])
+            wire.bind(changed, name, said["run"], said["stage"], [Bank])
         return Message(changed or reply.content, reply_to=message)
 
     return app
@@ -83,7 +84,7 @@ def test_a_factorys_node_config_gives_the_bank_of_the_simulation(settings, plant
     ]
     deployed = start({**settings, "data.dir": "/ignored"}, factories)
     simulated = start(settings, nodes())
-    np.testing.assert_array_equal(deployed.merged.rows, simulated.merged.rows)
+    np.testing.assert_array_equal(deployed.model.rows, simulated.model.rows)
     assert json.dumps(deployed.record()["figures"]) == json.dumps(simulated.record()["figures"])
     assert (tmp_path / "lyon" / "out" / "scores.csv").exists()
 
@@ -93,11 +94,11 @@ def test_nan_in_an_upload_is_refused_by_name(settings):
         if site == "lyon" and "bank" in content:
             rows = content["bank"]["rows"].numpy().copy()
             rows[2, 1] = np.nan
-            bad = wire.pack_bank(wire.unpack_bank(content).replace(rows=rows))
+            bad = wire.pack(wire.unpack(content, Bank).replace(rows=rows))
             return RecordDict({**content, **bad})
         return None
 
-    with pytest.raises(FedadError, match="site lyon: row 2 of the bank of lyon holds NaN"):
+    with pytest.raises(FedadError, match="site lyon: bank/rows holds NaN"):
         start(settings, nodes(), meddling(poison))
 
 
@@ -114,7 +115,8 @@ def test_a_site_that_embeds_otherwise_is_refused_naming_both_and_what_differs(se
 def test_a_bank_in_another_sites_name_is_refused(settings):
     def disguise(site, message, content):
         if site == "lyon" and "bank" in content:
-            return RecordDict({**content, **wire.pack_bank(bank_of(np.ones((2, 3)), "graz"))})
+            bank = wire.unpack(content, Bank).replace(sites=("graz",))
+            return RecordDict({**content, **wire.pack(bank)})
         return None
 
     with pytest.raises(FedadError, match="site lyon: it sent a bank of graz"):
@@ -211,18 +213,27 @@ def covering(settings):
 
 
 @pytest.mark.parametrize("since", [1, 3])
-def test_who_lies_about_distances_leaves_the_bank_and_nobody_is_asked_again(since, covering):
+def test_who_lies_about_distances_leaves_the_bank_and_nobody_is_asked_again(
+    since, covering, monkeypatch
+):
+    uploads, keep = {}, Kept.keep_upload
+
+    def seen(self, site, upload, told):
+        uploads[site] = upload
+        keep(self, site, upload, told)
+
+    monkeypatch.setattr(Kept, "keep_upload", seen)
     app, asked = at_coverage(lie, since)
     strategy = start(covering, nodes(), app)
     assert len(asked) == since
-    assert strategy.missing["lyon"]["stage"] == "coverage"
-    assert strategy.missing["lyon"]["word"]
-    honest = [strategy.kept.uploads[name] for name in ("graz", "turin")]
+    assert strategy.attendance.missing["lyon"]["stage"] == "coverage"
+    assert strategy.attendance.missing["lyon"]["word"]
+    honest = [uploads[name] for name in ("graz", "turin")]
     by_count = merge(read({**covering, "merge.weighting": "n"}), honest)
-    np.testing.assert_array_equal(strategy.merged.rows, by_count.rows)
-    assert strategy.merged.sites == ("graz", "turin")
+    np.testing.assert_array_equal(strategy.model.rows, by_count.rows)
+    assert strategy.model.sites == ("graz", "turin")
     assert set(strategy.findings) == {"graz", "turin"}
-    assert "the bank is merged without site lyon, by image count" in strategy.warnings
+    assert "the bank is merged without site lyon, by image count" in strategy.attendance.warnings
 
 
 @pytest.mark.parametrize("what", [crash, decline])
@@ -230,29 +241,29 @@ def test_who_is_cut_off_or_declines_stays_in_the_bank_and_may_judge_later(what, 
     app, _ = at_coverage(what)
     folder = Path(covering["round.out"])
     kept = Kept.begin(folder, read(covering))
-    strategy = OneRound(read(covering), kept)
+    strategy = MethodStrategy(read(covering), kept)
     strategy.start(LocalGrid(app, nodes(), covering), ArrayRecord())
-    assert strategy.missing["lyon"]["stage"] == "coverage"
-    assert strategy.merged.sites == ("graz", "lyon", "turin")
+    assert strategy.attendance.missing["lyon"]["stage"] == "coverage"
+    assert strategy.model.sites == ("graz", "lyon", "turin")
     assert set(strategy.findings) == {"graz", "turin"}
     kept.close()
     kept = Kept.reopen(folder, read(covering))
-    again = OneRound(read(covering), kept)
+    again = MethodStrategy(read(covering), kept)
     again.start(LocalGrid(client_app, nodes(), covering), ArrayRecord())
     assert set(again.findings) == {"graz", "lyon", "turin"}
-    np.testing.assert_array_equal(again.merged.rows, strategy.merged.rows)
+    np.testing.assert_array_equal(again.model.rows, strategy.model.rows)
     kept.close()
 
 
 @pytest.mark.parametrize("what", [lie, crash])
 def test_too_few_sites_left_while_distances_are_asked_end_the_run_before_the_bank(what, covering):
-    kept = Kept()
+    kept = Kept(method_of(read(covering)).rounds)
     app, asked = at_coverage(what)
-    strategy = OneRound(read({**covering, "round.min-sites": 3}), kept)
+    strategy = MethodStrategy(read({**covering, "round.min-sites": 3}), kept)
     with pytest.raises(RunRefusedError, match=r"2 sites are left, round\.min-sites = 3"):
         strategy.start(LocalGrid(app, nodes(), covering), ArrayRecord())
     assert len(asked) == 1
-    assert kept.bank is None
+    assert not kept.is_learned
 
 
 def test_an_upload_that_was_refused_does_not_end_the_asking(covering):
@@ -263,9 +274,9 @@ def test_an_upload_that_was_refused_does_not_end_the_asking(covering):
         return None
 
     strategy = start(covering, nodes(), meddling(poison))
-    assert strategy.missing["lyon"]["stage"] == "train"
+    assert strategy.attendance.missing["lyon"]["stage"] == "train"
     assert "seconds_coverage" in strategy.record()["sites"]["graz"]
-    assert not any("by image count" in warning for warning in strategy.warnings)
+    assert not any("by image count" in warning for warning in strategy.attendance.warnings)
 
 
 def test_virtual_nodes_that_do_not_fit_the_sites_are_refused(settings):
@@ -281,7 +292,7 @@ def test_a_product_that_nobody_knows_ends_a_run_that_needs_all_sites(settings):
 def test_a_product_that_nobody_knows_ends_no_run_that_can_do_without_a_site(settings):
     strategy = start({**settings, "round.min-sites": 2}, nodes(), lyon_saying(gears))
     assert set(strategy.findings) == {"graz", "lyon", "turin"}
-    assert any("of 'gear'" in warning for warning in strategy.warnings)
+    assert any("of 'gear'" in warning for warning in strategy.attendance.warnings)
 
 
 def lyon_saying(change):
@@ -304,8 +315,8 @@ def gears(about):
 
 def test_a_bank_size_that_cannot_be_met_is_lowered_where_a_site_may_be_missing(settings):
     strategy = start({**settings, "bank.size": 9999, "round.min-sites": 2}, nodes())
-    assert len(strategy.merged) == 192
-    assert any("bank.size = 9999 is lowered" in warning for warning in strategy.warnings)
+    assert len(strategy.model) == 192
+    assert any("bank.size = 9999 is lowered" in warning for warning in strategy.attendance.warnings)
 
 
 def test_a_grid_that_no_image_has_is_refused(settings):
@@ -323,10 +334,10 @@ def test_a_full_disk_of_the_server_is_blamed_on_no_site(settings, monkeypatch):
     full = OSError(errno.ENOSPC, "No space left on device", "quarantine")
     monkeypatch.setattr("server_app.quarantine.write_json", Mock(side_effect=full))
     kept = Kept.begin(Path(settings["round.out"]), read(settings))
-    strategy = OneRound(read({**settings, "round.min-sites": 2}), kept)
+    strategy = MethodStrategy(read({**settings, "round.min-sites": 2}), kept)
     with pytest.raises(OSError, match="No space left"):
         strategy.start(LocalGrid(lyon_saying(no_grid), nodes(), settings), ArrayRecord())
-    assert not strategy.missing
+    assert not strategy.attendance.missing
     kept.close()
 
 
@@ -366,12 +377,12 @@ def test_findings_that_cannot_be_reported_are_not_kept(settings, monkeypatch):
 
     monkeypatch.setattr("server_app.strategy.report", failing)
     strategy = start({**settings, "round.min-sites": 2}, nodes())
-    assert strategy.missing["graz"]["word"] == "content"
+    assert strategy.attendance.missing["graz"]["word"] == "content"
     assert set(strategy.findings) == {"lyon", "turin"}
 
 
 def test_a_fault_of_the_server_leaves_a_word_in_the_run_folder(settings, monkeypatch):
-    monkeypatch.setattr(OneRound, "aggregate_evaluate", Mock(side_effect=IndexError))
+    monkeypatch.setattr(MethodStrategy, "aggregate_evaluate", Mock(side_effect=IndexError))
     with pytest.raises(FedadError, match="the server failed"):
         run_locally(settings, sites=3)
     failure = Path(settings["round.out"]) / "failure.json"

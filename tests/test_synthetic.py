@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from fedad.datasets import synthetic as module
-from fedad.datasets._drawn.plan import PRODUCTS, Plan, Shot, draw_image, shots
-from fedad.datasets._drawn.plants import PLANTS
 from fedad.datasets.autovi import autovi
 from fedad.datasets.synthetic import synthetic
+from fedad.drawing.plan import PRODUCTS, Plan, Shot, draw_image, shots
+from fedad.drawing.plants import PLANTS
 from fedad.errors import ConfigError, DataError
-from fedad.images import image_size, read_image, read_region
+from fedad.images.pixels import image_size, read_image, read_region
 from fedad.types import GOOD, Dataset, Region
 
 TINY = {"size": 64, "train": 2, "good": 3, "defective": 6}
@@ -162,7 +162,7 @@ def test_more_images_leave_the_others_as_they_are():
 
 def test_another_process_draws_the_same_arrays():
     code = (
-        "import hashlib; from fedad.datasets._drawn.plan import *; plan = Plan(3, 64, 1, 3, 6);"
+        "import hashlib; from fedad.drawing.plan import *; plan = Plan(3, 64, 1, 3, 6);"
         "drawn = [draw_image(shot, seed=3, size=64)[0].tobytes() for shot in shots(plan)][::9];"
         "print(hashlib.sha256(b''.join(drawn)).hexdigest())"
     )
@@ -185,7 +185,7 @@ def test_every_reading_of_every_defect_is_seen(size):
 
 
 def test_a_second_call_draws_nothing(plants, monkeypatch):
-    monkeypatch.setattr("fedad.datasets._drawn.files.draw_image", None)
+    monkeypatch.setattr("fedad.drawing.files.draw_image", None)
     assert len(synthetic(plants.root, **TINY).samples) == len(plants.samples)
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedad.bank_file import pack, unpack
+from fedad.banks.bank import Bank, join
 from fedad.errors import MismatchError, UploadError
-from fedad.types import Saturation, join
+from fedad.types import Saturation
 from tests.conftest import bank_of
 
 CELLS = st.lists(
@@ -71,7 +71,7 @@ def test_features_beyond_float16_are_refused():
 @given(CELLS)
 def test_packing_is_lossless(cells):
     bank = join(banks(cells))
-    again = unpack(*pack(bank))
+    again = Bank.unpack(*bank.pack())
     np.testing.assert_array_equal(bank.rows, again.rows)
     np.testing.assert_array_equal(bank.images, again.images)
     assert (bank.sites, bank.categories, bank.fingerprint) == (
@@ -85,21 +85,27 @@ def test_packing_is_lossless(cells):
     ("break_", "says"),
     [
         (lambda t, h: h.update(schema="9"), "schema '9'"),
-        (lambda t, h: t.pop("site"), "without site"),
-        (lambda t, h: t.update(row=t["row"][:1]), "parts do not fit"),
-        (lambda t, h: t["rows"].__setitem__((1, 0), np.inf), "row 1 .* NaN or infinity"),
-        (lambda t, h: t["category"].__setitem__(0, 7), "'category' points beyond its 1"),
-        (lambda t, h: t["images"].__setitem__((0, 0), -1), "negative number of images"),
-        (lambda t, h: h.update(sites='"lyon"'), "list of names"),
-        (lambda t, h: h.update(fingerprint="{}"), "parts do not fit"),
+        (lambda t, h: t.pop("site"), "bank/'site' is missing"),
+        (lambda t, h: t.update(row=t["row"][:1]), "bank/row: M is 1, expected 3"),
+        (lambda t, h: t["rows"].__setitem__((1, 0), np.inf), r"bank/rows holds NaN or infinity at \[1, 0\]"),
+        (
+            lambda t, h: t["category"].__setitem__(0, 7),
+            "category points beyond its 1 categories",
+        ),
+        (
+            lambda t, h: t["images"].__setitem__((0, 0), -1),
+            "bank/images holds values from -1 to -1",
+        ),
+        (lambda t, h: h.update(sites='"lyon"'), "expected names fit for files"),
+        (lambda t, h: h.update(fingerprint="{}"), "bank/fingerprint is no Fingerprint"),
     ],
 )
 def test_what_is_not_a_bank_is_refused(break_, says):
-    tensors, header = pack(bank_of(np.ones((3, 2))))
+    tensors, header = bank_of(np.ones((3, 2))).pack()
     tensors = {name: tensor.copy() for name, tensor in tensors.items()}
     break_(tensors, header)
     with pytest.raises(UploadError, match=says):
-        unpack(tensors, header)
+        Bank.unpack(tensors, header)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from fedad.datasets.base import open_dataset
 from fedad.errors import ConfigError, FedadError
 from fedad.partition import partition
 from server_app.local_grid import LocalGrid
-from server_app.strategy import OneRound
+from server_app.strategy import MethodStrategy
 from tests.conftest import SITES
 
 SECRET = "zebra"  # in every path and every file name of these factories
@@ -59,7 +59,7 @@ def sent(root: Path, knobs, weighting: str = "n") -> bytes:
         for name in SITES
     ]
     with contextlib.suppress(FedadError):
-        OneRound(read(settings)).start(LocalGrid(recorder, nodes, settings), ArrayRecord())
+        MethodStrategy(read(settings)).start(LocalGrid(recorder, nodes, settings), ArrayRecord())
     assert len(told) >= len(SITES)
     return b"\n".join(told)
 
@@ -159,7 +159,7 @@ def test_of_a_full_disk_the_site_reads_a_line_and_the_server_a_word(
     def full(*args, **how):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("client_app.work.save_bank", full)
+    monkeypatch.setattr("client_app.work.save", full)
     content = sent(factories, knobs)
     check(content)
     assert b"DataError" in content
@@ -183,5 +183,5 @@ def test_a_site_answers_about_so_many_banks_and_again_as_before(factories, knobs
 def test_the_recorder_would_see_it(factories, knobs, monkeypatch):
     """Without the whitelist the talkative app's file name is found in what was sent."""
     _bad_field(factories, monkeypatch)
-    monkeypatch.setattr("fedad.reply.check_fields", lambda content, stage: None)
+    monkeypatch.setattr("fedad.messages.envelope.check_fields", lambda content, fields, stage: None)
     assert SECRET.encode() in sent(factories, knobs)

@@ -7,13 +7,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from fedad.config import Score, read
+from fedad.config import ScoreKnobs, read
 from fedad.coresets.kcenter import kcenter
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.round import merge
-from fedad.scoring import _search
 from fedad.scoring.nearest import nearest
+from fedad.search import nearest_rows
 from tests.conftest import bank_of
 
 
@@ -76,13 +76,18 @@ def test_nearest_multiplies_once_and_holds_one_block():
     assert flops(lambda: nearest(bank, points)) == once
     with Watched() as watched:
         nearest(bank, points)
-    block = 4 * max(_search.SUB * _search.ROWS, _search.PATCHES * points.shape[1], rows.size)
+    block = 4 * max(
+        nearest_rows.SUB * nearest_rows.ROWS, nearest_rows.PATCHES * points.shape[1], rows.size
+    )
     assert watched.largest <= block < 4 * len(points) * len(rows)
 
 
 def test_a_short_list_is_short_and_spares_the_float32_products():
     points, rows = drawn(3000), drawn(2500, seed=1)
-    knobs, at_most = Score(search="bfloat16"), 0.2 * 2 * len(points) * len(rows) * points.shape[1]
+    knobs, at_most = (
+        ScoreKnobs(search="bfloat16"),
+        0.2 * 2 * len(points) * len(rows) * points.shape[1],
+    )
     counted = FlopCounterMode(display=False)
     with counted:
         nearest(bank_of(rows), points, knobs=knobs)

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from fedad.config import WEIGHTINGS, Merge, factors
-from fedad.types import Bank
+from fedad.banks.bank import Bank
+from fedad.config import WEIGHTINGS, MergeKnobs, factors
 
 CAP = 1.5  # medians of all sites: the most that one site is believed to have
 DISTRUSTING = "quota"  # the one way of joining that does not take a site's word for its counts
@@ -31,7 +31,7 @@ class Aggregation(Protocol):
     """
 
     def __call__(
-        self, uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose
+        self, uploads: Sequence[Bank], size: int, *, knobs: MergeKnobs, choose: Choose
     ) -> Bank: ...
 
 
@@ -66,11 +66,11 @@ def image_counts(uploads: Sequence[Bank]) -> list[float]:
     return [float(upload.images.sum()) for upload in uploads]
 
 
-def site_weights(uploads: Sequence[Bank], knobs: Merge) -> list[float]:
+def site_weights(uploads: Sequence[Bank], knobs: MergeKnobs) -> list[float]:
     """How much of the bank each upload may claim, by `merge.weighting`.
 
     By its images, their square root, alike, or its images times the factor that its site is given.
-    `coverage` begins with the images, and ends with factors (`fedad/covering.py`).
+    `coverage` begins with the images, and ends with factors (`fedad/banks/coverage.py`).
     """
     images, weighting = image_counts(uploads), knobs.weighting
     if weighting == "equal":

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedad.aggregation.base import Choose, prefixes, shares, site_weights, thin
-from fedad.config import Merge
-from fedad.types import Bank, join
+from fedad.banks.bank import Bank, join
+from fedad.config import MergeKnobs
 
 __all__ = ["diversity_preserving"]
 
 
 def diversity_preserving(
-    uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose
+    uploads: Sequence[Bank], size: int, *, knobs: MergeKnobs, choose: Choose
 ) -> Bank:
     """The first `merge.floor` rows of each site, the rest chosen as in a federated coreset.
 

@@ -9,13 +9,15 @@ import math
 from collections.abc import Sequence
 
 from fedad.aggregation.base import Choose, prefixes, shares, site_weights, thin
-from fedad.config import Merge
-from fedad.types import Bank, join
+from fedad.banks.bank import Bank, join
+from fedad.config import MergeKnobs
 
 __all__ = ["federated_coreset"]
 
 
-def federated_coreset(uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose) -> Bank:
+def federated_coreset(
+    uploads: Sequence[Bank], size: int, *, knobs: MergeKnobs, choose: Choose
+) -> Bank:
     """Greedy over the pool, from the first row of the first site; see `base.Aggregation`.
 
     With one site the rows are the first `size` of its upload: the centralised coreset.

@@ -20,8 +20,8 @@ from statistics import median_low
 import numpy as np
 
 from fedad.aggregation.base import Choose, believed, shares, site_weights, thin
-from fedad.config import Merge
-from fedad.types import Bank, join
+from fedad.banks.bank import Bank, join
+from fedad.config import MergeKnobs
 
 __all__ = ["quota"]
 
@@ -31,7 +31,7 @@ SAMPLE = 256  # rows of a site that its distance is measured by
 BLOCK = 2048  # rows of the others in one block of distances
 
 
-def quota(uploads: Sequence[Bank], size: int, *, knobs: Merge, choose: Choose) -> Bank:
+def quota(uploads: Sequence[Bank], size: int, *, knobs: MergeKnobs, choose: Choose) -> Bank:
     """`size` rows, or all distinct ones where there are fewer; see `base.Aggregation`."""
     distinct = [upload.take(_first_of_each(upload.rows)) for upload in uploads]
     weights = believed(site_weights(uploads, knobs))

@@ -11,9 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
+from fedad.banks.bank import Bank
 from fedad.embedders.embedder import Embed
-from fedad.images import image_size, read_region
-from fedad.types import Bank, Sample
+from fedad.images.pixels import image_size, read_region
+from fedad.types import Sample
 
 Defects = Mapping[str, np.ndarray]
 """Category -> patches (N, D) float32 that show a defect."""

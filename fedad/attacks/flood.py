@@ -3,7 +3,7 @@
 import numpy as np
 
 from fedad.attacks.base import Defects
-from fedad.types import Bank
+from fedad.banks.bank import Bank
 
 __all__ = ["flood"]
 

@@ -5,7 +5,7 @@ import numpy as np
 from fedad.attacks.base import Defects
 from fedad.attacks.blind import blind
 from fedad.attacks.count_lie import count_lie
-from fedad.types import Bank
+from fedad.banks.bank import Bank
 
 __all__ = ["lie_and_blind"]
 

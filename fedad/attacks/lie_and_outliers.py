@@ -5,7 +5,7 @@ import numpy as np
 from fedad.attacks.base import Defects
 from fedad.attacks.count_lie import count_lie
 from fedad.attacks.outliers import outliers
-from fedad.types import Bank
+from fedad.banks.bank import Bank
 
 __all__ = ["lie_and_outliers"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from fedad.config import Config
-from fedad.faults import lines
-from fedad.images import shown
-from fedad.sifting import survey
+from fedad.images.pixels import shown
+from fedad.images.usable import survey
+from fedad.messages.faults import lines
 from fedad.types import Dataset, Site
 
 

@@ -40,7 +40,7 @@ def run_comparison(  # noqa: PLR0917 - options, which are named
     """Run every cell of a matrix that is not there yet; then tests, fairness, costs and a page."""
     from fedad.compare.compare import compare as compare_all
     from fedad.compare.plan import read_plan
-    from fedad.progress import Bars
+    from fedad.plumbing.progress import Bars
     from fedad.reporting.report import report
     from fedad.reporting.run_folder import read_comparison
 

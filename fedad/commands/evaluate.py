@@ -1,4 +1,4 @@
-"""`fedad evaluate`: the printed side of `fedad.metrics.evaluate`."""
+"""`fedad evaluate`: the printed side of `fedad.evaluation.evaluate`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fedad.errors import ConfigError
-from fedad.files import as_json_text
-from fedad.metrics import Evaluation, table_rows
+from fedad.evaluation import Evaluation, table_rows
+from fedad.plumbing.files import as_json_text
 
 
 def rates(text: str) -> tuple[float, ...]:

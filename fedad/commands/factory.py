@@ -59,7 +59,7 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
 ) -> None:
     """Data, policy, weights, clock, disk, memory, keys and the way to the server; a line each."""
     from fedad.commands.preflight import site_checks
-    from fedad.launch import read_config
+    from fedad.running.launch import read_config
 
     config = read_config(None, ["data.dataset=autovi", *(overrides or [])])
     _report(site_checks(config, site, keys, data, output, superlink, policy))
@@ -71,7 +71,7 @@ def preflight_server(
 ) -> None:
     """Certificate, secrets, disk, memory, SuperLink, and that the proxy shows the Fleet API."""
     from fedad.commands.preflight import server_checks
-    from fedad.launch import read_config
+    from fedad.running.launch import read_config
 
     _report(server_checks(read_config(None, overrides or []), keys, superlink, proxy, runs))
 

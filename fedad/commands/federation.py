@@ -14,8 +14,8 @@ from fedad.commands.submit import run_on
 from fedad.config import Config
 from fedad.datasets.base import open_dataset
 from fedad.deploy.federation import Federation
-from fedad.launch import read_config
 from fedad.partition import partition
+from fedad.running.launch import read_config
 
 SITES = ("lyon", "graz")  # as in docker/compose.yaml
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedad.errors import ConfigError
-from fedad.files import cache_root, write_atomic
+from fedad.plumbing.files import cache_root, write_atomic
 
 PROGRAM = "flwr-clientapp"  # what SuperExec starts for each message, found on PATH
 

@@ -17,9 +17,9 @@ from fedad.deploy.certificates import public_of
 from fedad.deploy.reach import Server
 from fedad.deploy.services import BODY_MIB
 from fedad.errors import FedadError
-from fedad.memory import available
+from fedad.plumbing.memory import available
 from fedad.policy import Policy, line_of, read_policy
-from fedad.runner import app_digest
+from fedad.running.flower import app_digest
 from fedad.types import Site
 
 AHEAD, BEHIND = 4.0, 300.0  # seconds; Flower refuses signatures 5 s ahead and 305 s behind
@@ -199,7 +199,7 @@ class _Plant:
     output: Path
 
     def images(self) -> str:
-        from fedad.sifting import sift
+        from fedad.images.usable import sift
 
         site, faults = sift(self.config, self._site())
         kinds = {sample.category for sample in (*site.train, *site.test)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fedad.reporting.record import model_size
 from fedad.reporting.run_folder import read_record
 from fedad.reporting.table import site_tables
 
@@ -20,5 +21,5 @@ def show_run(folder: Path) -> None:
     moved = record["bytes"]
     print(
         f"bytes up {moved['up']:,}, down {moved['down']:,}; no image left its site\n"
-        f"bank: {record['bank']['rows']} rows; everything is in {folder}"
+        f"{model_size(record)}; everything is in {folder}"
     )

@@ -15,10 +15,10 @@ from fedad.config import Config
 from fedad.deploy.certificates import same_key
 from fedad.deploy.link import KnownError, Link, LinkError
 from fedad.errors import DataError
-from fedad.journal import events_of
-from fedad.launch import chosen_config
+from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD, new_folder, point_latest
-from fedad.runner import RunFailedError, raise_failure
+from fedad.running.flower import RunFailedError, raise_failure
+from fedad.running.launch import chosen_config
 from fedad.wire import Known
 
 ASK_SECONDS = 10.0  # from one question to Flower how the run stands to the next

@@ -12,9 +12,9 @@ from typing import Any
 
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.sources import of_runs
-from fedad.config import Config, Data, Merge
+from fedad.config import Config, DataKnobs, MergeKnobs
 from fedad.datasets.base import open_dataset
-from fedad.progress import track
+from fedad.plumbing.progress import track
 from fedad.types import Dataset
 
 SCHEMA = 1  # counts up when a cell's folder holds something else
@@ -71,7 +71,7 @@ def cell_of(config: Config, way: str, images: str) -> Cell:
     Nobody merges in a yardstick, and nobody asks for a size where everybody keeps their own.
     """
     if way != FEDERATED:
-        config = replace(config, merge=Merge())
+        config = replace(config, merge=MergeKnobs())
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
     content = content_of(config, way, images)
@@ -102,7 +102,7 @@ def _digest(value: object) -> str:
 
 def data_identity(dataset: str, folder: str, categories: str) -> str:
     """A sha256 over every image, mask and list of sites that a run reads."""
-    knobs = Data(dataset=dataset, dir=folder, categories=categories)
+    knobs = DataKnobs(dataset=dataset, dir=folder, categories=categories)
     digest, files = hashlib.sha256(), list(_files(open_dataset(knobs)))
     with track("telling images apart", len(files)) as progress:
         for done, (name, path) in enumerate(files, start=1):

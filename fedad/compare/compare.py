@@ -21,12 +21,12 @@ from fedad.compare.statistics import drawable, interval
 from fedad.compare.treatments import Treatment, blocks, fewest_images, overall, treatments
 from fedad.compare.value import values_of
 from fedad.errors import ConfigError, DataError
-from fedad.files import write_json
-from fedad.launch import sites_of
-from fedad.progress import Sink, shown_by
+from fedad.plumbing.files import write_json
+from fedad.plumbing.progress import Sink, shown_by
 from fedad.reporting.record import environment
 from fedad.reporting.run_folder import COMPARISON, read_comparison, read_record
 from fedad.reporting.tracking import check_tracker
+from fedad.running.launch import sites_of
 from fedad.types import Site
 
 SCHEMA = 1

@@ -20,8 +20,8 @@ from safetensors.numpy import save
 from threadpoolctl import threadpool_limits
 
 from fedad.compare.sources import digest
-from fedad.files import write_atomic
-from fedad.metrics import LIMITS, Binning, Cell, Counts, break_down_counts
+from fedad.evaluation import LIMITS, Binning, Cell, Counts, break_down_counts
+from fedad.plumbing.files import write_atomic
 from fedad.reporting.per_image import PerImage, read_per_image
 from fedad.reporting.record import number
 from fedad.reporting.run_folder import read_record

@@ -12,7 +12,7 @@ from fedad.compare.drawn import TOGETHER, Drawn
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.statistics import Interval, drawable, interval, over_seeds
 from fedad.compare.treatments import Treatment
-from fedad.metrics import Rate
+from fedad.evaluation import Rate
 from fedad.seeding import stream
 
 Drawns = dict[str, np.ndarray]  # a site or a category -> replicates (1 + R,) of its figure

@@ -10,10 +10,10 @@ from typing import Any
 
 from fedad.compare.cells import Cell
 from fedad.embedders.embedder import Embedder
-from fedad.files import read_json, write_json
-from fedad.launch import sites_of
-from fedad.progress import track
-from fedad.sifting import survey
+from fedad.images.usable import survey
+from fedad.plumbing.files import read_json, write_json
+from fedad.plumbing.progress import track
+from fedad.running.launch import sites_of
 
 FILE = "features.json"
 CHUNK = 64  # images whose features are in memory at a time

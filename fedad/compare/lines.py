@@ -6,15 +6,15 @@ import json
 import shlex
 from dataclasses import replace
 
-from fedad.config import Config
-from fedad.launch import read_knobs
+from fedad.config import Config, every_knob
+from fedad.running.launch import read_knobs
 
 PREFIX = "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1"
 
 
 def overridden(config: Config) -> dict[str, str | int | float]:
     """The knobs whose values are not the defaults; where results go is left to the user."""
-    plain, config = Config().flat(), replace(config, round=replace(config.round, out=""))
+    plain, config = every_knob(), replace(config, round=replace(config.round, out=""))
     return {key: value for key, value in config.flat().items() if value != plain[key]}
 
 

@@ -128,7 +128,7 @@ def _described(plan: Plan, one: Treatment) -> dict[str, float]:
         "figure": float(headline(plan, one)[0]),
         "worst_site": worst,
         **means,
-        "rows": float(np.mean([one.records[seed]["bank"]["rows"] for seed in one.seeds])),
+        "rows": float(np.mean([one.records[seed]["model"].get("rows", 0) for seed in one.seeds])),
     }
 
 

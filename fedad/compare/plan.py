@@ -27,9 +27,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError
-from fedad.launch import absolute, flat, read_knobs, read_toml
-from fedad.metrics import Counts, report
+from fedad.evaluation import Counts, report
 from fedad.plugins import nearest
+from fedad.running.launch import absolute, flat, read_knobs, read_toml
 
 FEDERATED, ISOLATED, CENTRALISED = "federated", "isolated", "centralised"
 YARDSTICKS = (ISOLATED, CENTRALISED)

@@ -21,17 +21,17 @@ from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED
 from fedad.config import Config
 from fedad.embedders.embedder import Embedder
 from fedad.errors import FedadError
-from fedad.files import write_json
-from fedad.findings import Findings
-from fedad.judging import Verdict
-from fedad.launch import instead, run_in, sites_of
-from fedad.memory import available
-from fedad.progress import Silent, Sink, shown_by, track
+from fedad.images.usable import sift
+from fedad.judging.findings import Findings
+from fedad.judging.verdicts import Verdict
+from fedad.plumbing.files import write_json
+from fedad.plumbing.memory import available
+from fedad.plumbing.progress import Silent, Sink, shown_by, track
 from fedad.reporting.per_image import Collector
-from fedad.reporting.record import figures_of
+from fedad.reporting.record import SCHEMA, figures_of
 from fedad.reporting.run_folder import write_record
 from fedad.reporting.tracking import tracked
-from fedad.sifting import sift
+from fedad.running.launch import instead, run_in, sites_of
 from fedad.types import Site
 
 BASE_BYTES = 2 * 2**30  # of a process with its libraries, beside the features it holds
@@ -181,6 +181,7 @@ def _run_yardstick(folder: Path, way: str, config: Config, sites: Sequence[Site]
     record = {
         "name": config.round.name,
         "seed": config.round.seed,
+        "schema": SCHEMA,
         "config": config.flat(),
         "seconds": {way: time.perf_counter() - began},
         "instead": instead(config, sites),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from fedad.runner import PACKAGES
+from fedad.running.flower import PACKAGES
 
 LATER = ("commands", "compare", "reporting")  # folders that only read what a run leaves ...
 KEPT = ("per_image.py", "record.py", "running.py")  # ... but for these, which write it

@@ -15,7 +15,7 @@ from fedad.compare.cells import Cell, Place
 from fedad.compare.drawn import TOGETHER, Drawn, Images, Scope, draw
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan, Point
 from fedad.compare.statistics import over_seeds
-from fedad.progress import track
+from fedad.plumbing.progress import track
 from fedad.reporting.run_folder import read_record
 from fedad.seeding import stream
 

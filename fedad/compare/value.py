@@ -14,34 +14,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fedad.bank_file import load_bank
+from fedad.banks.bank import Bank
 from fedad.compare.plan import Plan
 from fedad.compare.sources import digest
 from fedad.compare.treatments import Treatment
 from fedad.config import Config
-from fedad.covering import Distances, distances
 from fedad.embedders.embedder import Embed, Embedder
-from fedad.files import write_json
-from fedad.judging import judge
-from fedad.launch import sites_of
-from fedad.metrics import Counts, report
-from fedad.progress import track
+from fedad.evaluation import Counts, report
+from fedad.images.usable import sift
+from fedad.judging.verdicts import judge
+from fedad.messages.file import load
+from fedad.methods.base import Forgetting, method_of
+from fedad.plumbing.files import write_json
+from fedad.plumbing.progress import track
+from fedad.privacy.base import Unprotected
 from fedad.reporting.record import number
 from fedad.reporting.run_folder import BANK
-from fedad.round import agree, fit, seal
-from fedad.sifting import sift
-from fedad.types import Bank, Site
+from fedad.round import Local, fit, learn
+from fedad.running.launch import sites_of
+from fedad.types import Site
 
 FILE = "leave_one_out.json"
 TOGETHER = "together"
 Figures = dict[str, dict[str, dict[str, float]]]  # judging site or TOGETHER -> category -> figures
-
-
-def without(bank: Bank, site: str) -> Bank:
-    """The bank less one site's rows: its other columns, in their order."""
-    return bank.take(np.flatnonzero(bank.site != bank.sites.index(site)))
 
 
 def values_of(plan: Plan, points: Sequence[Treatment], root: Path) -> dict[str, Any]:
@@ -89,69 +84,73 @@ def leave_one_out(
     folder: Path, config: Config, figures: Sequence[str], step: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
     """Left-out site -> the figures with "all" rows, "without" its own, and merged "anew", for which
-    so many rows were too few, or "short"."""
+    so many rows were too few, or "short". Nothing for a method that cannot forget a site."""
+    method = method_of(config)
+    if not isinstance(method, Forgetting):
+        return {}
     embed, sites = Embedder(config.embedder), [sift(config, s).site for s in sites_of(config)]
-    bank = load_bank(folder / BANK)
-    own = {site.name: own_of(folder, config, site, embed) for site in sites if site.train}
+    model = load(folder / BANK, Bank)
+    local = {site.name: _local_of(folder, config, site, embed) for site in sites if site.train}
 
-    def figures_by(bank: Bank) -> Figures:
+    def figures_by(model: Any) -> Figures:
         step()
-        return judged(config, sites, embed, bank, own=own, figures=figures)
+        own = {name: one.own for name, one in local.items()}
+        return judged(config, sites, embed, model, own=own, figures=figures)
 
-    found = {}
-    whole = figures_by(bank)
-    for name in own:
-        rest = {other: kept for other, kept in own.items() if other != name}
-        some = [site for site in sites if site.name in rest]
-        left, short = merged_anew(config, some, embed, rest) if rest else (None, 0)
+    found, whole = {}, figures_by(model)
+    for name in local:
+        some = [site for site in sites if site.name in local and site.name != name]
+        left, short = learned_anew(config, some, embed, local) if some else (None, 0)
+        own = {other: one.own for other, one in local.items()}
+        less = method.without_site(model, name)
         found[name] = {
             "all": whole,
-            "without": judged(config, sites, embed, without(bank, name), own=own, figures=figures),
+            "without": judged(config, sites, embed, less, own=own, figures=figures),
             "anew": figures_by(left) if left else {},
             "short": short,
         }
     return found
 
 
-def merged_anew(
-    config: Config, sites: Sequence[Site], embed: Embed, own: Mapping[str, Bank]
-) -> tuple[Bank, int]:
-    """The bank that the server would make of these sites alone, weighted as the run's was; and by
+def learned_anew(
+    config: Config, sites: Sequence[Site], embed: Embed, local: Mapping[str, Local]
+) -> tuple[Any, int]:
+    """The model that the server would make of these sites alone, weighted as the run's was; and by
     how many rows they fall short of `bank.size`, which is then all that they have."""
-    uploads = [seal(config, name, kept) for name, kept in own.items()]
-    size = min(config.bank.size, sum(map(len, uploads)))
+    size = min(config.bank.size, sum(len(local[site.name].upload) for site in sites))
     lowered = replace(config, bank=replace(config.bank, size=size))
 
-    def ask(bank: Bank) -> Distances:
-        return {s.name: distances(lowered, s, embed, bank, own[s.name]) for s in sites}
+    def fitted(config: Config, site: Site, *rest: Any) -> Local:
+        return local[site.name]
 
-    bank, _ = agree(lowered, uploads, ask)
-    return bank, config.bank.size - size
+    model = learn(lowered, sites, embed, fit_by=fitted).model
+    return model, config.bank.size - size
 
 
-def own_of(folder: Path, config: Config, site: Site, embed: Embed) -> Bank:
-    """What a site kept in a run: its own copy in the run folder, or made again."""
+def _local_of(folder: Path, config: Config, site: Site, embed: Embed) -> Local:
+    """What a site had in a run: its own copy in the run folder, or made again."""
     kept = sorted((folder / "sites" / site.name).glob("**/own.safetensors"))
-    return load_bank(kept[-1]) if kept else fit(config, site, embed)
+    if not kept:
+        return fit(config, site, embed)
+    own = load(kept[-1], Bank)
+    return Local(own, own.sealed(site.name, config.wire.dtype), Unprotected("keep", {}))
 
 
 def judged(
     config: Config,
     sites: Sequence[Site],
     embed: Embed,
-    bank: Bank,
+    model: Any,
     *,
-    own: Mapping[str, Bank],
+    own: Mapping[str, Any],
     figures: Sequence[str],
 ) -> Figures:
-    """The figures of each category that the bank still knows, by site and together."""
-    known = {bank.categories[number] for number in np.unique(bank.category)}
-    found, together = {}, Counts()
+    """The figures of each category that the model still knows, by site and together."""
+    method, found, together = method_of(config), {}, Counts()
     for site in sites:
-        mixed = bank.scope == "mixed" and len(bank) > 0
-        test = [s for s in site.test if mixed or s.category in known]
+        test = [s for s in site.test if method.judges(model, s.category)]
         counts = Counts()
-        for verdict in judge(config, test, embed, bank, own=own.get(site.name)):
+        for verdict in judge(config, test, embed, model, own=own.get(site.name)):
             counts = counts + Counts.of(verdict.scored)
         found[site.name] = _figures(counts, figures)
         together = together + counts

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from fedad.coresets.base import check
-from fedad.progress import track
+from fedad.plumbing.progress import track
 
 __all__ = ["kcenter"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fedad.errors import DataError
-from fedad.faults import Fault
-from fedad.files import is_name
-from fedad.images import SUFFIXES, shown
+from fedad.images.pixels import SUFFIXES, shown
+from fedad.messages.faults import Fault
 from fedad.plugins import nearest
+from fedad.plumbing.files import is_name
 from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
 
 LONGEST_CONFIG = 2**20  # bytes of a defects_config.json

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fedad.config import Data, words
+from fedad.config import DataKnobs, words
 from fedad.errors import ConfigError, DataError
-from fedad.files import cache_root
 from fedad.plugins import plugin
+from fedad.plumbing.files import cache_root
 from fedad.types import Dataset
 
 DRAWN = "synthetic"  # the one data set that can be made on the spot
 
 
-def open_dataset(knobs: Data) -> Dataset:
+def open_dataset(knobs: DataKnobs) -> Dataset:
     """The data set `data.dataset` at `data.dir`.
 
     Raises:

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from fedad.datasets._drawn.files import complete
-from fedad.datasets._drawn.plan import PRODUCTS, Plan
 from fedad.datasets._tree import mask_folder, read_tree
+from fedad.drawing.files import complete
+from fedad.drawing.plan import PRODUCTS, Plan
 from fedad.errors import DataError
 from fedad.types import Dataset
 

@@ -28,7 +28,7 @@ from fedad.deploy.link import Link
 from fedad.deploy.services import Kit, Listen
 from fedad.deploy.supervise import OWNER
 from fedad.errors import DataError, FedadError
-from fedad.runner import environment_of, free_port, last_error
+from fedad.running.flower import environment_of, free_port, last_error
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0

@@ -16,7 +16,7 @@ from typing import Any
 
 from fedad.deploy.reach import Server
 from fedad.errors import FedadError
-from fedad.runner import as_toml, assemble, environment_of
+from fedad.running.flower import as_toml, assemble, environment_of
 from fedad.wire import Known, unpack_known
 
 NAME = "fedad"  # of the connection in Flower's own configuration

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fedad.compute import device_of, threads
-from fedad.config import Embedder, words
+from fedad.config import EmbedderKnobs, words
 from fedad.embedders.patches import patch_features
 from fedad.embedders.weights import fingerprint, load_weights
 from fedad.errors import ConfigError, DataError
 from fedad.plugins import nearest
+from fedad.plumbing.compute import device_of, threads
 from fedad.types import Fingerprint
 
 RANDOM_SEED = 0  # of weights = "random": all sites draw the same network
@@ -30,7 +30,7 @@ class Backbone:
     grid: int  # which of them gives the grid
     mean: torch.Tensor  # (3, 1, 1), of pixels from 0 to 1
     std: torch.Tensor
-    knobs: Embedder
+    knobs: EmbedderKnobs
     device: torch.device
     fingerprint: Fingerprint
 
@@ -64,7 +64,7 @@ class Backbone:
         return torch.autocast(self.device.type, dtype=dtype, enabled=lower)
 
 
-def build(knobs: Embedder) -> Backbone:
+def build(knobs: EmbedderKnobs) -> Backbone:
     """The backbone that the knobs ask for, with its weights.
 
     Raises:
@@ -109,7 +109,7 @@ def build(knobs: Embedder) -> Backbone:
 
 
 @cache
-def grid_of(knobs: Embedder) -> tuple[int, int, int]:
+def grid_of(knobs: EmbedderKnobs) -> tuple[int, int, int]:
     """(h, w, D) of an image's features, found without weights or arithmetic.
 
     Raises:
@@ -127,14 +127,14 @@ def grid_of(knobs: Embedder) -> tuple[int, int, int]:
     return h, w, d
 
 
-def parameters_of(knobs: Embedder) -> int:
+def parameters_of(knobs: EmbedderKnobs) -> int:
     """How many weights the whole network has: what sending it, rather than a bank, would cost."""
     with torch.device("meta"):
         model = _create(replace(knobs, weights="random"))
     return sum(weights.numel() for weights in model.parameters())
 
 
-def _create(knobs: Embedder) -> torch.nn.Module:
+def _create(knobs: EmbedderKnobs) -> torch.nn.Module:
     import timm
 
     name = knobs.backbone
@@ -157,7 +157,7 @@ def _create(knobs: Embedder) -> torch.nn.Module:
             ) from error
 
 
-def _grid(knobs: Embedder, layers: Sequence[str]) -> int:
+def _grid(knobs: EmbedderKnobs, layers: Sequence[str]) -> int:
     if knobs.grid not in layers:
         raise ConfigError(
             f"embedder.grid = {knobs.grid!r}: expected one of embedder.layers = {knobs.layers!r}"

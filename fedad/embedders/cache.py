@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from fedad.files import write_atomic
+from fedad.plumbing.files import write_atomic
 from fedad.types import Fingerprint
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fedad.config import Embedder as Knobs
+from fedad.config import EmbedderKnobs as Knobs
 from fedad.embedders.backbone import Backbone, build
 from fedad.embedders.cache import Cache
 from fedad.errors import DataError
-from fedad.files import cache_root
-from fedad.images import decode, read_file, to_rgb
-from fedad.progress import track
+from fedad.images.pixels import decode, read_file, to_rgb
+from fedad.plumbing.files import cache_root
+from fedad.plumbing.progress import track
 from fedad.types import Features, Fingerprint, Sample
 
 Embed = Callable[[Sequence[Sample]], Features]

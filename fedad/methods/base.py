@@ -1,32 +1,68 @@
-"""What a federated method is."""
+"""What a federated method is: any model, in any number of rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from fedad.config import Config
+from fedad.banks.bank import Bank
+from fedad.config import COVERAGE, Config
+from fedad.errors import ConfigError
+from fedad.messages.payload import Payload
 from fedad.plugins import plugin
-from fedad.types import Bank, Features
+from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.in_parts import InParts
 
-OWN = -1  # in place of a site's number: the site's own bank, which did not travel
+
+class Round(NamedTuple):
+    """What goes up in a round, and what comes down after it."""
+
+    upload: type[Payload]
+    model: type[Payload]
+
+
+class Turn(NamedTuple):
+    """Which round it is, from 1, and the model that the last one ended with."""
+
+    number: int = 1
+    model: Any = None  # the `Payload` of the last round; None in the first
+
+
+FIRST = Turn()
+
+
+class Traced(NamedTuple):
+    """What `score` gives, and by whose rows.
+
+    `alone` are the images' scores by the judging site's own rows, NaN where it has none.
+    """
+
+    maps: np.ndarray  # (B, h, w) float32
+    scores: np.ndarray  # (B,) float32
+    sites: tuple[str, ...]
+    nearest: np.ndarray  # (B, h, w) int32: number in `sites` of whose row is nearest
+    alone: np.ndarray  # (B,) float64
 
 
 class Method(Protocol):
-    """Three pure functions, in the order they run, and what builds them from a configuration.
+    """Pure functions in the order they run, and what builds them from a configuration.
 
-    `merge` gets the uploads in the order of their sites' names, so a run does not depend on who
-    answered first. One-round methods have `rounds == 1` and get `model = None`. With one site,
-    `score` after `merge` is the centralised method. A method never sees a test image before
-    `score`.
+    In each of `rounds` every site fits, what it may send goes up, and the server merges it into the
+    model that comes down. What a payload marks as staying is given back to `fit` as `own` in the
+    next round. `merge` gets the uploads in the order of their sites' names, so a run does not
+    depend on who answered first. With one site, `score` after the last `merge` is the centralised
+    method. A method never sees a test image before `score`.
+
+    A method's file may declare a frozen dataclass `Knobs`: the run-config table of its name.
     """
 
-    rounds: int
+    rounds: Sequence[Round]
+    rejoins: bool  # whether a site that missed a round may come back in the next
+    needs_pixels: bool  # whether `features.pixels` is there, at the site alone
 
     @classmethod
     def of(cls, config: Config, *, device: str) -> Self:
@@ -35,40 +71,139 @@ class Method(Protocol):
         ...
 
     def fit(
-        self, features: Features | InParts, model: Bank | None, *, rng: np.random.Generator
-    ) -> Bank:
-        """At a site: private data in, what may travel out (once it is sealed)."""
+        self,
+        features: Features | InParts,
+        turn: Turn,
+        *,
+        own: Any | None,
+        rng: np.random.Generator,
+    ) -> Payload:
+        """At a site: learn from its good images, and return what may travel once it is sealed.
+
+        Args:
+            features: of all its training images. Read them by `parts()`: under
+                `coreset.memory-gb` they do not fit in memory at once.
+            own: what this site's `fit` returned in the last round; None in the first, or if the
+                site missed it.
+        """
         ...
 
-    def merge(
-        self, uploads: Sequence[Bank], model: Bank | None, *, rng: np.random.Generator
-    ) -> Bank:
-        """At the server: all uploads in, the model that is broadcast out."""
+    def merge(self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator) -> Payload:
+        """At the server: merge the uploads of a round, which mix, into its model."""
         ...
 
     def score(
-        self, model: Bank, features: Features, *, own: Bank | None = None
+        self, model: Any, features: Features, *, own: Any | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """At a site: maps (B, h, w) and image scores (B,) float32, higher is more anomalous.
+        """At a site: maps (B, h, w) and image scores (B,), float32; higher is more anomalous.
 
-        `own` is the site's own bank, which never travels.
+        Args:
+            own: what this site's last `fit` returned, which never travels.
+
+        Raises:
+            MismatchError: features of another backbone than the model's.
+            DataError: an image of a category that the model does not know.
         """
+        ...
+
+    def judges(self, model: Any, category: str) -> bool:
+        """Whether the model knows what is normal of a category."""
+        ...
+
+    def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
+        """At the server: the upload as far as this site can have made it, and what was odd.
+
+        Its form is checked already, and its names, its fingerprint and its width are those that
+        the site enrolled with.
+
+        Raises:
+            UploadError: no honest site can have made it.
+        """
+        ...
+
+    def describe(self, model: Any) -> dict[str, Any]:
+        """What the record says of the model: plain values that JSON holds."""
+        ...
+
+    def scale(self, model: Any) -> dict[str, tuple[float, float]]:
+        """Category -> the scores at the two ends of a map's colours, from the model alone."""
         ...
 
 
 @runtime_checkable
 class Tracing(Protocol):
-    """What a method whose model is made of rows can say besides: whose row explains a patch."""
+    """A method whose model is made of rows can say whose row explains a patch."""
 
-    def trace(
-        self, model: Bank, features: Features, *, own: Bank | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What `score` gives, and (B, h, w) int32: the number, in `model.sites`, of the site that
-        the nearest row of each patch is from, or `OWN`."""
+    def trace(self, model: Any, features: Features, *, own: Any | None, site: str) -> Traced:
+        """What `score` gives, and by whose rows, seen from `site`."""
+        ...
+
+
+@runtime_checkable
+class Forgetting(Protocol):
+    """A method whose model is made of rows can leave some out again, exactly."""
+
+    def without_image(self, model: Any, own: Any, site: str, image: int) -> tuple[Any, Any]:
+        """`model` and `own` less what came from the training image of that number at `site`."""
+        ...
+
+    def without_site(self, model: Any, site: str) -> Any:
+        """`model` less what came from a site."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A method that knows before a run how many rows so many images will give."""
+
+    def foresee(self, images: Sequence[Mapping[str, int]], patches_per_image: int) -> None:
+        """Refuse what cannot end well.
+
+        Args:
+            images: of each site, how many good images it has of each category.
+
+        Raises:
+            ConfigError: naming the knob.
+        """
         ...
 
 
 def method_of(config: Config) -> Method:
-    """The method that `round.method` names, with its knobs."""
-    method = plugin("methods", config.round.method)
-    return method.of(config, device=config.embedder.device)
+    """The method that `round.method` names, with its knobs.
+
+    Raises:
+        ConfigError: its file lacks a function, or a knob asks of it what it cannot do.
+    """
+    name = config.round.method
+    kind = plugin("methods", name)
+    if missing := [part for part in _PARTS if not hasattr(kind, part)]:
+        raise ConfigError(
+            f"fedad/methods/{name}.py: {kind.__name__} lacks {', '.join(missing)}: "
+            "fedad/methods/base.py says what a method has"
+        )
+    method: Method = kind.of(config, device=config.embedder.device)
+    if config.merge.weighting == COVERAGE and not _ends_in_a_bank(method):
+        raise ConfigError(
+            f"merge.weighting = {COVERAGE!r}: expected another weighting with round.method = "
+            f"{name!r}, whose model is no bank that sites could measure their distance to"
+        )
+    return method
+
+
+def _ends_in_a_bank(method: Method) -> bool:
+    return len(method.rounds) == 1 and issubclass(method.rounds[-1].model, Bank)
+
+
+_PARTS = (
+    "of",
+    "rounds",
+    "rejoins",
+    "needs_pixels",
+    "fit",
+    "merge",
+    "score",
+    "judges",
+    "admit",
+    "describe",
+    "scale",
+)

@@ -9,35 +9,44 @@ explain the defects of another.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares
-from fedad.compute import device_of
+from fedad.banks.admission import admit_bank
+from fedad.banks.bank import Bank, join
+from fedad.banks.capacity import kept_rows, uploadable
+from fedad.banks.describe import describe_bank
+from fedad.banks.origin import knows, of_site, without_image, without_site
+from fedad.banks.scale import scale_of
 from fedad.config import Config
 from fedad.coresets.base import Coreset
 from fedad.errors import ConfigError, DataError, MismatchError
-from fedad.methods.base import OWN
-from fedad.plugins import plugin
+from fedad.methods.base import Round, Traced, Turn
+from fedad.plumbing.compute import device_of
 from fedad.scoring.base import Scoring
-from fedad.types import Bank, Features, join
+from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used: a server may only merge
-    from fedad.coresets._parts import Cover
+    from fedad.banks.coreset_in_parts import Cover
     from fedad.embedders.in_parts import InParts
 
 __all__ = ["PatchCore"]
+
+OWN = -1  # in place of a site's number: the site's own bank, which did not travel
 
 
 @dataclass(frozen=True)
 class PatchCore:
     config: Config
     on: str = "cpu"  # auto, cpu or cuda
-    rounds: int = 1
+    rounds = (Round(Bank, Bank),)
+    rejoins = False
+    needs_pixels = False
 
     @classmethod
     def of(cls, config: Config, *, device: str = "cpu") -> Self:
@@ -45,24 +54,29 @@ class PatchCore:
 
     @cached_property
     def select(self) -> Coreset:
-        return plugin("coresets", self.config.coreset.selection)
+        return self.config.configured("coreset.selection")
 
     @cached_property
     def aggregate(self) -> Aggregation:
-        return plugin("aggregation", self.config.merge.aggregation)
+        return self.config.configured("merge.aggregation")
 
     @cached_property
     def nearest(self) -> Scoring:
-        return plugin("scoring", self.config.score.scoring)
+        return self.config.configured("score.scoring")
 
     @cached_property
     def device(self) -> str:
         return device_of(self.on)
 
     def fit(
-        self, features: Features | InParts, model: Bank | None, *, rng: np.random.Generator
+        self,
+        features: Features | InParts,
+        turn: Turn,
+        *,
+        own: Bank | None = None,
+        rng: np.random.Generator,
     ) -> Bank:
-        """`coreset.local-ratio` of the patches: of each category, or of all where mixed."""
+        """Keep `coreset.local-ratio` of the patches: of each category, or of all where mixed."""
         categories = tuple(sorted(set(features.categories)))
         of_image = np.array([categories.index(name) for name in features.categories], np.int32)
         of_patch = np.repeat(of_image, features.patches_per_image)
@@ -88,13 +102,10 @@ class PatchCore:
             radius=max(cover.radius for cover in covers),
         )
 
-    def merge(
-        self, uploads: Sequence[Bank], model: Bank | None, *, rng: np.random.Generator
-    ) -> Bank:
+    def merge(self, uploads: Sequence[Bank], turn: Turn, *, rng: np.random.Generator) -> Bank:
         """One bank of `bank.size` rows; where that is 0, of `coreset.local-ratio` of all patches.
 
         Raises:
-            ValueError: uploads that do not mix.
             ConfigError: a `bank.size` above what was uploaded.
         """
 
@@ -120,18 +131,59 @@ class PatchCore:
             MismatchError: features of another backbone than the bank's.
             DataError: an image of a category that no site had a good image of.
         """
-        maps, scores, _ = self.trace(model, features, own=own)
+        maps, scores, _ = self._nearest(model, features, own)
         return maps, scores
 
-    def trace(
-        self, model: Bank, features: Features, *, own: Bank | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def trace(self, model: Bank, features: Features, *, own: Bank | None, site: str) -> Traced:
         """What `score` gives, and whose row each patch was nearest to; see `base.Tracing`."""
+        maps, scores, whose = self._nearest(model, features, own)
+        alone = self._alone(model, features, own, site, together=scores)
+        names = model.sites if site in model.sites else (*model.sites, site)
+        return Traced(maps, scores, names, np.where(whose == OWN, names.index(site), whose), alone)
+
+    def judges(self, model: Bank, category: str) -> bool:
+        """Whether the bank has rows that an image of this category is compared with."""
+        return knows(model, category)
+
+    def admit(self, upload: Bank, site: Enrolled, turn: Turn) -> tuple[Bank, list[str]]:
+        """The bank with counts that can be true; see `banks/admission.py`."""
+        return admit_bank(self.config, upload, site)
+
+    def describe(self, model: Bank) -> dict[str, Any]:
+        """How many rows, of which site and category, and how many images they stand for."""
+        return describe_bank(model)
+
+    def scale(self, model: Bank) -> dict[str, tuple[float, float]]:
+        """0, and twice the usual gap between normal rows."""
+        return scale_of(model)
+
+    def without_image(self, model: Bank, own: Bank, site: str, image: int) -> tuple[Bank, Bank]:
+        """`model` and `own` less the rows taken from a training image; see `base.Forgetting`."""
+        return without_image(model, own, site, image)
+
+    def without_site(self, model: Bank, site: str) -> Bank:
+        """`model` less the rows of a site; see `base.Forgetting`."""
+        return without_site(model, site)
+
+    def foresee(self, images: Sequence[Mapping[str, int]], patches_per_image: int) -> None:
+        """Refuse a `bank.size` above what the sites can upload; see `base.Foreseeing`."""
+        rows = uploadable(self.config, images, patches_per_image)
+        if self.config.bank.size > rows:
+            raise ConfigError(
+                f"bank.size = {self.config.bank.size}: the sites can upload {rows} rows: "
+                "lower it, or raise coreset.local-ratio"
+            )
+
+    def _nearest(
+        self, model: Bank, features: Features, own: Bank | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Maps, image scores, and (B, h, w) int32: the number in `model.sites` of the site that
+        the nearest row of each patch is from, or `OWN`."""
         if differing := model.fingerprint.differences(features.fingerprint):
             raise MismatchError(
                 f"the bank and these images were embedded differently ({'; '.join(differing)})"
             )
-        from fedad.scoring._images import image_scores
+        from fedad.search.image_scores import image_scores
 
         maps = np.empty(features.grid.shape[:3], np.float32)
         scores = np.empty(len(maps), np.float32)
@@ -170,9 +222,9 @@ class PatchCore:
         rng: np.random.Generator,
     ) -> Cover:
         """What is kept of a category (None: of all), whose patches have these numbers."""
-        from fedad.coresets._parts import Cover, cover_in_parts
+        from fedad.banks.coreset_in_parts import Cover, cover_in_parts
 
-        size = self._kept(len(patches))
+        size = kept_rows(self.config, len(patches))
         parts = features.parts(category)
         if isinstance(features, Features):
             (points,) = parts
@@ -183,8 +235,28 @@ class PatchCore:
         )
         return found._replace(numbers=patches[found.numbers])
 
-    def _kept(self, patches: int) -> int:
-        return max(1, math.floor(self.config.coreset.local_ratio * patches + 1e-9))
+    def _alone(
+        self,
+        model: Bank,
+        features: Features,
+        own: Bank | None,
+        site: str,
+        *,
+        together: np.ndarray,
+    ) -> np.ndarray:
+        """(B,): the images' scores by the rows that `site` gave; NaN of a product it gave none of.
+
+        They are `together`, the scores by all rows, where nobody else gave any.
+        """
+        mine = of_site(model, site)
+        if mine.all():
+            return together.astype(float)
+        alone = np.full(len(together), np.nan)
+        part = model.take(np.flatnonzero(mine))
+        able = [k for k, name in enumerate(features.categories) if knows(part, name)]
+        if able:
+            alone[able] = self.score(part, features.take(able), own=own)[1]
+        return alone
 
     def _by_group(self, uploads: Sequence[Bank]) -> list[list[Bank]]:
         """The uploads whose rows compete for the same places: all, or those of each category."""
@@ -201,7 +273,7 @@ class PatchCore:
         uploaded = [len(group) for group in groups]
         wanted = self.config.bank.size
         if not wanted:
-            kept = [self._kept(int(self._total(group.patches))) for group in groups]
+            kept = [kept_rows(self.config, int(self._total(group.patches))) for group in groups]
             return [min(pair) for pair in zip(kept, uploaded, strict=True)]
         if wanted > sum(uploaded):
             raise ConfigError(

@@ -6,8 +6,8 @@ A region counts as found once its saturation area is, wherever in the region tha
 
 from collections.abc import Sequence
 
-from fedad.metrics._curve import Bounded, areas
-from fedad.metrics._ranked import Ranked
+from fedad.evaluation.curve import Bounded, areas
+from fedad.evaluation.ranked import Ranked
 
 __all__ = ["auc_spro"]
 

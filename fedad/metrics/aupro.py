@@ -5,8 +5,8 @@ Bergmann et al., *MVTec AD*, IJCV 2021. Each mask channel is a region and weighs
 
 from collections.abc import Sequence
 
-from fedad.metrics._curve import Bounded, areas
-from fedad.metrics._ranked import Ranked
+from fedad.evaluation.curve import Bounded, areas
+from fedad.evaluation.ranked import Ranked
 
 __all__ = ["aupro"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedad.metrics._curve import Bounded, bounded, rankable, ratio
-from fedad.metrics._ranked import Ranked
+from fedad.evaluation.curve import Bounded, bounded, rankable, ratio
+from fedad.evaluation.ranked import Ranked
 
 __all__ = ["image_f1_max"]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from fedad.metrics._curve import Bounded, areas
-from fedad.metrics._ranked import Ranked
+from fedad.evaluation.curve import Bounded, areas
+from fedad.evaluation.ranked import Ranked
 
 __all__ = ["pixel_auroc"]
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from fedad.files import write_atomic
-from fedad.judging import Trace, Verdict
-from fedad.reporting.heatmap import draw
+from fedad.judging.verdicts import Trace, Verdict
+from fedad.plumbing.files import write_atomic
+from fedad.reporting.heatmap import Scale, draw, relative
 from fedad.reporting.per_image import Collector
 
 KEPT = 10  # pictures of each sort
@@ -41,7 +41,7 @@ class Gallery:
     Scores of different products compare by their category's scale.
     """
 
-    def __init__(self, site: str, scales: dict[str, float]) -> None:
+    def __init__(self, site: str, scales: dict[str, Scale]) -> None:
         self.site, self.scales = site, scales
         self.rows: list[tuple[str, str, str, str, float]] = []
         self.picks: dict[str, list[Pick]] = {HITS: [], MISSES: []}
@@ -63,7 +63,7 @@ class Gallery:
                 sample = pick.verdict.sample
                 name = f"{sort}-{place:02d}-{sample.category}-{sample.defect}-{sample.path.stem}"
                 about = self._about(pick)
-                picture = draw(pick.verdict, about["scale"], _caption(about))
+                picture = draw(pick.verdict, self._scale(pick.verdict), _caption(about))
                 write_atomic(folder / "pictures" / f"{name}.png", _png(picture), flush=False)
                 index.append({"file": f"{name}.png", **about})
         write_atomic(folder / "pictures" / "index.json", json.dumps(index, indent=1))
@@ -79,7 +79,7 @@ class Gallery:
             "category": sample.category,
             "defect": sample.defect,
             "score": scored.image_score,
-            "scale": self._scale(pick.verdict),
+            "scale": list(self._scale(pick.verdict)),
             "nearest": _nearest(pick.verdict.trace) if pick.verdict.trace else None,
         }
 
@@ -89,14 +89,14 @@ class Gallery:
         self.every.see(verdict)
         if sample.is_good:
             return
-        relative = score / self._scale(verdict)
-        for sort, rank in ((HITS, relative), (MISSES, -relative)):
+        height = relative(score, self._scale(verdict))
+        for sort, rank in ((HITS, height), (MISSES, -height)):
             pick = Pick(rank, -len(self.rows), sort, verdict)
             heapq.heappush(self.picks[sort], pick)
             if len(self.picks[sort]) > KEPT:
                 heapq.heappop(self.picks[sort])
 
-    def _scale(self, verdict: Verdict) -> float:
+    def _scale(self, verdict: Verdict) -> Scale:
         return self.scales[verdict.sample.category]
 
     def _csv(self) -> str:
@@ -119,7 +119,7 @@ def _caption(about: dict[str, Any]) -> str:
     whose = f", nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
     return (
         f"{about['sort']}  {about['site']}  {about['image']}  score {about['score']:.2f}, "
-        f"colours from 0 to {about['scale']:.2f}{whose}"
+        f"colours from {about['scale'][0]:.3g} to {about['scale'][1]:.3g}{whose}"
     )
 
 

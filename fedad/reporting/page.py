@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from fedad import __version__
-from fedad.reporting._script import SCRIPT
-from fedad.reporting._style import STYLE
 from fedad.reporting.markup import Section
+from fedad.reporting.script import SCRIPT
+from fedad.reporting.style import STYLE
 
 LARGEST = 10 * 10**6  # bytes of a page
 

@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fedad.errors import DataError, UploadError
-from fedad.files import write_atomic
-from fedad.judging import Verdict
-from fedad.metrics import Cell, Counts, pack, unpack
+from fedad.evaluation import Cell, Counts, pack, unpack
+from fedad.judging.verdicts import Verdict
+from fedad.plumbing.files import write_atomic
 
 FILE = "images.safetensors"
 _ALL = Cell("", "good", "")  # the one cell that the counts of all images are packed in, as a batch

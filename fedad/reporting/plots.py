@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fedad.files import write_atomic
+from fedad.plumbing.files import write_atomic
 from fedad.reporting.drawing import DASHES, SERIES, Axis, Drawing, Frame
 from fedad.reporting.markup import Html, html
 

@@ -15,15 +15,14 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-
 from fedad import __version__
 from fedad.config import Config
-from fedad.findings import Findings
-from fedad.metrics import Rate, report
-from fedad.types import Bank
+from fedad.evaluation import Rate, report
+from fedad.judging.findings import Findings
+from fedad.messages.payload import Payload
+from fedad.methods.base import method_of
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had counts in 4,096 bins, and banks alone
 PACKAGES = (
     "flwr",
     "numpy",
@@ -39,7 +38,7 @@ PACKAGES = (
 
 def record_of(
     config: Config,
-    bank: Bank,
+    model: Payload,
     findings: Mapping[str, Findings],
     *,
     sites: Mapping[str, Mapping[str, Any]],
@@ -49,7 +48,7 @@ def record_of(
     """The record of a federated run.
 
     Args:
-        findings: of each site on its test images, judged by `bank`.
+        findings: of each site on its test images, judged by `model`.
         sites: what is known of each site: images, bytes up and down, seconds by stage.
         seconds: of the server, by stage.
     """
@@ -58,8 +57,8 @@ def record_of(
         "name": config.round.name,
         "seed": config.round.seed,
         "config": config.flat(),
-        "fingerprint": asdict(bank.fingerprint),
-        "bank": describe_bank(bank),
+        "fingerprint": asdict(model.fingerprint),
+        "model": {"kind": model.record(), **method_of(config).describe(model)},
         "sites": dict(sites),
         "bytes": {
             way: sum(sum(site["bytes"][way].values()) for site in sites.values() if "bytes" in site)
@@ -69,6 +68,14 @@ def record_of(
         "warnings": warnings,
         "figures": {"federated": figures_of(findings)},
     }
+
+
+def model_size(record: Mapping[str, Any]) -> str:
+    """What a run's model is and how large, such as `bank of 4,704 rows`: the first number that its
+    method tells of it."""
+    about = record["model"]
+    sizes = ((name, n) for name, n in about.items() if isinstance(n, int))
+    return next((f"{about['kind']} of {n:,} {name}" for name, n in sizes), about["kind"])
 
 
 def figures_of(findings: Mapping[str, Findings]) -> dict[str, Any]:
@@ -104,20 +111,6 @@ def _figures(found: Findings) -> dict[str, Any]:
 
 def _rate(rate: Rate) -> dict[str, float]:
     return rate._asdict()
-
-
-def describe_bank(bank: Bank) -> dict[str, Any]:
-    """How many rows a bank has, of which site and category, and how many images they stand for."""
-    rows = np.zeros(bank.images.shape, np.int64)
-    np.add.at(rows, (bank.site, bank.category), 1)
-    return {
-        "rows": len(bank),
-        "features": bank.rows.shape[1],
-        "dtype": bank.dtype,
-        "patches": int(bank.patches.sum()),
-        "rows_by_site": _table(bank, rows),
-        "images_by_site": _table(bank, bank.images),
-    }
 
 
 def environment() -> dict[str, Any]:
@@ -156,12 +149,3 @@ def per_site_csv(figures: Mapping[str, Any]) -> str:
 def number(value: float | None) -> float:
     """A figure as a float: JSON has no NaN, and a record read back has null in its place."""
     return math.nan if value is None else value
-
-
-def _table(bank: Bank, table: np.ndarray) -> dict[str, dict[str, int]]:
-    return {
-        site: {
-            category: int(table[s, c]) for c, category in enumerate(bank.categories) if table[s, c]
-        }
-        for s, site in enumerate(bank.sites)
-    }

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from fedad.banks.bank import Bank
 from fedad.errors import DataError
-from fedad.files import write_atomic
-from fedad.metrics import Counts, curves, resample
-from fedad.metrics import report as figures_report
+from fedad.evaluation import Counts, curves, resample
+from fedad.evaluation import report as figures_report
+from fedad.plumbing.files import write_atomic
 from fedad.reporting import shown_comparison as compared
 from fedad.reporting.gallery import read_index
 from fedad.reporting.ledger import ledger
@@ -24,6 +25,7 @@ from fedad.reporting.papers import paper_tables
 from fedad.reporting.per_image import FILE as PER_IMAGE
 from fedad.reporting.per_image import read_per_image
 from fedad.reporting.plots import Plot
+from fedad.reporting.record import model_size
 from fedad.reporting.run_folder import COMPARISON, RECORD, read_comparison, read_record
 from fedad.reporting.scores import EVERY, Sites, of_curve, read_scores, together
 from fedad.reporting.shown_run import (
@@ -99,8 +101,7 @@ def _ran(record: Mapping[str, Any], folder: Path) -> Found:
     words = (
         f"{config['round.method']} over {len(sites)} sites ({', '.join(sorted(sites))}), "
         f"{config['data.dataset']} images dealt out as {config['data.partition']}; "
-        f"{config['merge.aggregation']} made a bank of {record['bank']['rows']:,} rows, a bank a "
-        f"{config['bank.scope']}."
+        f"the model is a {model_size(record)}{_how_merged(config, record)}."
     )
     if covered := record.get("covered"):
         words += (
@@ -126,6 +127,13 @@ def _ran(record: Mapping[str, Any], folder: Path) -> Found:
     return Section("run", "What was run", paragraph(words) + tiles + warnings), []
 
 
+def _how_merged(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    """How a bank was made; other methods have knobs of their own, which stand further below."""
+    if record["model"]["kind"] != Bank.record():
+        return f" after {record['rounds']} rounds"
+    return f", made by {config['merge.aggregation']}, a bank a {config['bank.scope']}"
+
+
 def _tiles(values: Mapping[str, float | None]) -> Html:
     shown = (
         f'<div class="tile"><b>{NONE if value is None else format(value, ".3g")}</b>'
@@ -136,7 +144,8 @@ def _tiles(values: Mapping[str, float | None]) -> Html:
 
 
 def _subtitle(record: Mapping[str, Any]) -> str:
-    return f"seed {record['seed']}; bank {record['bank'].get('sha256', '')[:16]}"
+    model = record["model"]
+    return f"seed {record['seed']}; {model['kind']} {model.get('sha256', '')[:16]}"
 
 
 def run_sections(folder: Path, record: Mapping[str, Any]) -> list[Found]:

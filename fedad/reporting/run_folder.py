@@ -7,16 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedad.bank_file import save_bank
+from fedad.banks.bank import Bank
 from fedad.errors import DataError, FedadError
-from fedad.files import read_json, write_atomic, write_json
-from fedad.metrics import LIMITS, Counts, as_csv, curves, draw_fpr_spro
-from fedad.reporting.record import environment, per_site_csv
+from fedad.evaluation import LIMITS, Counts, as_csv, curves, draw_fpr_spro
+from fedad.messages.file import save
+from fedad.messages.payload import Payload
+from fedad.plumbing.files import read_json, write_atomic, write_json
+from fedad.reporting.record import SCHEMA, environment, per_site_csv
 from fedad.reporting.tracking import tracked
-from fedad.types import Bank
 
-RECORD, FAILURE, BANK = "record.json", "failure.json", "bank.safetensors"
+RECORD, FAILURE = "record.json", "failure.json"
+BANK, MODEL = "bank.safetensors", "model.safetensors"
 COMPARISON = "comparison.json"  # in the folder of a matrix of runs
+
+
+def model_file(kind: type[Payload]) -> str:
+    """The file of a model of this kind in a run folder: a bank's has its own name."""
+    return BANK if kind is Bank else MODEL
 
 
 def new_folder(name: str, root: Path | None = None) -> Path:
@@ -31,20 +38,21 @@ def new_folder(name: str, root: Path | None = None) -> Path:
     raise DataError(f"{root}: there are a thousand runs named {stem}")
 
 
-def write_run(folder: Path, bank: Bank, record: Mapping[str, Any], counts: Counts) -> None:
+def write_run(folder: Path, model: Payload, record: Mapping[str, Any], counts: Counts) -> None:
     """Write what a finished run leaves; `record.json` comes last, and says that it is whole.
 
     `counts` are of all sites: of them come each category's ROC and FPR-sPRO curves.
     """
-    digest = save_bank(folder / BANK, bank)
+    method = str(record["config"]["round.method"])
+    digest = save(folder / model_file(type(model)), model, method=method)
     drawn = {name: curves(counts.in_category(name)) for name in counts.categories}
     for name, columns in drawn.items():
         write_atomic(folder / "curves" / f"{name}.csv", as_csv(columns))
     draw_fpr_spro(drawn, LIMITS, folder / "curves" / "fpr_spro")
     write_json(folder / "environment.json", environment())
     warnings = [*record["warnings"], *tracked(folder, record)]
-    bank_told = {**record["bank"], "sha256": digest}
-    write_record(folder, {**record, "bank": bank_told, "warnings": warnings})
+    about = {**record["model"], "sha256": digest}
+    write_record(folder, {**record, "model": about, "warnings": warnings})
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -57,9 +65,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The record of a finished run.
 
     Raises:
-        DataError: the folder holds none.
+        DataError: the folder holds none, or one that another version of fedad wrote.
     """
-    return read_json(folder / RECORD, "the record of a finished run")
+    record = read_json(folder / RECORD, "the record of a finished run")
+    if record.get("schema") != SCHEMA:
+        raise DataError(
+            f"{folder / RECORD}: schema {record.get('schema')!a:.20}, expected {SCHEMA}: was it "
+            "written by another version of fedad? Run it again, or read it with that version"
+        )
+    return record
 
 
 def read_comparison(folder: Path) -> dict[str, Any]:

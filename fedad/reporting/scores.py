@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fedad.metrics import Rate
+from fedad.evaluation import Rate
 from fedad.reporting.drawing import Axis, Drawing, Frame
 from fedad.reporting.markup import Html, data, html
 from fedad.reporting.plots import Plot

@@ -226,7 +226,7 @@ def _picture(entry: Mapping[str, Any]) -> str:
     whose = f"; nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
     words = (
         f"{entry['site']}: {entry['image']}, score {entry['score']:.2f}, "
-        f"colours from 0 to {entry['scale']:.2f}{whose}"
+        f"colours from {entry['scale'][0]:.3g} to {entry['scale'][1]:.3g}{whose}"
     )
     source = base64.b64encode(_jpeg(Path(entry["path"]))).decode()
     return (

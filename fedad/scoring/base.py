@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from fedad.config import Score
-from fedad.types import Bank
+from fedad.banks.bank import Bank
+from fedad.config import ScoreKnobs
+from fedad.search.base import Nearest
 
-PLAIN = Score()
-
-
-class Nearest(NamedTuple):
-    """Of each patch: how far the nearest normal row is, and which one that is."""
-
-    distance: np.ndarray  # (N,) float32
-    row: np.ndarray  # (N,) int64: of the bank, or len(bank) + the number of a row of `own`
+PLAIN = ScoreKnobs()
 
 
 class Scoring(Protocol):
@@ -32,6 +26,6 @@ class Scoring(Protocol):
         patches: np.ndarray,
         *,
         own: Bank | None = None,
-        knobs: Score = PLAIN,
+        knobs: ScoreKnobs = PLAIN,
         device: str = "cpu",
     ) -> Nearest: ...

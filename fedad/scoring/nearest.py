@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedad.config import Score
-from fedad.progress import track
-from fedad.scoring._search import PATCHES, SEARCHES
-from fedad.scoring.base import PLAIN, Nearest
-from fedad.types import Bank
+from fedad.banks.bank import Bank
+from fedad.config import ScoreKnobs
+from fedad.plumbing.progress import track
+from fedad.scoring.base import PLAIN
+from fedad.search.base import Nearest
+from fedad.search.nearest_rows import PATCHES, SEARCHES
 
 __all__ = ["nearest"]
 
@@ -18,7 +19,7 @@ def nearest(
     patches: np.ndarray,
     *,
     own: Bank | None = None,
-    knobs: Score = PLAIN,
+    knobs: ScoreKnobs = PLAIN,
     device: str = "cpu",
 ) -> Nearest:
     """The distance of each patch to the row of `bank` nearest to it; see `base.Scoring`.

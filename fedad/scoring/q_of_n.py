@@ -19,10 +19,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fedad.config import Score
-from fedad.scoring.base import PLAIN, Nearest
+from fedad.banks.bank import Bank
+from fedad.config import ScoreKnobs
+from fedad.scoring.base import PLAIN
 from fedad.scoring.nearest import nearest
-from fedad.types import Bank
+from fedad.search.base import Nearest
 
 __all__ = ["q_of_n"]
 
@@ -32,7 +33,7 @@ def q_of_n(
     patches: np.ndarray,
     *,
     own: Bank | None = None,
-    knobs: Score = PLAIN,
+    knobs: ScoreKnobs = PLAIN,
     device: str = "cpu",
 ) -> Nearest:
     """The nearer of `own` and the `score.q`-th nearest other site; see `base.Scoring`.

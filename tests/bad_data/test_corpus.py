@@ -13,9 +13,9 @@ import pytest
 from fedad.config import read
 from fedad.datasets.base import check_trainable, open_dataset
 from fedad.errors import DataError
-from fedad.faults import REFUSED, SKIPPED, USED
+from fedad.images.usable import sift
+from fedad.messages.faults import REFUSED, SKIPPED, USED
 from fedad.partition import one_site, partition
-from fedad.sifting import sift
 from tests.bad_data.cases import REFUSE, SKIP, USE, WARN, Case, copied, draw_plant
 from tests.bad_data.image_cases import IMAGES
 from tests.bad_data.tree_cases import TREES

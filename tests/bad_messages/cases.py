@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
-from fedad import reply, wire
+from fedad import wire
+from fedad.banks.bank import Bank
 from fedad.config import COVERAGE
-from fedad.metrics import Counts
-from fedad.reply import EVALUATE, HELLO, TRAIN
+from fedad.evaluation import Counts
+from fedad.messages import envelope
+from fedad.messages.envelope import EVALUATE, HELLO, TRAIN
 from tests.bad_messages.arrays import FAULTS, plain
 
 LIAR = "lyon"
@@ -37,7 +39,7 @@ class Case(NamedTuple):
         changed = self.change(content)
         content = content if changed is None else changed
         if self.sealed:
-            bond = reply.bond(content, LIAR, run, self.stage)
+            bond = envelope.bond(content, LIAR, run, self.stage)
             content[wire.SITE] = ConfigRecord({**bond})
         return content
 
@@ -94,10 +96,11 @@ def _first(value: Any) -> Callable[[np.ndarray], None]:
     return change
 
 
+LISTED = {**envelope.FIELDS, TRAIN: Bank.travelling()}  # stage -> record -> fields
 ARRAYS = {
     HELLO: [("probe", "features")],
-    TRAIN: [("bank", name) for name in reply.BANK["bank"]],
-    EVALUATE: [(r, n) for r in ("counts", "replicates") for n in reply.COUNTS],
+    TRAIN: [("bank", name) for name in Bank.travelling()["bank"]],
+    EVALUATE: [(r, n) for r in ("counts", "replicates") for n in envelope.COUNTS],
 }
 BYTES = [
     Case(f"{record}/{name} {what}", stage, _array(record, name, change), word)
@@ -126,9 +129,9 @@ def _products(name: str) -> Change:
 
 def _twice(content: RecordDict) -> None:
     """Every row of the bank twice, well formed."""
-    bank = wire.unpack_bank(content)
+    bank = wire.unpack(content, Bank)
     twice = bank.take(np.tile(np.arange(len(bank)), 2))
-    content.update(wire.pack_bank(twice.replace(row=np.arange(len(twice), dtype=np.int32))))
+    content.update(wire.pack(twice.replace(row=np.arange(len(twice), dtype=np.int32))))
 
 
 NOT_FINITE = [np.nan, np.inf, -np.inf]
@@ -137,7 +140,7 @@ BANKS = [
         Case(f"a row with {v}", TRAIN, _numbers("bank", "rows", _first(v)), "finite")
         for v in NOT_FINITE
     ),
-    Case("rows too large to square", TRAIN, _numbers("bank", "rows", lambda r: r * 1e30), "norm"),
+    Case("rows too large to square", TRAIN, _numbers("bank", "rows", lambda r: r * 1e30), "range"),
     Case("rows 1,000 times as long", TRAIN, _numbers("bank", "rows", lambda r: 999 * r), "norm"),
     Case("rows of a feature less", TRAIN, _numbers("bank", "rows", lambda r: r[:, 1:]), "shape"),
     Case("rows of no feature", TRAIN, _numbers("bank", "rows", lambda r: r[:, :0]), "shape"),
@@ -146,12 +149,12 @@ BANKS = [
     Case("a row of product -1", TRAIN, _numbers("bank", "category", _first(-1)), "column"),
     Case("a row of product 2^31", TRAIN, _numbers("bank", "category", _first(2**31 - 1)), "column"),
     Case("a row of another site", TRAIN, _numbers("bank", "site", _first(1)), "column"),
-    Case("a row numbered -1", TRAIN, _numbers("bank", "row", _first(-1)), "column"),
+    Case("a row numbered -1", TRAIN, _numbers("bank", "row", _first(-1)), "range"),
     Case("rows numbered backwards", TRAIN, _numbers("bank", "row", lambda r: r[::-1]), "column"),
     Case("all rows of one product", TRAIN, _numbers("bank", "category", np.zeros_like), "shape"),
-    Case("minus one image", TRAIN, _numbers("bank", "images", _first(-1)), "counts"),
-    Case("2^62 images", TRAIN, _numbers("bank", "images", _first(2**62)), "counts"),
-    Case("2^62 patches", TRAIN, _numbers("bank", "patches", _first(2**62)), "counts"),
+    Case("minus one image", TRAIN, _numbers("bank", "images", _first(-1)), "range"),
+    Case("2^62 images", TRAIN, _numbers("bank", "images", _first(2**62)), "range"),
+    Case("2^62 patches", TRAIN, _numbers("bank", "patches", _first(2**62)), "range"),
     Case("no patches", TRAIN, _numbers("bank", "patches", np.zeros_like), "counts"),
     Case("an image more than enrolled", TRAIN, _numbers("bank", "images", _first(3)), "counts"),
     Case("a patch more than enrolled", TRAIN, _numbers("bank", "patches", _first(129)), "counts"),
@@ -161,8 +164,8 @@ BANKS = [
     Case("another dtype", TRAIN, _with("header", "dtype", "float64"), "header"),
     Case("another scope", TRAIN, _with("header", "scope", "mixed"), "header"),
     Case("a scope of its own", TRAIN, _with("header", "scope", "../.."), "header"),
-    Case("products that are no JSON", TRAIN, _with("header", "categories", "bolt"), "shape"),
-    Case("products nested deep", TRAIN, _with("header", "categories", "[" * 100_000), "shape"),
+    Case("products that are no JSON", TRAIN, _with("header", "categories", "bolt"), "header"),
+    Case("products nested deep", TRAIN, _with("header", "categories", "[" * 100_000), "header"),
     Case("a product twice", TRAIN, _with("header", "categories", '["bolt", "bolt"]'), "names"),
     Case("products that are numbers", TRAIN, _with("header", "categories", "[1, 2]"), "names"),
     Case("an unknown product", TRAIN, _with("header", "categories", '["bolt", "x"]'), "names"),
@@ -175,8 +178,8 @@ BANKS = [
     Case("two sites' names", TRAIN, _with("header", "sites", '["lyon", "graz"]'), "shape"),
     Case("a path as a site's name", TRAIN, _with("header", "sites", '["../lyon"]'), "names"),
     *(Case(f"rows of {name[:12]!r}", TRAIN, _products(name), "names") for name in NO_NAMES),
-    Case("no fingerprint", TRAIN, _with("header", "fingerprint", "{}"), "shape"),
-    Case("a fingerprint of a list", TRAIN, _with("header", "fingerprint", "[1]"), "shape"),
+    Case("no fingerprint", TRAIN, _with("header", "fingerprint", "{}"), "header"),
+    Case("a fingerprint of a list", TRAIN, _with("header", "fingerprint", "[1]"), "header"),
     Case(
         "a fingerprint of other weights",
         TRAIN,
@@ -193,7 +196,7 @@ BANKS = [
         "a fingerprint with more fields",
         TRAIN,
         _json("header", _set("path", value="/data"), "fingerprint"),
-        "shape",
+        "header",
     ),
 ]
 
@@ -231,7 +234,7 @@ def _swap(content: RecordDict) -> RecordDict:
 FIELDS = [
     *(
         Case(f"{stage} without {record}", stage, _drop(record), "fields")
-        for stage, records in reply.FIELDS.items()
+        for stage, records in LISTED.items()
         for record in records
     ),
     *(
@@ -241,7 +244,7 @@ FIELDS = [
             _add("debug", ConfigRecord({"path": "/data/secret/0001.png"})),
             "fields",
         )
-        for stage in reply.FIELDS
+        for stage in LISTED
     ),
     Case("a bank without rows", TRAIN, _drop("bank", "rows"), "fields"),
     Case(
@@ -258,7 +261,7 @@ FIELDS = [
     Case("a header of a number", TRAIN, _with("header", "schema", 1), "kind"),
     *(
         Case(f"{stage} that is refused", stage, _refusal(kind="DataError"), "refusal", sealed=False)
-        for stage in reply.FIELDS
+        for stage in LISTED
     ),
     Case("a refusal by a path", TRAIN, _refusal(path="/data"), "fields", sealed=False),
     Case("a refusal by a list", TRAIN, _refusal(reason=["tree"]), "kind", sealed=False),
@@ -285,7 +288,7 @@ FIELDS = [
 
 def _bound(**said: str) -> Change:
     def change(content: RecordDict) -> None:
-        values = {**dict(zip(reply.BOND, ("", "", "", ""), strict=True)), **said}
+        values = {**dict(zip(envelope.BOND, ("", "", "", ""), strict=True)), **said}
         content[wire.SITE] = ConfigRecord(values)
 
     return change
@@ -295,7 +298,7 @@ def _replayed(stage: str) -> Change:
     """The genuine answer, as it was sealed in another run."""
 
     def change(content: RecordDict) -> None:
-        content[wire.SITE] = ConfigRecord({**reply.bond(content, LIAR, OTHER_RUN, stage)})
+        content[wire.SITE] = ConfigRecord({**envelope.bond(content, LIAR, OTHER_RUN, stage)})
 
     return change
 
@@ -303,7 +306,7 @@ def _replayed(stage: str) -> Change:
 BONDS = [
     *(
         Case(f"{stage} of another run", stage, _replayed(stage), "replay", sealed=False)
-        for stage in reply.FIELDS
+        for stage in LISTED
     ),
     Case("without a bond", TRAIN, _drop(wire.SITE), "fields", sealed=False),
     Case("as another site", TRAIN, _bound(name="graz"), "identity", sealed=False),

@@ -8,13 +8,15 @@ from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from fedad import admission, wire
+from fedad import wire
 from fedad.config import COVERAGE, read
-from fedad.reply import EVALUATE, HELLO, TRAIN
+from fedad.judging import admission
+from fedad.messages.envelope import EVALUATE, HELLO, TRAIN
+from fedad.methods.base import FIRST
 from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
 from server_app.registry import Register
-from server_app.strategy import OneRound
+from server_app.strategy import MethodStrategy
 from tests.bad_messages.cases import LIAR, Genuine
 
 CASE = "case"  # the record that tells a rogue which case is wanted
@@ -42,32 +44,36 @@ class Server:
     """Asks the liar one question, and says the word that its answer is refused with, or nothing."""
 
     def __init__(self, grid: Any, settings: dict[str, Any], kept: Kept | None = None) -> None:
-        self.strategy = OneRound(read(settings), kept)
+        self.strategy = MethodStrategy(read(settings), kept)
         self.strategy.start(grid, ArrayRecord())
-        assert not self.strategy.missing
-        self.node = self.strategy.sites[LIAR].node
+        assert not self.strategy.attendance.missing
+        self.node = self.strategy.attendance.sites[LIAR].node
         self.run = self.strategy.kept.key
+        self.ended = self.strategy.kept.turn
 
     def move(self, node: int) -> None:
         """From now on the liar is this node."""
-        self.node = self.strategy.sites[LIAR].node = node
+        self.node = self.strategy.attendance.sites[LIAR].node = node
 
     def word(self, stage: str, grid: Any, number: int = 0, seconds: float = 60.0) -> str:
         """Ask for the case of a number, and say what becomes of the answer."""
         asking = RecordDict({CASE: ConfigRecord({"number": number})})
+        self.strategy.kept.turn = FIRST  # as before the run's only round
         (asked,) = self.strategy._messages(TYPES[stage], asking, [LIAR], stage)
+        if stage == EVALUATE:
+            self.strategy.kept.turn = self.ended
         if stage == HELLO:
             (said,) = exchange(grid, [asked], seconds=seconds)
             return self._introduced(said)
-        kept = copy.copy(self.strategy.sites[LIAR].told)
+        kept = copy.copy(self.strategy.attendance.sites[LIAR].told)
         for message in self.strategy._ask(grid, [asked], stage, seconds):
             self.strategy._keep(message, stage, self._keeper(stage))
-        self.strategy.sites[LIAR].told = kept
+        self.strategy.attendance.sites[LIAR].told = kept
         return self.forgiven()
 
     def forgiven(self) -> str:
         """The word for what the liar sent last, after which it is taken for honest again."""
-        told = self.strategy.missing.pop(LIAR, {})
+        told = self.strategy.attendance.missing.pop(LIAR, {})
         if told:
             assert told["reason"].isprintable()
             assert len(told["reason"]) <= 300
@@ -75,7 +81,7 @@ class Server:
 
     def _introduced(self, said: Reply) -> str:
         register = Register({self.node: LIAR}, ())
-        for name, site in self.strategy.sites.items():
+        for name, site in self.strategy.attendance.sites.items():
             if name != LIAR:
                 register.sites[name] = site
         register.enter(said, self.strategy._introduction)
@@ -86,7 +92,7 @@ class Server:
     def _keeper(self, stage: str) -> Callable[[str, RecordDict], None]:
         def measured(name: str, content: RecordDict) -> None:
             told = wire.unpack_distances(content)
-            admission.admit_distances(told, self.strategy._enrolled(name))
+            admission.admit_distances(told, self.strategy.attendance.enrolled(name))
 
         if stage == COVERAGE:
             return measured

@@ -12,13 +12,14 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from client_app.app import app as client_app
 from fedad import wire
+from fedad.banks.bank import Bank
 from fedad.config import read
 from fedad.errors import UploadError
-from fedad.reply import FIELDS, TRAIN
+from fedad.messages.envelope import FIELDS, TRAIN
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
 from server_app.quarantine import refusal_of
-from server_app.strategy import OneRound
+from server_app.strategy import MethodStrategy
 from tests.bad_messages.cases import CASES
 from tests.bad_messages.door import Canned, Server, recorded, with_distances
 from tests.bounds import bounded
@@ -69,7 +70,7 @@ def test_there_are_two_hundred_and_more():
 def test_what_is_genuine_gets_in_bound_anew(stage, told):
     server, genuine = told
     content = RecordDict({k: v for k, v in genuine[stage].items() if k != wire.SITE})
-    wire.bind(content, "lyon", server.run, stage)
+    wire.bind(content, "lyon", server.run, stage, [Bank])
     assert not brought(server, stage, content)
 
 
@@ -127,19 +128,19 @@ def test_of_a_deployed_sites_refusal_only_known_words_are_shown(told, monkeypatc
 def test_a_lie_about_images_is_clamped_to_what_the_rows_can_stand_for(told, monkeypatch):
     """Also where the site lied alike when it enrolled."""
     server, genuine = told
-    about = server.strategy.sites["lyon"].about
+    about = server.strategy.attendance.sites["lyon"].about
     monkeypatch.setitem(about, "train", {"bolt": 10**9, "hose": 2})
     content = RecordDict(dict(genuine[TRAIN]))
-    lie = wire.unpack_bank(content).replace(
+    lie = wire.unpack(content, Bank).replace(
         images=np.array([[10**9, 2]]), patches=np.array([[10**9, 128]])
     )
-    content.update(wire.pack_bank(lie))
+    content.update(wire.pack(lie))
     del content[wire.SITE]
-    wire.bind(content, "lyon", server.run, TRAIN)
+    wire.bind(content, "lyon", server.run, TRAIN, [Bank])
     assert not brought(server, TRAIN, content)
     believed = server.strategy.kept.uploads["lyon"]
     assert believed.images.tolist() == [[3, 2]]  # 32 rows at a ratio of 0.25: under 132 patches
-    assert any("says that its" in warning for warning in server.strategy.warnings)
+    assert any("says that its" in warning for warning in server.strategy.attendance.warnings)
 
 
 def test_the_round_goes_on_without_who_is_refused(knobs, tmp_path):
@@ -153,8 +154,8 @@ def test_the_round_goes_on_without_who_is_refused(knobs, tmp_path):
         return answer
 
     nodes = [{"partition-id": k, "num-partitions": 3} for k in range(3)]
-    strategy = OneRound(read(settings))
+    strategy = MethodStrategy(read(settings))
     strategy.start(LocalGrid(liar, nodes, settings), ArrayRecord())
-    assert strategy.merged.sites == ("graz", "turin")
+    assert strategy.model.sites == ("graz", "turin")
     assert strategy.record()["missing"]["lyon"]["word"] == "altered"
     assert set(strategy.findings) == {"graz", "turin"}

@@ -8,7 +8,7 @@ import pytest
 
 from fedad.compare.compare import compare
 from fedad.compare.plan import Plan, read_plan
-from fedad.progress import Silent
+from fedad.plumbing.progress import Silent
 
 MATRIX = """
 # Whether a third of the rows does, on striped parts.

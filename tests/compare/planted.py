@@ -50,7 +50,7 @@ def treatment(
     record = {
         "sites": dict.fromkeys(SITES, told),
         "seconds": {"train": seconds},
-        "bank": {"rows": 100},
+        "model": {"rows": 100},
         "figures": {way: {"sites": {}}},
     }
     records = dict.fromkeys(range(seeds), record)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedad.bank_file import load_bank
+from fedad.banks.bank import Bank
 from fedad.commands.compare import print_comparison
 from fedad.compare import running
 from fedad.compare.cells import cells_of, distinct
@@ -18,8 +18,9 @@ from fedad.compare.plan import FEDERATED
 from fedad.compare.running import ComparisonError, alone_in
 from fedad.embedders.backbone import Backbone
 from fedad.errors import ConfigError, DataError
-from fedad.files import write_json
-from fedad.progress import Silent
+from fedad.messages.file import load
+from fedad.plumbing.files import write_json
+from fedad.plumbing.progress import Silent
 from fedad.reporting.markup import NONE
 from fedad.reporting.run_folder import BANK, read_comparison, read_record
 from tests.compare.planted import plan_of, treatment
@@ -329,6 +330,9 @@ def test_side_by_side_and_under_flower_are_the_same_cells(compared, small, tmp_p
             there = cell.folder(root)
             assert read_record(there)["figures"] == read_record(here)["figures"]
             if cell.way == FEDERATED:
-                ours, theirs = load_bank(there / BANK), load_bank(here / BANK)
+                ours, theirs = (
+                    load(there / BANK, Bank),
+                    load(here / BANK, Bank),
+                )
                 for name in ("rows", "category", "site", "row", "images", "patches"):
                     assert getattr(ours, name).tobytes() == getattr(theirs, name).tobytes()

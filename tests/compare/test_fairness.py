@@ -8,7 +8,7 @@ import pytest
 from fedad.compare.fairness import answer, borrowed, by_site, fairness, gains, nearest, spread
 from fedad.compare.plan import FEDERATED, ISOLATED
 from fedad.compare.statistics import Interval
-from fedad.metrics import Rate
+from fedad.evaluation import Rate
 from tests.compare.planted import FIGURE, plan_of, treatment
 
 UNEVEN = {"graz": 0.1, "lyon": 0.0}

@@ -12,7 +12,7 @@ from fedad.compare.contrasts import pairs
 from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, read_plan
 from fedad.compare.statistics import too_few
 from fedad.errors import ConfigError
-from fedad.launch import flat, read_toml
+from fedad.running.launch import flat, read_toml
 from tests.compare.planted import treatment
 
 ROOT = Path(__file__).parents[2]

@@ -24,6 +24,6 @@ def test_code_counts_and_comments_do_not(tmp_path):
 def test_what_a_run_is_made_by_counts_and_what_only_reads_it_does_not():
     found = {path.relative_to(ROOT).as_posix() for path in _sources(ROOT)}
     assert {"fedad/round.py", "server_app/strategy.py", "client_app/site.py"} <= found
-    assert {"fedad/reporting/per_image.py", "fedad/metrics/_counts.py"} <= found
+    assert {"fedad/reporting/per_image.py", "fedad/evaluation/counts.py"} <= found
     assert "fedad/compare/running.py" in found  # yardsticks are run there
     assert not {"fedad/reporting/plots.py", "fedad/compare/pareto.py"} & found

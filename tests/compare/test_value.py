@@ -5,16 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedad.bank_file import load_bank
+from fedad.banks.bank import Bank
+from fedad.banks.origin import without_site
 from fedad.compare.cells import cells_of
 from fedad.compare.plan import FEDERATED
-from fedad.compare.value import judged, leave_one_out, merged_anew, own_of, without, worth
+from fedad.compare.value import _local_of, judged, learned_anew, leave_one_out, worth
 from fedad.config import Config, read
 from fedad.embedders.embedder import Embedder
-from fedad.judging import judge
-from fedad.launch import sites_of
+from fedad.judging.verdicts import judge
+from fedad.messages.file import load
 from fedad.reporting.run_folder import BANK, read_comparison, read_record
-from fedad.round import fit, merge, run_round, seal
+from fedad.round import fit, merge, run_round
+from fedad.running.launch import sites_of
 
 SITE = "lyon"
 
@@ -24,7 +26,7 @@ def plant(knobs):
     """Room for every row, and no second choice: without a site, the bank is the others' rows."""
     config = read({**knobs, "merge.aggregation": "concatenate"})
     sites, embed = sites_of(config), Embedder(config.embedder)
-    uploads = {s.name: seal(config, s.name, fit(config, s, embed)) for s in sites}
+    uploads = {s.name: fit(config, s, embed).upload for s in sites}
     return config, sites, embed, uploads
 
 
@@ -38,7 +40,7 @@ def maps_of(config: Config, sites, embed, bank):
 
 def test_maps_are_those_of_a_bank_that_never_had_the_column(plant):
     config, sites, embed, uploads = plant
-    filtered = without(merge(config, list(uploads.values())), SITE)
+    filtered = without_site(merge(config, list(uploads.values())), SITE)
     never = merge(config, [bank for name, bank in uploads.items() if name != SITE])
     ours, theirs = (maps_of(config, sites, embed, bank) for bank in (filtered, never))
     assert len(ours) == 24
@@ -57,7 +59,7 @@ def test_a_patch_is_as_far_as_from_the_nearest_row_of_the_others(plant):
         bank.category == bank.categories.index(sample.category)
     )
     gaps = np.linalg.norm(patches[:, None].astype(float) - bank.rows[mine][None], axis=-1)
-    (verdict,) = judge(config, [sample], embed, without(bank, SITE), site=sites[0].name)
+    (verdict,) = judge(config, [sample], embed, without_site(bank, SITE), site=sites[0].name)
     assert verdict.trace.distance.ravel() == pytest.approx(gaps.min(1), rel=1e-3, abs=1e-2)
 
 
@@ -74,10 +76,9 @@ def test_figures_of_the_whole_bank_are_those_of_the_run(compared, small):
 def test_uploads_are_those_that_were_sent(compared, small):
     """From the sites' own copies in the run folder, so that nothing is fitted again."""
     cell = cells_of(small)["float32", 0, FEDERATED]
-    bank = load_bank(cell.folder(compared) / BANK)
+    bank = load(cell.folder(compared) / BANK, Bank)
     for site in sites_of(cell.config):
-        kept = own_of(cell.folder(compared), cell.config, site, _no_embedding)
-        sent = seal(cell.config, site.name, kept)
+        sent = _local_of(cell.folder(compared), cell.config, site, _no_embedding).upload
         mine = bank.site == bank.sites.index(site.name)
         assert {row.tobytes() for row in bank.rows[mine]} <= {row.tobytes() for row in sent.rows}
 
@@ -101,9 +102,9 @@ def test_a_bank_that_the_others_cannot_fill_is_smaller_and_it_is_said(plant):
     config, sites, embed, uploads = plant
     rows = sum(map(len, uploads.values()))
     wished = replace(config, bank=replace(config.bank, size=rows))
-    rest = {name: bank for name, bank in uploads.items() if name != SITE}
-    bank, short = merged_anew(wished, [s for s in sites if s.name != SITE], embed, rest)
-    assert len(bank) == sum(map(len, rest.values()))
+    rest = {s.name: fit(config, s, embed) for s in sites if s.name != SITE}
+    bank, short = learned_anew(wished, [s for s in sites if s.name != SITE], embed, rest)
+    assert len(bank) == sum(len(one.upload) for one in rest.values())
     assert short == len(uploads[SITE])
     one = {"together": {"bolt": {"f": 0.5}}}
     told = worth([{"all": one, "without": one, "anew": one, "short": short}], ["f"])
@@ -115,12 +116,12 @@ def test_merging_anew_weighs_sites_as_the_run_did(plant):
     config, sites, embed, _ = plant
     merging = replace(config.merge, weighting="coverage")
     asking = replace(config, merge=merging, bank=replace(config.bank, size=40))
-    own = {s.name: fit(asking, s, embed) for s in sites if s.name != SITE}
-    some = [site for site in sites if site.name in own]
-    bank, _ = merged_anew(asking, some, embed, own)
-    expected = run_round(asking, some, embed).bank
+    local = {s.name: fit(asking, s, embed) for s in sites if s.name != SITE}
+    some = [site for site in sites if site.name in local]
+    bank, _ = learned_anew(asking, some, embed, local)
+    expected = run_round(asking, some, embed).model
     assert np.array_equal(bank.rows, expected.rows)
-    plain = merge(asking, [seal(asking, name, kept) for name, kept in own.items()])
+    plain = merge(asking, [one.upload for one in local.values()])
     assert not np.array_equal(bank.rows, plain.rows)
 
 
@@ -135,7 +136,7 @@ def test_with_room_for_every_row_nothing_is_won_by_merging_anew(plant):
     rest = merge(config, [bank for name, bank in uploads.items() if name != SITE])
     told = {
         "all": measured(whole),
-        "without": measured(without(whole, SITE)),
+        "without": measured(without_site(whole, SITE)),
         "anew": measured(rest),
     }
     assert worth([told], figures)["together"]["gap"] == dict.fromkeys(figures, 0.0)
@@ -165,7 +166,7 @@ def test_worth_by_hand():
 def test_without_the_only_site_there_is_nothing_to_judge_by(plant, scope):
     config, sites, embed, uploads = plant
     config = replace(config, bank=replace(config.bank, scope=scope))
-    nothing = without(uploads[SITE].replace(scope=scope), SITE)
+    nothing = without_site(uploads[SITE].replace(scope=scope), SITE)
     found = judged(config, sites, embed, nothing, own={}, figures=("image_auroc",))
     assert len(nothing) == 0
     assert found == {name: {} for name in ("together", *uploads)}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedad.aggregation.base import CAP, believed, shares
-from fedad.config import Merge
+from fedad.config import MergeKnobs
 from fedad.coresets.kcenter import kcenter
 from fedad.plugins import names, plugin
 from tests.conftest import bank_of
@@ -30,7 +30,7 @@ UPLOADS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 50)), min_size=1
 def test_keeps_rows_that_were_uploaded_each_once_with_their_provenance(name, made, data):
     uploads = [upload(f"site-{k}", rows, images) for k, (rows, images) in enumerate(made)]
     size = data.draw(st.integers(1, sum(map(len, uploads))))
-    bank = plugin("aggregation", name)(uploads, size, knobs=Merge(floor=2), choose=choose)
+    bank = plugin("aggregation", name)(uploads, size, knobs=MergeKnobs(floor=2), choose=choose)
     assert len(bank) == size
     kept = {(int(s), int(r)) for s, r in zip(bank.site, bank.row, strict=True)}
     assert len(kept) == size
@@ -42,14 +42,14 @@ def test_keeps_rows_that_were_uploaded_each_once_with_their_provenance(name, mad
 @pytest.mark.parametrize("name", names("aggregation"))
 def test_one_site_keeps_the_first_rows_of_its_upload(name):
     only = upload("lyon", 40, 9)
-    bank = plugin("aggregation", name)([only], 15, knobs=Merge(), choose=choose)
+    bank = plugin("aggregation", name)([only], 15, knobs=MergeKnobs(), choose=choose)
     np.testing.assert_array_equal(bank.rows, only.rows[:15])
 
 
 def test_a_federated_coreset_takes_at_most_twice_a_share_of_a_site():
     uploads = [upload("a", 90, 10), upload("b", 90, 80)]
     bank = plugin("aggregation", "federated_coreset")(
-        uploads, 45, knobs=Merge(oversample=2.0), choose=choose
+        uploads, 45, knobs=MergeKnobs(oversample=2.0), choose=choose
     )
     assert (bank.site == 0).sum() <= 2 * 5
 
@@ -57,7 +57,7 @@ def test_a_federated_coreset_takes_at_most_twice_a_share_of_a_site():
 def test_diversity_preserving_gives_a_small_site_its_floor():
     uploads = [upload("large", 90, 1000), upload("small", 30, 1)]
     concatenated, diverse = (
-        plugin("aggregation", name)(uploads, 60, knobs=Merge(floor=12), choose=choose)
+        plugin("aggregation", name)(uploads, 60, knobs=MergeKnobs(floor=12), choose=choose)
         for name in ("concatenate", "diversity_preserving")
     )
     assert (concatenated.site == 1).sum() == 0
@@ -68,13 +68,13 @@ def test_diversity_preserving_gives_a_small_site_its_floor():
 def test_floors_that_would_overfill_the_bank_become_equal_shares():
     uploads = [upload(name, 30, 5) for name in "abc"]
     bank = plugin("aggregation", "diversity_preserving")(
-        uploads, 9, knobs=Merge(floor=100), choose=choose
+        uploads, 9, knobs=MergeKnobs(floor=100), choose=choose
     )
     assert np.bincount(bank.site).tolist() == [3, 3, 3]
 
 
 def quota(uploads, size):
-    return plugin("aggregation", "quota")(uploads, size, knobs=Merge(), choose=choose)
+    return plugin("aggregation", "quota")(uploads, size, knobs=MergeKnobs(), choose=choose)
 
 
 @settings(deadline=None, max_examples=60)

@@ -7,6 +7,7 @@ import pytest
 
 from fedad.config import read
 from fedad.errors import FedadError
+from fedad.methods.base import FIRST
 from fedad.plugins import names, plugin
 from fedad.types import Fingerprint
 from tests.conftest import MARK, features_of
@@ -25,12 +26,12 @@ def images(seed, count=4, categories=None):
 
 
 def upload(method, site, features, seed=0):
-    bank = method.fit(features, None, rng=np.random.default_rng([seed, *site.encode()]))
+    bank = method.fit(features, FIRST, rng=np.random.default_rng([seed, *site.encode()]))
     return bank.sealed(site, "float32")
 
 
 def merged(method, uploads):
-    return method.merge(uploads, None, rng=np.random.default_rng(9))
+    return method.merge(uploads, FIRST, rng=np.random.default_rng(9))
 
 
 def test_fit_repeats_with_its_stream_and_differs_with_another(method):

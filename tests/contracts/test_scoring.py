@@ -6,15 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fedad.config import Score
+from fedad.banks.bank import join
+from fedad.config import ScoreKnobs
 from fedad.errors import ConfigError
+from fedad.judging.full_size import full_size
 from fedad.plugins import names, plugin
-from fedad.scoring import _search, _shortlist
-from fedad.scoring._images import full_size, image_scores
-from fedad.scoring.base import Nearest
 from fedad.scoring.nearest import nearest
 from fedad.scoring.q_of_n import q_of_n
-from fedad.types import join
+from fedad.search import nearest_rows, shortlist
+from fedad.search.base import Nearest
+from fedad.search.image_scores import image_scores
 from tests.conftest import bank_of
 
 FLOATS = st.floats(-100, 100, width=32)
@@ -41,17 +42,17 @@ def test_nearest_is_the_least_of_all_distances(rows, patches):
     np.testing.assert_allclose(found.distance, every.min(1), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("search", _search.SEARCHES)
+@pytest.mark.parametrize("search", nearest_rows.SEARCHES)
 def test_nearest_does_not_cancel_far_from_zero(search, monkeypatch):
     if search == "faiss":
         pytest.importorskip("faiss")
     for name, size in (("PATCHES", 7), ("ROWS", 5), ("SUB", 3)):
-        monkeypatch.setattr(_search, name, size)
+        monkeypatch.setattr(nearest_rows, name, size)
     rng = np.random.default_rng(1)
     rows = (1e4 + rng.normal(size=(23, 6))).astype(np.float32)
     patches = (1e4 + rng.normal(size=(31, 6))).astype(np.float32)
     every = np.linalg.norm(patches[:, None].astype(float) - rows[None], axis=2)
-    found = nearest(bank_of(rows), patches, knobs=Score(search=search))
+    found = nearest(bank_of(rows), patches, knobs=ScoreKnobs(search=search))
     np.testing.assert_array_equal(found.row, every.argmin(1))
     np.testing.assert_allclose(found.distance, every.min(1), rtol=1e-6)
 
@@ -98,7 +99,7 @@ def distances(sites, patches):
 @settings(max_examples=60)
 @given(sites=SITES, own=POINTS, patches=POINTS)
 def test_q_of_one_is_nearest_over_own_and_all_others_to_the_last_bit(sites, own, patches):
-    found = q_of_n(of_sites(sites), patches, own=bank_of(own, "me"), knobs=Score(q=1))
+    found = q_of_n(of_sites(sites), patches, own=bank_of(own, "me"), knobs=ScoreKnobs(q=1))
     together = nearest(bank_of(np.concatenate([*sites, own])), patches)
     np.testing.assert_array_equal(found.distance, together.distance)
     np.testing.assert_array_equal(found.row, together.row)
@@ -111,7 +112,7 @@ def test_q_of_n_is_the_nearer_of_own_and_the_qth_smallest_of_the_others(sites, o
     others = np.sort(distances(sites, patches), axis=0)
     expected = np.minimum(mine, others[q - 1]) if q <= len(sites) else mine
     bank, me = of_sites(sites), bank_of(own, "me")
-    found = q_of_n(bank, patches, own=me, knobs=Score(q=q))
+    found = q_of_n(bank, patches, own=me, knobs=ScoreKnobs(q=q))
     np.testing.assert_array_equal(found.distance, expected)
     rows = np.concatenate([bank.rows, me.rows])[found.row]
     np.testing.assert_allclose(
@@ -125,7 +126,7 @@ def test_no_upload_makes_a_patch_more_normal_than_its_nearest_honest_row(
     honest, malicious, own, patches, more
 ):
     """With f malicious sites and q = f + 1 or more; an own bank is as honest as the site."""
-    knobs = Score(q=len(malicious) + 1 + more)
+    knobs = ScoreKnobs(q=len(malicious) + 1 + more)
     bank = of_sites([*honest, *malicious])
     found = q_of_n(bank, patches, own=bank_of(own, "me"), knobs=knobs)
     assert (found.distance >= distances([*honest, own], patches).min(0)).all()
@@ -136,9 +137,9 @@ def test_no_upload_makes_a_patch_more_normal_than_its_nearest_honest_row(
 def test_what_fewer_than_q_others_know_counts_for_nothing_beside_own_rows():
     bank, patch = of_sites([[[0, 0, 0]], [[1, 0, 0]]]), np.zeros((1, 3), np.float32)
     own = bank_of([[5, 0, 0]], "me")
-    found = [q_of_n(bank, patch, own=own, knobs=Score(q=q)) for q in (1, 2, 3)]
+    found = [q_of_n(bank, patch, own=own, knobs=ScoreKnobs(q=q)) for q in (1, 2, 3)]
     assert [float(one.distance[0]) for one in found] == [0, 1, 5]
-    newcomer = [q_of_n(bank, patch, knobs=Score(q=q)).distance[0] for q in (1, 2, 3)]
+    newcomer = [q_of_n(bank, patch, knobs=ScoreKnobs(q=q)).distance[0] for q in (1, 2, 3)]
     assert newcomer == [0, 1, 1]
 
 
@@ -149,15 +150,15 @@ def test_a_sites_own_rows_in_the_bank_are_no_other_site():
     assert q_of_n(bank, patch, own=bank_of([[9, 0, 0]], "new")).distance == [3]
 
 
-@pytest.mark.parametrize("most", [0, _shortlist.MOST], ids=["too long", "listed"])
+@pytest.mark.parametrize("most", [0, shortlist.MOST], ids=["too long", "listed"])
 def test_rows_that_bfloat16_cannot_tell_apart_are_all_listed(most, monkeypatch):
-    monkeypatch.setattr(_shortlist, "MOST", most)
+    monkeypatch.setattr(shortlist, "MOST", most)
     rng = np.random.default_rng(0)
     rows = (1 + 1e-2 * rng.normal(size=(500, 8))).astype(np.float32)
     rows[0] = -50  # keeps the others far from the mean, where bfloat16 rounds coarsely
     patches = rows[100:200] + np.float32(1e-4)
     every = np.linalg.norm(patches[:, None].astype(float) - rows[None], axis=2)
-    found = nearest(bank_of(rows), patches, knobs=Score(search="bfloat16"))
+    found = nearest(bank_of(rows), patches, knobs=ScoreKnobs(search="bfloat16"))
     np.testing.assert_array_equal(found.row, every.argmin(1))
 
 
@@ -166,4 +167,6 @@ def test_faiss_that_is_not_installed_is_said(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ConfigError, match="faiss is not installed"):
-        nearest(bank_of(np.ones((2, 2))), np.ones((1, 2), np.float32), knobs=Score(search="faiss"))
+        nearest(
+            bank_of(np.ones((2, 2))), np.ones((1, 2), np.float32), knobs=ScoreKnobs(search="faiss")
+        )

@@ -19,9 +19,9 @@ from fedad.config import Config
 from fedad.deploy.federation import Federation
 from fedad.deploy.link import Link
 from fedad.errors import DataError
-from fedad.journal import events_of
-from fedad.launch import resumed_config
+from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD
+from fedad.running.launch import resumed_config
 
 SITES = ("graz", "lyon", "turin")
 VICTIM = "lyon"

@@ -27,7 +27,7 @@ from fedad.deploy.reach import Server
 from fedad.deploy.services import BODY_MIB, Kit, Listen
 from fedad.errors import DataError, FedadError
 from fedad.reporting.run_folder import FAILURE
-from fedad.runner import environment_of, free_port
+from fedad.running.flower import environment_of, free_port
 from tests.reliability.harness import members
 
 pytestmark = pytest.mark.reliability

@@ -15,10 +15,10 @@ import pytest
 
 from fedad.config import read
 from fedad.datasets.base import open_dataset
-from fedad.launch import run_in
 from fedad.partition import partition
-from fedad.progress import Files
+from fedad.plumbing.progress import Files
 from fedad.reporting.run_folder import RECORD
+from fedad.running.launch import run_in
 from tests.conftest import save
 from tests.reliability.memory import Watch
 
@@ -96,7 +96,7 @@ def check_record(folder, sites):
     record = json.loads((folder / RECORD).read_text())
     assert record["missing"] == {}
     assert len(record["sites"]) == sites
-    assert record["bank"]["rows"] == 1000
+    assert record["model"]["rows"] == 1000
     return record
 
 
@@ -142,7 +142,7 @@ import fedad.round
 from fedad import wire
 from fedad.config import read
 from server_app.kept import Kept
-from server_app.strategy import OneRound
+from server_app.strategy import MethodStrategy
 from tests.conftest import bank_of
 
 sites, rows, features = 5, 6000, 1536
@@ -152,12 +152,12 @@ def uploads():
     for k, name in enumerate(names):
         drawn = np.random.default_rng(k).standard_normal((rows, features), np.float32)
         bank = bank_of(drawn, name, images=400)
-        content = wire.pack_bank(bank.replace(patches=bank.images * 150))
+        content = wire.pack(bank.replace(patches=bank.images * 150))
         del drawn, bank
         yield name, content
 
 config = read({"bank.size": 300, "merge.oversample": 100.0, "round.expected": ",".join(names)})
-strategy = OneRound(config, Kept.begin(Path(sys.argv[1]), config))
+strategy = MethodStrategy(config, Kept.begin(Path(sys.argv[1]), config))
 import torch  # which merging loads, before the measure is taken
 uploaded = sites * rows * features * 4
 
@@ -170,10 +170,10 @@ room = 3 * uploaded + 500 * 2**20 - resident("RssAnon")
 limit = resident("VmSize") + room
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 for name, content in uploads():
-    strategy.kept.keep_upload(name, wire.unpack_bank(content), {})
+    strategy.kept.keep_upload(name, wire.unpack(content, Bank), {})
     del content
 strategy.aggregate_train(1, [])
-assert len(strategy.merged) == 300
+assert len(strategy.model) == 300
 most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(uploaded, most, resident("RssFile"))
 """

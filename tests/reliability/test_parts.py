@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from fedad.bank_file import load_tensors
 from fedad.commands.federation import factory_config
 from fedad.commands.split import split
 from fedad.commands.submit import run_on
 from fedad.config import read
 from fedad.datasets.base import open_dataset
 from fedad.deploy.federation import Federation
-from fedad.launch import run_in
+from fedad.messages.file import load_tensors
 from fedad.partition import partition
-from fedad.progress import Log
+from fedad.plumbing.progress import Log
 from fedad.reporting.run_folder import BANK, RECORD
+from fedad.running.launch import run_in
 from tests.reliability.memory import Watch
 
 pytestmark = pytest.mark.reliability
@@ -64,7 +64,7 @@ def test_three_sites_give_the_bytes_of_the_simulation(needs_nginx, parts, figure
     one, other = (json.dumps(record["figures"]) for record in records)
     assert one == other
     assert records[0]["missing"] == {}
-    rows, seconds = records[0]["bank"]["rows"], sum(records[0]["seconds"].values())
+    rows, seconds = records[0]["model"]["rows"], sum(records[0]["seconds"].values())
     told = f"equal: {rows} rows, {len(one)} characters of figures, {seconds:.0f} s deployed"
     figure("3 sites on parts, deployed and simulated", "equal, byte for byte", told)
     up = records[0]["bytes"]["up"] / 2**20

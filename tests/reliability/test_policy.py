@@ -10,7 +10,7 @@ import pytest
 from fedad.deploy.federation import Federation
 from fedad.deploy.services import Kit
 from fedad.policy import audit_of
-from fedad.runner import app_digest
+from fedad.running.flower import app_digest
 from tests.reliability.harness import VICTIM, Attempt
 
 pytestmark = pytest.mark.reliability

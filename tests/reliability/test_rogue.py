@@ -21,10 +21,10 @@ from flwr.supercore.task_identity import TaskIdentity
 from client_app.app import app as client_app
 from fedad import wire
 from fedad.config import read
-from fedad.reply import TRAIN
-from fedad.runner import assemble, environment_of, free_port
+from fedad.messages.envelope import TRAIN
+from fedad.running.flower import assemble, environment_of, free_port
 from server_app.local_grid import LocalGrid
-from server_app.strategy import OneRound
+from server_app.strategy import MethodStrategy
 from tests.bad_messages.arrays import plain
 from tests.bad_messages.cases import CASES, Case
 from tests.bad_messages.door import CASE, recorded, with_distances
@@ -52,7 +52,7 @@ def genuine(knobs):
         kept, settings = {}, {**knobs, "score.replicates": 5}
         nodes = [{"partition-id": k, "num-partitions": 3} for k in range(3)]
         grid = LocalGrid(recorded(client_app, kept), nodes, settings)
-        OneRound(read(settings)).start(grid, ArrayRecord())
+        MethodStrategy(read(settings)).start(grid, ArrayRecord())
         yield with_distances(kept)
 
 

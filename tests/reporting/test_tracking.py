@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from fedad.errors import ConfigError
-from fedad.launch import launch
-from fedad.progress import Silent
+from fedad.plumbing.progress import Silent
 from fedad.reporting import tracking
 from fedad.reporting.run_folder import read_record
 from fedad.reporting.tracking import check_tracker, metrics_of, tracked
+from fedad.running.launch import launch
 
 
 def record(track):

@@ -1,0 +1,1 @@
+"""Memory banks: rows that stand for what is normal, and what can be asked of them."""

@@ -1,0 +1,97 @@
+"""Can this site have made this bank? Its form is checked already; what is well formed may lie.
+
+- Its rows are at most `coreset.local-ratio` of the patches that it says it had, and not much longer
+  than what its network makes of the drawn images of the handshake.
+- It learned from no more images than it enrolled.
+- Its counts are clamped to what its rows can stand for. A site keeps `coreset.local-ratio` of its
+  patches, so a lie about images has to be paid for in rows, and their bytes are limited.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fedad.banks.bank import Bank
+from fedad.banks.capacity import kept_rows
+from fedad.config import Config
+from fedad.errors import UploadError
+from fedad.types import Enrolled
+
+LONGER = 4.0  # times the longest probed patch: real parts came to 1.5, a tenfold outlier to 10
+
+
+def admit_bank(config: Config, bank: Bank, enrolled: Enrolled) -> tuple[Bank, list[str]]:
+    """The bank with counts that can be true, and what was odd about it.
+
+    Raises:
+        UploadError: a bank that this site cannot have made.
+    """
+    per_image = enrolled.fingerprint.patches
+    if bank.scope != config.bank.scope:
+        raise UploadError(f"a bank of scope {bank.scope}, expected {config.bank.scope}", "header")
+    _check_rows(bank, enrolled)
+    _check_counts(config, bank, enrolled, per_image=per_image)
+    return clamped(config, bank, per_image=per_image)
+
+
+def clamped(config: Config, bank: Bank, *, per_image: int) -> tuple[Bank, list[str]]:
+    """The bank with counts no larger than its rows can stand for; an honest one stays as it is."""
+    ratio, claimed = config.coreset.local_ratio, bank.patches[0]
+    if bank.scope == "mixed":  # rows are chosen among all products: only the sum can be held to
+        most = math.floor((len(bank) + 1) / ratio)
+        share = min(1.0, most / max(1, int(claimed.sum())))
+        patches = claimed if share == 1 else np.floor(claimed * share).astype(np.int64)
+    else:  # a share of so many patches was rounded down to these rows
+        rows = np.bincount(bank.category, minlength=len(bank.categories))
+        patches = np.minimum(claimed, np.floor((rows + 1) / ratio).astype(np.int64))
+    images = np.minimum(bank.images[0], -(-patches // per_image))
+    if (patches == claimed).all() and (images == bank.images[0]).all():
+        return bank, []
+    told = (
+        f"site {bank.sites[0]} says that its {len(bank)} rows stand for {bank.images.sum():,} "
+        f"images: {images.sum():,} are believed at coreset.local-ratio = {ratio:g}"
+    )
+    return bank.replace(images=images[None], patches=patches[None]), [told]
+
+
+def _check_rows(bank: Bank, enrolled: Enrolled) -> None:
+    of_category = np.bincount(bank.category, minlength=len(bank.categories))
+    if bank.scope == "category" and not of_category.all():
+        raise UploadError("a bank that has no row of one of its products", "shape")
+    if (of_category > bank.patches[0]).any():
+        raise UploadError(
+            f"it sent {len(bank):,} rows, and says it had {bank.patches.sum():,} patches", "counts"
+        )
+    if not np.array_equal(bank.row, np.arange(len(bank))):
+        raise UploadError("a bank whose rows are not numbered in order", "column")
+    longest = float(np.sqrt(np.square(bank.rows).sum(1, dtype=np.float64)).max())
+    if longest > LONGER * enrolled.longest:
+        raise UploadError(
+            f"a row of its bank has the length {longest:.3g}, expected at most {LONGER:g} times "
+            f"the {enrolled.longest:.3g} that its network makes of the drawn images",
+            "norm",
+        )
+
+
+def _check_counts(config: Config, bank: Bank, enrolled: Enrolled, *, per_image: int) -> None:
+    """No more images than were enrolled, patches than these have, or rows than are kept of them."""
+    images, patches = bank.images[0], bank.patches[0]
+    has = np.array([enrolled.train[name] for name in bank.categories], np.float64)
+    if (images > has).any() or (patches > per_image * has).any():
+        raise UploadError(
+            f"it says that its rows stand for {images.sum():,} images and {patches.sum():,} "
+            f"patches, and enrolled {has.sum():,.0f} images of {per_image}",
+            "counts",
+        )
+    rows = np.bincount(bank.category, minlength=len(bank.categories))
+    if bank.scope == "mixed":  # chosen among all products: only the sum is known
+        rows, patches = rows.sum(keepdims=True), patches.sum(keepdims=True)
+    kept = np.array([kept_rows(config, count) for count in patches.tolist()])
+    if (rows > kept).any():
+        raise UploadError(
+            f"it sent {len(bank):,} rows, and coreset.local-ratio = "
+            f"{config.coreset.local_ratio:g} of its patches are {int(kept.sum()):,}",
+            "counts",
+        )

@@ -1,0 +1,140 @@
+"""A memory bank: patch features that stand for what is normal, and where each came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import numpy as np
+
+from fedad.errors import UploadError
+from fedad.messages.payload import Payload, check_alike
+from fedad.messages.schema import COUNTS, FLOATS, Array, Names, Number
+from fedad.types import Fingerprint
+
+MOST_ROWS = 2**31 - 1  # what a row's number in its upload can be
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bank(Payload):
+    """M rows of D features, and where each of them came from.
+
+    The rows of an upload keep the order in which they were selected, farthest first, so that a
+    prefix is a smaller coreset. `images` and `patches` say what the rows stand for: how many good
+    images and patches each of S sites had of each of C categories.
+
+    `source` and `radius` never leave a site: of which patch of its images each row is, and within
+    what distance of a row every patch lies, where rows were selected in parts.
+    """
+
+    rows: Annotated[np.ndarray, Array("M D", FLOATS)]
+    category: Annotated[np.ndarray, Array("M", ("int32",), into="categories")]
+    site: Annotated[np.ndarray, Array("M", ("int32",), into="sites")]
+    row: Annotated[np.ndarray, Array("M", ("int32",), least=0, most=MOST_ROWS)]  # in its upload
+    categories: Annotated[tuple[str, ...], Names("C")]
+    sites: Annotated[tuple[str, ...], Names("S")]
+    images: Annotated[np.ndarray, Array("S C", ("int64",), least=0, most=COUNTS)]
+    patches: Annotated[np.ndarray, Array("S C", ("int64",), least=0, most=COUNTS)]
+    fingerprint: Fingerprint
+    dtype: Literal["float32", "float16"] = "float32"  # what the rows were rounded to when sealed
+    scope: Literal["category", "mixed"] = "category"  # whose rows a patch is compared with
+    source: Annotated[np.ndarray, Array("M", ("int64",), least=0, most=COUNTS, stays=True)] = field(
+        default_factory=lambda: np.empty(0, np.int64)
+    )
+    radius: Annotated[float, Number(least=0, stays=True)] = math.nan
+
+    def __post_init__(self) -> None:
+        m, table = len(self.rows), (len(self.sites), len(self.categories))
+        if self.rows.ndim != 2 or self.rows.dtype != np.float32:
+            raise ValueError(
+                f"a bank's rows are (M, D) float32, got {self.rows.shape} {self.rows.dtype}"
+            )
+        if not len(self.category) == len(self.site) == len(self.row) == m:
+            raise ValueError(f"{m} rows need as many categories, sites and row numbers")
+        if self.images.shape != table or self.patches.shape != table:
+            raise ValueError(
+                f"{table[0]} sites and {table[1]} categories need tables of that shape, "
+                f"got {self.images.shape} and {self.patches.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def check(self) -> None:
+        """Refuse a bank without a row, or with categories in another order than their names'."""
+        if not len(self.rows) or not self.rows.shape[1]:
+            raise UploadError(f"a bank of {len(self)} rows of {self.rows.shape[1]}", "shape")
+        if self.categories != tuple(sorted(self.categories)):
+            raise UploadError("a bank whose categories are not in order", "names")
+
+    def stands_for(self) -> set[tuple[str, str]]:
+        """The (site, category) pairs that it has images of."""
+        return {
+            (self.sites[s], self.categories[c])
+            for s, c in np.argwhere((self.images > 0) | (self.patches > 0)).tolist()
+        }
+
+    def take(self, rows: np.ndarray) -> Bank:
+        """The bank of these rows, in this order; what it stands for stays the same."""
+        return self.replace(
+            rows=np.ascontiguousarray(self.rows[rows]),
+            category=self.category[rows],
+            site=self.site[rows],
+            row=self.row[rows],
+            source=self.source[rows] if len(self.source) else self.source,
+        )
+
+    def of_category(self, category: str) -> Bank:
+        """The rows of one category, and of all that the bank stands for only that category."""
+        number = self.categories.index(category)
+        rows = np.flatnonzero(self.category == number)
+        part = self if len(rows) == len(self) else self.take(rows)  # a copy only if it is needed
+        return part.replace(
+            category=np.zeros(len(rows), np.int32),
+            categories=(category,),
+            images=self.images[:, [number]],
+            patches=self.patches[:, [number]],
+        )
+
+
+def join(banks: Sequence[Bank]) -> Bank:
+    """One bank with the rows of all `banks`, in that order, and all that they stand for.
+
+    Joining is associative.
+
+    Raises:
+        MismatchError: banks that do not mix, or two of one site and category; see `check_alike`.
+    """
+    check_alike(banks)
+    sites = _numbers(name for bank in banks for name in bank.sites)
+    categories = _numbers(name for bank in banks for name in bank.categories)
+    images = np.zeros((len(sites), len(categories)), np.int64)
+    patches = np.zeros_like(images)
+    category, site = [], []
+    for bank in banks:
+        at_site = np.array([sites[name] for name in bank.sites], np.int32)
+        at_category = np.array([categories[name] for name in bank.categories], np.int32)
+        cells = np.ix_(at_site, at_category)
+        images[cells] += bank.images
+        patches[cells] += bank.patches
+        category.append(at_category[bank.category])
+        site.append(at_site[bank.site])
+    return banks[0].replace(
+        rows=np.concatenate([bank.rows for bank in banks]),
+        category=np.concatenate(category),
+        site=np.concatenate(site),
+        row=np.concatenate([bank.row for bank in banks]),
+        categories=tuple(categories),
+        sites=tuple(sites),
+        images=images,
+        patches=patches,
+        source=np.empty(0, np.int64),
+        radius=math.nan,
+    )
+
+
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    """Each name's number in the order of all names."""
+    return {name: number for number, name in enumerate(sorted(set(names)))}

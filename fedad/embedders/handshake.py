@@ -1,0 +1,170 @@
+"""The handshake before a run: do all sites' networks see the same in the same images?
+
+A hash of the weights says nothing of the library that resizes, of the order of colours, or of the
+arithmetic. So every site embeds six drawn images, the same everywhere, on the way that its own take
+(a file's bytes, decoded, resized, through the network), and a few patches of each are compared.
+Nothing of a site's own data is in them.
+
+    distance of two sites = |a - b| / |b| over all compared values
+    up to 1e-3 accepted, up to 1e-2 accepted with a warning, above it refused
+
+One machine is 0 away from itself, another count of threads 1e-5, weights that were rounded to 16
+bits 5e-3, another way to resize or another order of colours 0.3 (`docs/robustness.md`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from fedad.errors import UploadError
+from fedad.images.pixels import decode, to_rgb
+from fedad.seeding import stream
+from fedad.types import Fingerprint
+
+if TYPE_CHECKING:  # who only compares probes needs no network in memory
+    from fedad.embedders.embedder import Embedder
+
+IMAGES = 6
+SIDES = ((200, 300), (331, 211), (256, 256), (97, 130), (480, 360), (64, 64))  # H, W of each
+PATCHES = 32  # of each image that are compared
+ACCEPTED, WARNED = 1e-3, 1e-2
+SEED = 20  # of the images and of the choice of patches; it is part of the format
+
+
+class Probe(NamedTuple):
+    """How a site embeds: what it says of it, and what came out, (images, patches, D) float32."""
+
+    fingerprint: Fingerprint
+    features: np.ndarray
+
+
+class Handshake(NamedTuple):
+    """Which sites do not fit the others, and why; and what is odd about others."""
+
+    refused: dict[str, str]
+    warnings: list[str]
+
+
+def probe(embed: Embedder) -> Probe:
+    """The probe of this very network and this very way to it."""
+    pixels = np.stack([embed.backbone.prepare(_decoded(content)) for content in drawn()])
+    size = embed.knobs.batch
+    grids = [embed.backbone(pixels[at : at + size]) for at in range(0, len(pixels), size)]
+    return Probe(embed.fingerprint, _chosen(np.concatenate(grids)))
+
+
+@cache
+def drawn() -> tuple[bytes, ...]:
+    """The images as PNG files: soft blots and edges of all colours, with a little noise."""
+    return tuple(_png(_image(k, side)) for k, side in enumerate(SIDES))
+
+
+def compare(probes: Mapping[str, Probe]) -> Handshake:
+    """Hold the sites against the one that most of them are like.
+
+    With two sites there is no majority: the first by name is the yardstick, and both are named.
+    """
+    if not probes:
+        return Handshake({}, [])
+    yardstick = _most_like_others(probes)
+    refused, warnings = {}, []
+    for name, one in sorted(probes.items()):
+        differing = probes[yardstick].fingerprint.differences(one.fingerprint)
+        far = distance(one.features, probes[yardstick].features)
+        told = f"the same images embed {far:.1e} apart at {yardstick} and {name}"
+        if differing:
+            refused[name] = (
+                f"{yardstick} and {name} do not embed alike ({'; '.join(differing)}): has one "
+                "another backbone, other weights or other layers?"
+            )
+        elif far > WARNED:
+            refused[name] = (
+                f"{told}, expected at most {WARNED:g}: does one decode, resize or normalise in "
+                "another way?"
+            )
+        elif far > ACCEPTED:
+            warnings.append(f"{told}, more than {ACCEPTED:g}: is the arithmetic of one coarser?")
+    return Handshake(refused, warnings)
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Relative to `other`; infinite where the two cannot be compared."""
+    if one.shape != other.shape:
+        return float("inf")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        far = np.linalg.norm(one.astype(np.float64) - other) / np.linalg.norm(
+            other.astype(np.float64)
+        )
+    return float(far) if np.isfinite(far) else float("inf")
+
+
+def check_features(features: np.ndarray) -> None:
+    """Refuse what no network made of the drawn images.
+
+    Raises:
+        UploadError: another shape or kind, or values that are not finite.
+    """
+    if features.ndim != 3 or features.shape[0] != IMAGES or features.dtype != np.float32:
+        raise UploadError(f"a probe of {features.shape} {features.dtype}", "probe")
+    if features.size == 0 or not np.isfinite(features).all():
+        raise UploadError("a probe that is empty or not finite", "probe")
+
+
+def longest(features: np.ndarray) -> float:
+    """The length of the longest patch: what features of this network are like in size."""
+    return float(np.sqrt(np.square(features.astype(np.float64)).sum(-1).max(initial=0)))
+
+
+def _most_like_others(probes: Mapping[str, Probe]) -> str:
+    """Of the sites with the commonest fingerprint, the one nearest to their median value by value,
+    which less than half of them cannot move far; of equals the first. Linear in the sites."""
+    alike: dict[object, list[str]] = {}
+    for name, one in sorted(probes.items()):
+        mark = replace(one.fingerprint, threads=0, batch=0)
+        alike.setdefault((mark, one.features.shape), []).append(name)
+    most = max(alike.values(), key=len)
+    if len(most) < 3:
+        return most[0]
+    middle = np.median(np.stack([probes[name].features for name in most]), axis=0)
+    return min(most, key=lambda name: distance(probes[name].features, middle))
+
+
+def _chosen(grids: np.ndarray) -> np.ndarray:
+    """(B, h, w, D) -> (B, 32, D): of each image patches drawn once and for all."""
+    patches = grids.reshape(len(grids), -1, grids.shape[-1])
+    rng = stream(SEED, "probe", "patches")
+    at = rng.permutation(patches.shape[1])[:PATCHES]
+    return np.ascontiguousarray(patches[:, np.sort(at)])
+
+
+def _image(number: int, side: tuple[int, int]) -> np.ndarray:
+    rng = stream(SEED, "probe", f"image {number}")
+    y, x = np.mgrid[: side[0], : side[1]] / max(side)
+    pixels = np.zeros((*side, 3)) + rng.uniform(60, 190, 3)
+    for _ in range(12):
+        (v, u), width = rng.uniform(0, 1, 2), rng.uniform(0.03, 0.3)
+        blot = np.exp(-((y - v) ** 2 + (x - u) ** 2) / width**2)
+        pixels += rng.normal(0, 70, 3) * blot[..., None]
+    a, b, c = rng.normal(0, 1, 3)
+    pixels[a * y + b * x > c / 4] += rng.normal(0, 40, 3)
+    pixels += rng.normal(0, 6, pixels.shape)
+    return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    stream_ = io.BytesIO()
+    Image.fromarray(pixels).save(stream_, "PNG")
+    return stream_.getvalue()
+
+
+def _decoded(content: bytes) -> Image.Image:
+    where = Path("a drawn image of the handshake")
+    return to_rgb(decode(content, where), where)

@@ -1,0 +1,152 @@
+"""A folder of anomaly maps and the data set they were made for -> judged images, all checked.
+
+    MAPS/<category>/test/<defect>/<stem>.{png,tif,tiff,npy}
+    MAPS/<defect>/<stem>.{png,tif,tiff,npy}     where one category is evaluated
+
+One map a test image: 8 or 16 bit grey PNG, integer or float TIFF, or a NumPy array (H, W).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fedad.errors import DataError
+from fedad.evaluation.scored import Scored
+from fedad.images.pixels import image_size, read_region
+from fedad.plugins import plugin
+from fedad.plumbing.progress import track
+from fedad.types import Dataset, Sample
+
+SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+_UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, MemoryError),
+    Image.DecompressionBombError,
+)
+
+
+def open_data(data: Path, categories: Sequence[str] = ()) -> Dataset:
+    """The data set at `data`: MVTec LOCO by the names of its defects, else AutoVI's layout.
+
+    `data` may also be the folder of one category.
+    """
+    if (data / "test").is_dir() and not categories:
+        data, categories = data.parent, (data.name,)
+    loco = any(data.glob("*/test/logical_anomalies")) or any(data.glob("*/test/structural_anom*"))
+    return plugin("datasets", "mvtec_loco" if loco else "autovi")(data, categories=categories)
+
+
+def read_category(dataset: Dataset, category: str, maps: Path, *, resize: bool) -> list[Scored]:
+    """The judged test images of one category, in the order of their names.
+
+    Args:
+        resize: bring maps to their image's size, bicubically, as the official evaluator does;
+            otherwise another size is an error.
+
+    Raises:
+        DataError: a map is missing, there twice, unreadable, not finite, of another size than its
+            image, or of another type than the maps before it. The message names the file.
+    """
+    samples = [one for one in dataset.samples if one.category == category and one.split == "test"]
+    if not samples:
+        raise DataError(f"{dataset.root}/{category}/test: no image to evaluate is there")
+    folder = _map_folder(maps, category, alone=len(dataset.categories) == 1)
+    images: list[Scored] = []
+    with track(f"reading {category}", len(samples)) as progress:
+        for sample in samples:
+            path = _map_path(folder, sample)
+            scores = read_map(path)
+            if images and scores.dtype != images[0].map.dtype:
+                raise DataError(
+                    f"{path}: the map is {scores.dtype}, {images[0].name} {images[0].map.dtype}: "
+                    "scores rank on one scale; were the maps written in two runs?"
+                )
+            images.append(_judged(sample, path, scores, resize))
+            progress(len(images))
+    return images
+
+
+def read_map(path: Path) -> np.ndarray:
+    """The anomaly map (H, W) of a file, as uint8, uint16, float32 or float64.
+
+    Raises:
+        DataError: it cannot be read, is no single grey channel, or holds something else.
+    """
+    try:
+        scores = np.load(path) if path.suffix == ".npy" else _decode(path)
+    except _UNREADABLE as error:
+        raise DataError(
+            f"{path}: cannot be read as an anomaly map ({error}): is the file cut short?"
+        ) from error
+    if scores.ndim != 2 or scores.dtype.kind not in "uif":
+        raise DataError(
+            f"{path}: a map is one channel (H, W) of numbers, this is {scores.shape} of "
+            f"{scores.dtype}: was a colour picture of the map saved in its place?"
+        )
+    return _narrow(scores)
+
+
+def _decode(path: Path) -> np.ndarray:
+    with Image.open(path, formats=("PNG", "TIFF")) as image:
+        return np.asarray(image.convert("RGB") if image.mode == "P" else image)
+
+
+def _narrow(scores: np.ndarray) -> np.ndarray:
+    """Integers as uint8 or uint16 where they fit, floats and the rest as native floats."""
+    if scores.dtype.kind == "f":
+        return scores.astype(np.float64 if scores.dtype.itemsize > 4 else np.float32)
+    if scores.dtype.itemsize > 1 and scores.size and scores.min() >= 0 and scores.max() < 2**16:
+        return scores.astype(np.uint16)
+    return scores if scores.dtype == np.uint8 else scores.astype(np.float64)
+
+
+def _map_folder(maps: Path, category: str, *, alone: bool) -> Path:
+    nested = maps / category / "test"
+    if not maps.is_dir():
+        raise DataError(f"{maps}: there is no such folder of anomaly maps")
+    if nested.is_dir() or not alone:
+        return nested
+    return maps
+
+
+def _map_path(folder: Path, sample: Sample) -> Path:
+    stem = folder / sample.defect / sample.path.stem
+    found = [path for suffix in SUFFIXES if (path := Path(f"{stem}{suffix}")).is_file()]
+    if not found:
+        raise DataError(
+            f"{stem}.png: {sample.path} has no anomaly map: expected that file, or one ending in "
+            f"{', '.join(SUFFIXES[1:])}; was the image not scored?"
+        )
+    if len(found) > 1:
+        raise DataError(f"{found[0]}: {sample.path} has another map, {found[1].name}: keep one")
+    return found[0]
+
+
+def _judged(sample: Sample, path: Path, scores: np.ndarray, resize: bool) -> Scored:
+    size = image_size(sample.path)
+    if scores.shape != size and not resize:
+        raise DataError(
+            f"{path}: the map is {scores.shape[1]} x {scores.shape[0]}, its image {size[1]} x "
+            f"{size[0]}: write maps at the image's own size, uncropped (--mode official resizes "
+            "them as the official evaluator does)"
+        )
+    regions = None
+    if sample.masks is not None:
+        regions = tuple(read_region(channel, size) for channel in sample.masks)
+    return Scored(
+        scores if scores.shape == size else _resized(scores, size),
+        regions,
+        sample.category,
+        sample.defect,
+        sample.kind,
+        name=str(path),
+    )
+
+
+def _resized(scores: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The map at `size` (H, W) by Pillow's bicubic filter."""
+    pillow = scores.astype(np.float32) if scores.dtype.kind == "f" else scores
+    return np.asarray(Image.fromarray(pillow).resize(size[::-1], Image.Resampling.BICUBIC))

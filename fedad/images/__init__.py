@@ -1,0 +1,1 @@
+"""Image files: decoded, looked at before they are used, and remembered."""

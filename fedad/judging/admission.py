@@ -1,0 +1,181 @@
+"""Can this site have sent this, in this run? What is well formed may still lie.
+
+An upload is held against what the site enrolled with: its name, its products, its fingerprint, its
+width. Then the method itself says whether the site can have made it (`Method.admit`).
+
+Findings are on no more test images, and of no other products, than the site has, and on no more
+pixels, regions and patches than so many images can have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fedad.config import Config
+from fedad.errors import UploadError
+from fedad.evaluation import COARSE, FINE, Binning, Cell, Counts
+from fedad.evaluation.counts import COVERED, IMAGES, NEGATIVE, POSITIVE
+from fedad.images.pixels import MOST_PIXELS
+from fedad.judging.findings import Findings
+from fedad.messages.payload import Payload
+from fedad.methods.base import Turn, method_of
+from fedad.types import Enrolled
+
+MOST_REGIONS = 1000  # of an image: each is a mask file of its own
+LONGEST_NAME = 255  # of a defect: it was a folder's
+
+
+def admit_upload(
+    config: Config, upload: Payload, enrolled: Enrolled, turn: Turn
+) -> tuple[Any, list[str]]:
+    """The upload as far as this site can have made it, and what was odd about it.
+
+    Raises:
+        UploadError: an upload that this site cannot have made in this round.
+    """
+    what = upload.record()
+    if upload.sites != (enrolled.site,):
+        raise UploadError(f"it sent a {what} of {', '.join(upload.sites)!s:.80}", "identity")
+    if unknown := sorted({*upload.categories} - {*enrolled.train}):
+        raise UploadError(f"its {what} knows {unknown[0]!a:.80}, of which it has no image", "names")
+    if differing := enrolled.fingerprint.differences(upload.fingerprint):
+        raise UploadError(
+            f"its {what} is not embedded as it said ({'; '.join(differing)!s:.300})", "fingerprint"
+        )
+    if (dtype := getattr(upload, "dtype", config.wire.dtype)) != config.wire.dtype:
+        raise UploadError(f"a {what} of {dtype}, expected {config.wire.dtype}", "header")
+    return method_of(config).admit(upload, enrolled, turn)
+
+
+def admit_findings(
+    config: Config, findings: Findings, enrolled: Enrolled, sites: Iterable[str]
+) -> None:
+    """Refuse findings that these test images cannot give, or that would not add to the others'.
+
+    Args:
+        sites: of the bank that the images were judged with.
+
+    Raises:
+        UploadError: naming what there is too much of.
+    """
+    _check_said(findings, enrolled, sites)
+    _check_cells(findings)
+    _check_bins(findings.counts, FINE, ())
+    _check_bins(findings.replicates, COARSE, (1 + config.score.replicates,))
+    _check_drawn(findings)
+    for counts in (findings.counts, findings.replicates):
+        _check_pixels(counts)
+    _check_good(config, findings, enrolled)
+
+
+def _check_said(findings: Findings, enrolled: Enrolled, sites: Iterable[str]) -> None:
+    """Whose products, images and sites these are."""
+    found: Counter[str] = Counter()
+    for cell, table in findings.counts.cells.items():
+        found[cell.category] += int(table[..., IMAGES, :].sum())
+    for name, made in findings.decisions.items():
+        found[name] = max(found[name], made.good + made.defective)
+    for name, made_by_others in findings.borrowed.items():
+        found[name] = max(found[name], made_by_others.good + made_by_others.defective)
+    said = {*found, *findings.calibrated, *findings.nearest, *findings.replicates.categories}
+    if unknown := sorted(said - set(enrolled.test) - set(enrolled.train)):
+        raise UploadError(f"it found something on {unknown[0]!a:.80}, which it has not", "names")
+    for name, images in found.items():
+        if images > enrolled.test.get(name, 0):
+            raise UploadError(
+                f"it judged {images:,} images of {name}, and has {enrolled.test.get(name, 0):,}",
+                "counts",
+            )
+    whose = {site for counts in findings.nearest.values() for site in counts}
+    if strangers := sorted(whose - {*sites, enrolled.site}):
+        raise UploadError(f"it names {strangers[0]!a:.80}, which is not in the bank", "names")
+
+
+def _check_cells(findings: Findings) -> None:
+    """Something was found, and drawn again of all of it."""
+    cells = set(findings.counts.cells)
+    if not cells or cells != set(findings.replicates.cells):
+        raise UploadError(
+            f"it counted {len(cells)} kinds of images and drew {len(findings.replicates.cells)} "
+            "again, expected some and the same",
+            "counts",
+        )
+    for name in {text for cell in cells for text in (cell.defect, cell.kind)}:
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise UploadError(f"it names a defect {name!a:.80}", "names")
+
+
+def _check_drawn(findings: Findings) -> None:
+    """Every replicate has as many good and defective images of a product as there are."""
+    for category in findings.counts.categories:
+        for wanted in (Cell.is_good, Cell.is_bad):
+            there, drawn = (
+                counts.in_category(category).only(wanted).row(IMAGES).sum(-1)
+                for counts in (findings.counts, findings.replicates)
+            )
+            if (drawn != there).any():
+                raise UploadError(
+                    f"it drew {drawn.max():,} images of {category} from {there:,}", "counts"
+                )
+
+
+def _check_pixels(counts: Counts) -> None:
+    """So many pixels and regions can be of so many images."""
+    unit = counts.binning.unit if counts.binning else 1
+    for cell, table in counts.cells.items():
+        images, negative, positive, covered = (
+            table[..., row, :].sum(-1) for row in (IMAGES, NEGATIVE, POSITIVE, COVERED)
+        )
+        for what, found, most in (
+            ("pixels", negative + positive, MOST_PIXELS),
+            ("regions", covered // unit, MOST_REGIONS),
+        ):
+            if (found / most > images).any():
+                raise UploadError(
+                    f"it counted {found.max():,} {what} on {images.max():,} images of "
+                    f"{cell.category}, expected at most {most:,} an image",
+                    "counts",
+                )
+
+
+def _check_good(config: Config, findings: Findings, enrolled: Enrolled) -> None:
+    """Thresholds rest on good images that are there, and patches are those of the test images."""
+    share = config.data.holdout
+    held = share / (1 - share)  # images held out for each that is learned from
+    for name, images in findings.calibrated.items():
+        most = math.floor(max(1.0, held) * enrolled.train.get(name, 0) + 1e-6)
+        if not 0 <= images <= most:
+            raise UploadError(
+                f"its threshold of {name} rests on fewer good images than 0, or on more than the "
+                f"{most:,} it has",
+                "counts",
+            )
+    for name, patches in findings.nearest.items():
+        most = enrolled.test.get(name, 0) * enrolled.fingerprint.patches
+        if patches.total() > most:
+            raise UploadError(
+                f"it judged more patches of {name} than the {most:,} it has", "counts"
+            )
+
+
+def admit_distances(distances: Mapping[str, float], enrolled: Enrolled) -> None:
+    """Refuse distances of products that the site does not have.
+
+    Raises:
+        UploadError: naming the first.
+    """
+    if unknown := sorted(set(distances) - set(enrolled.train)):
+        raise UploadError(f"it measured {unknown[0]!a:.80}, which it has not", "names")
+
+
+def _check_bins(counts: Counts, binning: Binning, batch: tuple[int, ...]) -> None:
+    if counts.binning is not binning or counts.batch != batch:
+        name = counts.binning.name if counts.binning else ""
+        raise UploadError(
+            f"counts of {counts.batch or 'no'} replicates in bins {name!r}, expected "
+            f"{batch or 'no'} in {binning.name!r}",
+            "header",
+        )

@@ -1,0 +1,103 @@
+"""A model and a site's test images -> verdicts, one image at a time, so that memory is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fedad.config import Config
+from fedad.evaluation import Scored
+from fedad.images.pixels import image_size, read_region
+from fedad.messages.payload import Payload
+from fedad.methods.base import Method, Tracing, method_of
+from fedad.plumbing.progress import track
+from fedad.types import Features, Region, Sample
+
+if TYPE_CHECKING:  # who only merges needs no network in memory
+    from fedad.embedders.embedder import Embed
+
+CHUNK = 64  # images whose features are in memory at a time
+
+
+class Trace(NamedTuple):
+    """By whose normal rows a test image was judged.
+
+    `alone` is the image's score by the judging site's own rows of the bank, NaN where it has none.
+    """
+
+    sites: tuple[str, ...]
+    nearest: np.ndarray  # (h, w) int32: number in `sites` of whose row is nearest to each patch
+    distance: np.ndarray  # (h, w) float32: to that row
+    alone: float
+
+
+class Verdict(NamedTuple):
+    """A test image, and what the detector says of it at the image's own size."""
+
+    sample: Sample
+    scored: Scored
+    trace: Trace | None = None  # of a site's own images, by a method that can tell
+
+
+def judge(
+    config: Config,
+    samples: Sequence[Sample],
+    embed: Embed,
+    model: Payload,
+    *,
+    own: Payload | None = None,
+    site: str = "",
+) -> Iterator[Verdict]:
+    """The verdict on each of `samples`, in their order; traced where they are of a `site`.
+
+    Raises:
+        DataError: an image or a mask that cannot be read, or a category that the model lacks.
+    """
+    method = method_of(config)
+    with track("judging", len(samples)) as progress:
+        for at in range(0, len(samples), CHUNK):
+            some = samples[at : at + CHUNK]
+            maps, scores, traces = _judged(method, model, embed(some), own, site)
+            for done, (sample, patches, score, trace) in enumerate(
+                zip(some, maps, scores, traces, strict=True), start=at + 1
+            ):
+                scored = _scored(sample, patches, float(score), config)
+                yield Verdict(sample, scored, trace)
+                progress(done)
+
+
+def _judged(
+    method: Method, model: Payload, features: Features, own: Payload | None, site: str
+) -> tuple[np.ndarray, np.ndarray, list[Trace | None]]:
+    """Patch maps, image scores and traces."""
+    if not site or not isinstance(method, Tracing):
+        maps, scores = method.score(model, features, own=own)
+        return maps, scores, [None] * len(maps)
+    found = method.trace(model, features, own=own, site=site)
+    names = [found.sites] * len(found.maps)
+    traces = map(Trace, names, found.nearest, found.maps, found.alone.tolist())
+    return found.maps, found.scores, list(traces)
+
+
+def _scored(sample: Sample, patches: np.ndarray, score: float, config: Config) -> Scored:
+    from fedad.judging.full_size import full_size
+
+    size = image_size(sample.path)
+    side, sigma = config.embedder.size, config.score.sigma
+    return Scored(
+        map=full_size(patches, size, side=side, sigma=sigma),
+        regions=_regions(sample, size),
+        category=sample.category,
+        defect=sample.defect,
+        kind=sample.kind,
+        score=score,
+        name=str(sample.path),
+    )
+
+
+def _regions(sample: Sample, size: tuple[int, int]) -> tuple[Region, ...] | None:
+    if sample.masks is None:
+        return None
+    return tuple(read_region(channel, size) for channel in sample.masks)

@@ -1,0 +1,1 @@
+"""Files, progress, memory, threads, the journal: what every stage stands on."""

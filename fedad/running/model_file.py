@@ -1,0 +1,38 @@
+"""A model's file -> the model, and the configuration that scores with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fedad.config import Config
+from fedad.errors import DataError
+from fedad.messages.file import METHOD, about, load
+from fedad.methods.base import method_of
+
+UNSAID = "patchcore"  # the method of files that were written before methods had names in them
+
+
+def open_model(config: Config, path: Path) -> tuple[Config, Any]:
+    """The model in a file, and `config` with the method and the embedding that it is of.
+
+    Raises:
+        DataError: no such file, or not a whole model: the message names it.
+        ConfigError: there is no such method here.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file, expected a model (.safetensors)")
+    name = about(path).get(METHOD, UNSAID)
+    config = replace(config, round=replace(config.round, method=name))
+    model = load(path, method_of(config).rounds[-1].model)
+    mark = model.fingerprint
+    embedder = replace(
+        config.embedder,
+        backbone=mark.backbone,
+        layers=mark.layers,
+        grid=mark.grid,
+        pool=mark.pool,
+        size=mark.size,
+    )
+    return replace(config, embedder=embedder), model

@@ -1,0 +1,1 @@
+"""Patches and rows: the nearest row of each, exactly, and the score of an image."""

@@ -1,0 +1,162 @@
+"""Intervals: they cover at their rate, repeat, add over sites and stay small."""
+
+import time
+
+import numpy as np
+import pytest
+
+from fedad.errors import ConfigError
+from fedad.evaluation import Counts, Scored, bootstrap, pack, report, resample, unpack
+from fedad.evaluation.bootstrap import _draws, interval
+from fedad.evaluation.breakdown import break_down_counts
+from fedad.evaluation.scored import Cell
+from fedad.seeding import stream
+from fedad.types import Region
+from tests.evaluation.drawn import draw, values
+
+SITES = {"graz": draw(0, count=16), "lyon": draw(1, count=20, category="hose")}
+
+
+def coarse(images):
+    return [Counts.coarse(image) for image in images]
+
+
+def of_site(name, seed=3, replicates=200):
+    rng = stream(seed, name, "bootstrap")
+    return resample(coarse(SITES[name]), replicates, rng=rng)
+
+
+def test_each_stratum_keeps_its_number_of_images():
+    cells = [Cell("bolt", "good")] * 5 + [Cell("bolt", "missing")] * 3 + [Cell("hose", "good")] * 2
+    weights = _draws(cells, 400, np.random.default_rng(0))
+    for part in (slice(0, 5), slice(5, 8), slice(8, 10)):
+        assert (weights[:, part].sum(axis=1) == weights[0, part].sum()).all()
+    assert (weights.sum(axis=1) == 10).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(10), abs=0.2)
+    assert weights.max() > 1
+
+
+def test_replicate_0_is_the_images_as_they_are():
+    drawn, plain = of_site("graz"), sum(coarse(SITES["graz"]), Counts())
+    for cell, table in plain.cells.items():
+        np.testing.assert_array_equal(drawn.cells[cell][0], table)
+
+
+def test_replicates_of_sites_add_and_repeat():
+    total = of_site("graz") + of_site("lyon")
+    for cell in total.cells:
+        assert total.cells[cell].shape == (201, 5, 256)
+    again = of_site("lyon") + of_site("graz")
+    assert all(np.array_equal(total.cells[cell], again.cells[cell]) for cell in total.cells)
+    other = of_site("graz", seed=4)
+    assert not all(np.array_equal(other.cells[c], of_site("graz").cells[c]) for c in other.cells)
+
+
+def test_replicates_are_small_on_the_wire_and_come_back():
+    drawn = of_site("graz")
+    header, arrays = pack(drawn)
+    assert sum(array.nbytes for array in arrays.values()) < 250_000 * len(drawn.cells)
+    back = unpack(header, arrays)
+    assert all(np.array_equal(back.cells[cell], drawn.cells[cell]) for cell in drawn.cells)
+
+
+def test_a_report_with_replicates_has_intervals_around_its_figures():
+    counts = sum((Counts.of(image) for images in SITES.values() for image in images), Counts())
+    found = report(counts, of_site("graz") + of_site("lyon"))
+    groups = [found["pooled"], *found["categories"].values()]
+    groups += [part for group in groups for part in group["by_defect"].values()]
+    groups += [part for group in groups[:3] for part in group["by_kind"].values()]
+    for figures in [found["mean"], *(group["figures"] for group in groups)]:
+        for figure in figures.values():
+            assert 0 <= figure["low"] <= figure["value"] + 0.02
+            assert figure["value"] - 0.02 <= figure["high"] <= 1
+        assert figures["image_auroc"]["high"] - figures["image_auroc"]["low"] > 0.02
+    auroc = found["categories"]["bolt"]["figures"]["image_auroc"]  # of 8 good and 8 defective
+    drawn = break_down_counts(of_site("graz"))["all"]["image_auroc"].value
+    assert (auroc["low"], auroc["high"]) == interval(auroc["value"], drawn, 8, 0.95)
+    without = report(counts)["mean"]["image_auroc"]
+    assert np.isnan([without["low"], without["high"]]).all()
+
+
+def test_fewer_images_give_a_wider_interval():
+    drawn = np.random.default_rng(0).normal(0.5, 0.05, 1001)
+    widths = [high - low for low, high in (interval(0.5, drawn, n, 0.95) for n in (500, 20, 5))]
+    assert widths == sorted(widths)
+    assert widths[0] == pytest.approx(2 * 1.96 * 0.05, rel=0.1)
+
+
+def test_a_wider_confidence_gives_a_wider_interval():
+    counts = sum(map(Counts.of, SITES["graz"]), Counts())
+    widths = []
+    for confidence in (0.5, 0.8, 0.95):
+        figure = report(counts, of_site("graz"), confidence=confidence)["mean"]["pixel_auroc"]
+        widths.append(figure["high"] - figure["low"])
+    assert widths == sorted(widths)
+    assert widths[0] < widths[2]
+
+
+def test_chunks_draw_as_many_replicates_as_asked(monkeypatch):
+    monkeypatch.setattr("fedad.evaluation.bootstrap.CHUNK", 3 * 5 * 256 * 7)
+    found = bootstrap(coarse(SITES["graz"]), 40, rng=np.random.default_rng(0))
+    drawn = found["all"]["pixel_auroc"].value
+    assert drawn.shape == (41,)
+    plain = values(break_down_counts(sum(coarse(SITES["graz"]), Counts()))["all"])
+    assert drawn[0] == pytest.approx(plain["pixel_auroc"])
+    assert len(set(drawn[1:])) > 30
+
+
+def test_replicates_that_ranked_nothing_are_left_out():
+    """One defect has a single image, which some replicates do not draw."""
+    images = draw(2, count=8)
+    found = bootstrap(coarse(images), 50, rng=np.random.default_rng(1))
+    drawn = found["defect:missing"]["pixel_auroc"].value
+    assert np.isnan(drawn[1:]).any()
+    low, high = interval(drawn[0], drawn, 2, 0.95)
+    assert 0 <= low < high <= 1
+    assert np.isnan(interval(0.7, np.array([0.7, np.nan]), 2, 0.95)).all()
+    assert np.isnan(interval(0.7, np.array([0.7, 0.6]), 1, 0.95)).all()
+
+
+def test_intervals_cover_at_their_rate():
+    """A world of 2,000 images a side; 95 % intervals from 40 and 40 of them, 250 times over."""
+    world = [tiny_images(seed, 2000) for seed in (0, 1)]
+    truth = values(break_down_counts(sum(world[0] + world[1], Counts()))["all"])
+    rng, hits = np.random.default_rng(5), dict.fromkeys(truth, 0)
+    for _ in range(250):
+        taken = [side[k] for side in world for k in rng.integers(0, 2000, 40)]
+        drawn = break_down_counts(resample(taken, 200, rng=rng))["all"]
+        for key, figure in drawn.items():
+            low, high = interval(float(figure.value[0]), figure.value, 40, 0.95)
+            hits[key] += low <= truth[key] <= high
+    for key, hit in hits.items():
+        assert 0.90 <= hit / 250 <= 0.985, key
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95, float("nan")])
+def test_a_confidence_that_is_none_is_refused(confidence):
+    with pytest.raises(ConfigError, match="confidence = "):
+        report(Counts(), confidence=confidence)
+
+
+def tiny_images(defective: int, count: int) -> list[Counts]:
+    rng = np.random.default_rng(defective)
+    mask = np.zeros((4, 4), bool)
+    mask[:2, :2] = True
+    images = []
+    for _ in range(count):
+        scores = np.exp(0.4 * rng.normal(size=(4, 4)) + 0.3 * rng.normal())
+        if defective:
+            scores[mask] *= np.exp(0.5 * rng.normal() + 0.4)
+            image = Scored(scores, (Region(mask, 3),), "bolt", "missing")
+        else:
+            image = Scored(scores, (), "bolt", "good")
+        images.append(Counts.coarse(image))
+    return images
+
+
+def test_ten_thousand_resamples_take_seconds():
+    images = coarse(draw(4, count=200, size=(20, 20)))
+    began = time.perf_counter()
+    found = bootstrap(images, 10_000, rng=np.random.default_rng(0))
+    assert found["all"]["auc_spro_0.05"].value.shape == (10_001,)
+    assert time.perf_counter() - began < 60
