@@ -18,24 +18,17 @@ from dataclasses import replace
 import numpy as np
 from common import heading, origin, row
 
-from fedad.commands.attack import (
-    ABSENT,
-    DEFENCES,
-    FIGURES,
-    NOBODY,
-    Cell,
-    attacked_federation,
-    cells,
-)
 from fedad.config import read
 from fedad.plugins import names
 from fedad.plumbing.progress import Bars, shown_by
-from fedad.running.launch import read_knobs
+from fedad.running.attacked import attacked_federation
+from fedad.running.defences import ABSENT, DEFENCES, FIGURES, NOBODY, Trial, trials
+from fedad.running.overlay import read_knobs
 
 Found = dict[tuple[str, str], list[list[float]]]
 
 
-def one_seed(options: argparse.Namespace, seed: int) -> list[Cell]:
+def one_seed(options: argparse.Namespace, seed: int) -> list[Trial]:
     """All attacks under all defences for one deal of the images."""
     knobs: dict[str, str | int | float] = {
         "data.partition": options.partition,
@@ -45,12 +38,12 @@ def one_seed(options: argparse.Namespace, seed: int) -> list[Cell]:
     knobs |= read_knobs(options.set)
     if options.folder:
         knobs |= {"data.dataset": "autovi", "data.dir": options.folder}
-    found = attacked_federation(read(knobs), options.site)
+    federation = attacked_federation(read(knobs), options.site)
     if options.keep < 1:
-        size = int(options.keep * sum(map(len, found.uploads.values())))
-        bank = replace(found.config.bank, size=size)
-        found = found._replace(config=replace(found.config, bank=bank))
-    return list(cells(found, options.attack))
+        rows = sum(len(federation.upload(site.name)) for site in federation.sites if site.train)
+        bank = replace(federation.config.bank, size=int(options.keep * rows))
+        federation = replace(federation, config=replace(federation.config, bank=bank))
+    return list(trials(federation, options.attack))
 
 
 def tables(found: Found, refused: set[tuple[str, str]]) -> None:

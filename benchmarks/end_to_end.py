@@ -25,11 +25,11 @@ from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.backbone import build
 from fedad.embedders.embedder import Embedder
-from fedad.evaluation import Counts, Scored, report
+from fedad.evaluation import Counts, Scored, summarise
 from fedad.images.pixels import image_size, read_image, read_region
 from fedad.judging.verdicts import judge
 from fedad.partition import one_site
-from fedad.round import fit, merge, seal
+from fedad.round import fit, merge
 from fedad.types import Sample, Site
 
 FIGURES = ("image_auroc", "pixel_auroc", "auc_spro_0.05", "auc_spro_0.3")
@@ -92,7 +92,7 @@ def full_size(sample: Sample, small: np.ndarray, score: float) -> Scored:
 
 
 def figures_of(images: Sequence[Scored]) -> list[str]:
-    found = report(sum((Counts.of(image) for image in images), Counts()))["mean"]
+    found = summarise(sum((Counts.of(image) for image in images), Counts()))["mean"]
     return [f"{found[key]['value']:.4f}" for key in FIGURES]
 
 
@@ -100,7 +100,7 @@ def ours(config: Config, site: Site) -> tuple[list[float], list[Scored]]:
     embed = Embedder(config.embedder)
     embed(site.train[:1])  # the network is in memory, as anomalib's is
     began = time.perf_counter()
-    bank = merge(config, [seal(config, site.name, fit(config, site, embed))])
+    bank = merge(config, [fit(config, site, embed).upload])
     fitted = time.perf_counter()
     scored = [verdict.scored for verdict in judge(config, site.test, embed, bank)]
     return [fitted - began, time.perf_counter() - fitted], scored

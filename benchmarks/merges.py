@@ -26,11 +26,11 @@ from fedad.banks.bank import Bank
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embed, Embedder
-from fedad.evaluation import report
+from fedad.evaluation import summarise
 from fedad.judging.findings import Findings
 from fedad.partition import partition
 from fedad.plumbing.progress import Bars, shown_by
-from fedad.round import examine, fit, merge, seal
+from fedad.round import examine, fit, merge
 from fedad.types import Site
 from fedad.yardsticks import ALL, isolated
 
@@ -68,7 +68,8 @@ def ways(
 
 
 def sealed(config: Config, site: Site, embed: Embed) -> Bank:
-    return seal(config, site.name, fit(config, site, embed))
+    upload: Bank = fit(config, site, embed).upload
+    return upload
 
 
 def judged(
@@ -80,14 +81,14 @@ def judged(
 def together(findings: dict[str, Findings]) -> Figures:
     """The figures of all sites' test images in one ranking."""
     found = sum(findings.values(), Findings())
-    return {name: read_off(told) for name, told in report(found.counts)["categories"].items()}
+    return {name: read_off(told) for name, told in summarise(found.counts)["categories"].items()}
 
 
 def averaged(findings: dict[str, Findings]) -> Figures:
     """Each site's own figures, averaged by test images; sites with nothing to rank are left out."""
     of: dict[str, list[tuple[int, dict[str, float]]]] = defaultdict(list)
     for found in findings.values():
-        for name, told in report(found.counts)["categories"].items():
+        for name, told in summarise(found.counts)["categories"].items():
             images = told["sizes"]["good_images"] + told["sizes"]["defective_images"]
             of[name].append((images, read_off(told)))
     return {

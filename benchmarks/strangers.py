@@ -16,8 +16,8 @@ from common import heading, origin, row
 
 from fedad.aggregation.quota import JUDGED, _distance
 from fedad.banks.bank import Bank
-from fedad.commands.attack import Plot, _lies, plot
 from fedad.config import read
+from fedad.running.attacked import Attacked, attacked_federation
 
 ATTACKS = ("noise_ball", "outliers", "swapped", "blind")
 
@@ -36,13 +36,13 @@ def of_product(name: str, uploads: list[Bank]) -> list[Bank]:
     return [part for part in parts if len(part) >= JUDGED]
 
 
-def table(found: Plot) -> None:
+def table(federation: Attacked) -> None:
     """A row a product; where the liar has nothing of it, nobody attacks it."""
-    honest = list(found.uploads.values())
+    honest = [federation.upload(site.name) for site in federation.sites if site.train]
     liar = honest[-1].sites[0]
     row("product", "sites", "honest", *ATTACKS)
     row(*["---"] * (3 + len(ATTACKS)))
-    lies = {name: _lies(found, name)[liar] for name in ATTACKS}
+    lies = {name: federation.lies(name)[liar] for name in ATTACKS}
     for name in sorted({name for upload in honest for name in upload.categories}):
         uploads = of_product(name, honest)
         if len(uploads) < 3:
@@ -68,8 +68,7 @@ def main() -> None:
         knobs |= {"data.dataset": "autovi", "data.dir": options.folder}
     heading()
     print(f"{origin(options.folder)}, {options.partition}\n")
-    found = plot(read(knobs))
-    table(found)
+    table(attacked_federation(read(knobs)))
 
 
 if __name__ == "__main__":

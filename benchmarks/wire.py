@@ -19,11 +19,11 @@ from fedad.banks.bank import Bank
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
-from fedad.evaluation import report
+from fedad.evaluation import summarise
 from fedad.judging.findings import Findings
 from fedad.messages.file import save
 from fedad.partition import partition
-from fedad.round import examine, fit, merge, seal
+from fedad.round import examine, fit, merge
 
 
 def measure(config: Config, folder: Path) -> tuple[list[int], dict[str, float]]:
@@ -33,11 +33,11 @@ def measure(config: Config, folder: Path) -> tuple[list[int], dict[str, float]]:
         Embedder(config.embedder),
     )
     learning = [site for site in sites if site.train]
-    uploads = [seal(config, site.name, fit(config, site, embed)) for site in learning]
+    uploads = [fit(config, site, embed).upload for site in learning]
     bank = merge(config, uploads)
     up = sum(_bytes(folder / upload.sites[0], upload) for upload in uploads)
     found = sum((examine(config, site, embed, bank, {}) for site in sites), Findings())
-    figures = {key: float(one["value"]) for key, one in report(found.counts)["mean"].items()}
+    figures = {key: float(one["value"]) for key, one in summarise(found.counts)["mean"].items()}
     return [up, len(sites) * _bytes(folder / "bank", bank)], figures
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from fedad.errors import ConfigError
-from fedad.plugins import declared, names, nearest, plugin
+from fedad.plugins import declared, did_you_mean, names, plugin
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -255,7 +255,7 @@ def read(run_config: Mapping[str, Any]) -> Config:
     for key, kind in PLUGINS.items():
         if (value := config.flat()[key]) not in names(kind):
             raise ConfigError(
-                f"{key} = {value!r}{nearest(str(value), names(kind))}: "
+                f"{key} = {value!r}{did_you_mean(str(value), names(kind))}: "
                 f"expected one of {', '.join(names(kind))}"
             )
     if config.score.scoring == "q_of_n" and config.score.neighbours > 1:
@@ -283,7 +283,7 @@ def factors(text: str) -> dict[str, float]:
             found[site] = 0.0
     if not found or not all(0 < factor < math.inf for factor in found.values()):
         raise ConfigError(
-            f"merge.weighting = {text!r}{nearest(text, WEIGHTINGS)}: expected one of "
+            f"merge.weighting = {text!r}{did_you_mean(text, WEIGHTINGS)}: expected one of "
             f"{', '.join(WEIGHTINGS)}, or factors above 0 such as graz=2,lyon=0.5"
         )
     return found
@@ -331,7 +331,7 @@ def _unknown(key: str, knobs: Iterable[str]) -> str:
     inside = [knob for knob in knobs if knob.startswith(f"{table}.")]
     tables = dict.fromkeys(knob.partition(".")[0] for knob in knobs)
     there = f"{table} has {', '.join(inside)}" if inside else f"tables are {', '.join(tables)}"
-    return f"{key}: there is no such knob{nearest(key, knobs)}; {there}"
+    return f"{key}: there is no such knob{did_you_mean(key, knobs)}; {there}"
 
 
 def _table(name: str, table: type, given: Mapping[str, Any]) -> Any:

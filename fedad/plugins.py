@@ -32,7 +32,7 @@ def plugin(kind: str, name: str) -> Any:
     known = names(kind)
     if name not in known:
         raise ConfigError(
-            f"no {name!r} in fedad/{kind}{nearest(name, known)}: there are {', '.join(known)}"
+            f"no {name!r} in fedad/{kind}{did_you_mean(name, known)}: there are {', '.join(known)}"
         )
     module = _module(kind, name)
     exported: list[str] = getattr(module, "__all__", [])
@@ -58,7 +58,7 @@ def _module(kind: str, name: str) -> ModuleType:
     return importlib.import_module(f"fedad.{kind}.{name}")
 
 
-def nearest(wrong: str, known: Iterable[str]) -> str:
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing where no known name is near."""
     close = difflib.get_close_matches(wrong, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -24,7 +24,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from fedad.errors import ConfigError, FedadError
-from fedad.plugins import nearest
+from fedad.plugins import did_you_mean
 
 AUDIT = "audit.jsonl"
 CHECKED_APP = "FEDAD_CHECKED_APP"  # set by `fedad guard` to the sha256 of the app that it let in
@@ -70,7 +70,7 @@ def read_policy(path: Path) -> Policy:
     for line in given:
         if line not in known:
             raise ConfigError(
-                f"{path}: there is no line {line!r}{nearest(line, known)}: expected "
+                f"{path}: there is no line {line!r}{did_you_mean(line, known)}: expected "
                 f"{', '.join(known)}"
             )
     return Policy(**{known[line].name: _value(path, line, given[line]) for line in given})

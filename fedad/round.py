@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fedad.banks.bank import Bank
-from fedad.banks.coverage import Distances, cover
+from fedad.banks.coverage import Distances, merge_covering
 from fedad.config import COVERAGE, Config
 from fedad.images.usable import sift
 from fedad.judging.distances import distances
@@ -108,10 +108,13 @@ def fit(
         own: what the site kept of the round before.
     """
     from fedad.embedders.in_parts import within_memory
+    from fedad.embedders.pixels import with_pixels
 
-    features = within_memory(config, embed, site.train)
+    method, features = method_of(config), within_memory(config, embed, site.train)
+    if method.needs_pixels:
+        features = with_pixels(features, embed, site.train)
     rng = stream(config.round.seed, site.name, "fit", *_later(turn))
-    made = method_of(config).fit(features, turn, own=own, rng=rng)
+    made = method.fit(features, turn, own=own, rng=rng)
     sealed = made.sealed(site.name, config.wire.dtype)
     release = config.configured("privacy.release")
     released, receipt = release(sealed, features, noise=np.random.default_rng())
@@ -131,7 +134,7 @@ def agree(
     """
     if config.merge.weighting != COVERAGE:
         return merge(config, uploads, turn), []
-    return cover(config, lambda weighted: merge(weighted, uploads, turn), ask)
+    return merge_covering(config, lambda weighted: merge(weighted, uploads, turn), ask)
 
 
 def merge(config: Config, uploads: Sequence[Any], turn: Turn = FIRST) -> Any:

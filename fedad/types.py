@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -144,6 +144,23 @@ class Fingerprint:
         ]
 
 
+class Pixels(Protocol):
+    """The images behind some features, read from the site's disk when they are asked for.
+
+    Only a method that says `needs_pixels` gets them, and only at the site.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, image: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, of the image's own size."""
+        ...
+
+    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Features (n, h, w, D) float32 of other images (H, W, 3) uint8, by the same network."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """Patch features of B images: `grid` (B, h, w, D) float32, and each image's category, name."""
@@ -152,6 +169,7 @@ class Features:
     categories: tuple[str, ...]  # (B,)
     images: tuple[str, ...]  # (B,)
     fingerprint: Fingerprint
+    pixels: Pixels | None = None
 
     def __post_init__(self) -> None:
         if self.grid.ndim != 4 or self.grid.dtype != np.float32:
@@ -171,8 +189,14 @@ class Features:
     def patches_per_image(self) -> int:
         return self.grid.shape[1] * self.grid.shape[2]
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(h, w, D) of an image's features."""
+        return self.grid.shape[1:]
+
     def parts(self, category: str | None = None) -> Iterator[np.ndarray]:
-        """The patches (n, D) of a category, or all, in as many arrays as memory asks for: one."""
+        """The patches (n, D) of a category, or all, of whole images: in one array, since they are
+        in memory."""
         if category is None or set(self.categories) == {category}:
             yield self.patches
             return
@@ -186,7 +210,25 @@ class Features:
             categories=tuple(self.categories[k] for k in images),
             images=tuple(self.images[k] for k in images),
             fingerprint=self.fingerprint,
+            pixels=None if self.pixels is None else Some(self.pixels, tuple(images)),
         )
+
+
+@dataclass(frozen=True)
+class Some:
+    """Some of the images of other pixels, by their numbers."""
+
+    pixels: Pixels
+    numbers: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, image: int) -> np.ndarray:
+        return self.pixels[self.numbers[image]]
+
+    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        return self.pixels.embed(images)
 
 
 class Enrolled(NamedTuple):

@@ -243,7 +243,7 @@ def _unpack_counts(content: RecordDict, name: str) -> Counts:
     except UploadError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UploadError(f"counts that do not fit: {error!s:.300}", "counts") from error
+        raise UploadError(f"counts that do not fit: {error!s:.300}", "header") from error
 
 
 def _arrays(tensors: Mapping[str, np.ndarray]) -> ArrayRecord:

@@ -37,7 +37,7 @@ Told = dict[str, Any]
 class Packed(Mapping[str, Findings]):
     """What each site found, by name, and unpacked whenever it is read.
 
-    Unpacked, the counts of resampled images take twenty times the memory, of every site.
+    Unpacked, the counts of resampled images take several times the memory, of every site.
     """
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config, words
 from fedad.errors import ConfigError
-from fedad.evaluation import report
+from fedad.evaluation import loose, summarise
 from fedad.judging import admission
 from fedad.judging.findings import Findings
 from fedad.judging.thresholds import can_calibrate
@@ -86,7 +86,6 @@ class MethodStrategy(Strategy):
             replies = self._ask(grid, asked, stage, knobs.train_seconds)
             arrays, told = self.aggregate_train(number, replies)
             result.train_metrics_clientapp[number] = told
-        result.arrays = arrays
         with self._timed("evaluate"):
             asked = self.configure_evaluate(last, arrays, config, grid)
             replies = self._ask(grid, asked, "evaluate", knobs.evaluate_seconds)
@@ -111,7 +110,8 @@ class MethodStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord, MetricRecord]:
-        """Uploads, kept as they come -> the model of the round."""
+        """Uploads, kept as they come -> the model of the round, which `kept` has: Flower's own
+        result stays empty, since nobody reads it."""
         stage = envelope.train_stage(server_round)
         with self._timed(stage):
             for message in replies:
@@ -122,7 +122,7 @@ class MethodStrategy(Strategy):
             names = {*self.attendance.present, *self.attendance.believed()}
             uploads = len(self.kept.uploads)
             self.kept.keep_model(model, names, self.config.round.method)
-        return wire.pack(model).array_records[model.record()], MetricRecord({"uploads": uploads})
+        return ArrayRecord(), MetricRecord({"uploads": uploads})
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -141,7 +141,9 @@ class MethodStrategy(Strategy):
             self._keep(message, "evaluate", self._keep_findings)
         self.attendance.require()
         self.attendance.warnings += _uncalibrated(self.config, self.findings)
-        means = report(self.together.counts)["mean"]
+        told = summarise(self.together.counts)
+        self.attendance.warn(*loose(told))
+        means = told["mean"]
         figures = {key: float(one["value"]) for key, one in means.items()}
         log(INFO, "means over categories, all sites together:")
         for key, value in figures.items():
@@ -281,7 +283,7 @@ class MethodStrategy(Strategy):
     def _keep_findings(self, name: str, content: RecordDict) -> None:
         found, enrolled = wire.unpack_findings(content), self.attendance.enrolled(name)
         admission.admit_findings(self.config, found, enrolled, self.model.sites)
-        report(found.counts, found.replicates)  # what cannot be reported must not be kept
+        summarise(found.counts, found.replicates)  # what cannot be reported must not be kept
         self.attendance.heard_from(name, content, "evaluate")
         self.kept.keep_findings(name, content, self.attendance.sites[name].told)
         log(INFO, "site %s has judged its images", name)

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
+from fedad import commands
 from fedad.banks.bank import Bank
-from fedad.cli import main
+from fedad.cli import app, main
 from fedad.messages.file import load
 from fedad.messages.file import save as save_payload
 from tests.conftest import bank_of, save
@@ -79,6 +81,18 @@ def test_help_answers_in_under_a_second():
     assert done.returncode == 0
     assert "demo" in done.stdout
     assert time.perf_counter() - began < 1
+
+
+def test_every_command_is_the_file_of_its_name():
+    """`fedad data check` is commands/data_check.py."""
+
+    def words_of(command, *before):
+        below = getattr(command, "commands", {})
+        return [w for name, one in below.items() for w in words_of(one, *before, name)] or [before]
+
+    shared = {"__init__", "options", "show"}
+    files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - shared
+    assert sorted("_".join(words) for words in words_of(get_command(app))) == sorted(files)
 
 
 def test_no_data_folder(refused, tmp_path):
@@ -346,7 +360,7 @@ def test_what_fedad_itself_does_wrong_is_one_line_and_a_file(fedad, monkeypatch,
     def fail(path):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("fedad.commands.banks.info_table", fail)
+    monkeypatch.setattr("fedad.commands.bank_info.info_table", fail)
     code, said, _ = fedad("bank", "info", tmp_path)
     assert code == 70
     assert "RuntimeError: a bug" in said

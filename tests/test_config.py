@@ -5,7 +5,7 @@ import pytest
 from fedad.config import Config, read, words
 from fedad.errors import ConfigError
 from fedad.running.flower import as_toml
-from fedad.running.launch import flat, read_config
+from fedad.running.overlay import flat, read_config
 
 
 def test_what_is_not_given_keeps_its_default():

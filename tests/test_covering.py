@@ -9,7 +9,7 @@ import pytest
 from fedad import wire
 from fedad.aggregation.base import site_weights
 from fedad.banks.bank import Bank
-from fedad.banks.coverage import cover
+from fedad.banks.coverage import merge_covering
 from fedad.config import factors, read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
@@ -101,7 +101,7 @@ def test_coverage_never_leaves_the_worst_site_farther_than_image_counts_do(plant
     def ask(bank):
         return {n: distances(config, by_name[n], embed, bank, own[n]) for n in own}
 
-    bank, worst = cover(config, lambda how: merge(how, uploads), ask)
+    bank, worst = merge_covering(config, lambda how: merge(how, uploads), ask)
     assert len(worst) == 5
     plain = merge(weighting(config, "n"), uploads)
     scale = {c: np.mean([of[c] for of in ask(plain).values()]) for c in ("bolt", "hose")}
@@ -124,7 +124,7 @@ def test_a_site_that_is_far_gets_rows_until_it_is_near():
         asked.append(share)
         return {"small": {"bolt": 2 - 2 * share}, "large": {"bolt": 0.2 + share}}
 
-    share, worst = cover(config, merged, ask)
+    share, worst = merge_covering(config, merged, ask)
     assert asked[0] == pytest.approx(0.1)
     assert asked == sorted(asked)
     assert share == asked[int(np.argmin(worst))] > 0.2
@@ -152,7 +152,7 @@ def test_no_distance_that_a_site_tells_ends_the_run(first, later):
         made.append(how.merge.weighting)
         return len(made)
 
-    _, worst = cover(config, merged, lambda bank: {**FAIR, "lyon": next(answers)})
+    _, worst = merge_covering(config, merged, lambda bank: {**FAIR, "lyon": next(answers)})
     assert len(worst) == len(made) == 5
     assert np.isfinite(worst).all()
 
@@ -160,14 +160,16 @@ def test_no_distance_that_a_site_tells_ends_the_run(first, later):
 def test_one_far_site_of_a_thousand_and_all_at_no_distance():
     near = {f"site{k}": {"bolt": 0.0} for k in range(999)}
     for told in ({**near, "far": {"bolt": 1.0}}, near):
-        _, worst = cover(read({}), lambda how: site_weights([], how.merge), lambda bank, t=told: t)
+        _, worst = merge_covering(
+            read({}), lambda how: site_weights([], how.merge), lambda bank, t=told: t
+        )
         assert len(worst) == 5
         assert np.isfinite(worst).all()
 
 
 def test_who_is_silent_has_no_say(plant):
     config, _, _, _, uploads = plant
-    bank, worst = cover(config, lambda how: merge(how, uploads), lambda bank: {})
+    bank, worst = merge_covering(config, lambda how: merge(how, uploads), lambda bank: {})
     np.testing.assert_array_equal(bank.rows, merge(weighting(config, "n"), uploads).rows)
     assert worst == []
 

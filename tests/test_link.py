@@ -14,10 +14,10 @@ from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.superlink import main as flower
 
-from fedad.commands.submit import register_all, unregister
 from fedad.deploy.certificates import make_keys
 from fedad.deploy.link import NAME
 from fedad.deploy.reach import Server
+from fedad.deploy.register import register_all, unregister
 from fedad.errors import DataError
 
 ADDRESS = "localhost:1"

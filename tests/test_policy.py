@@ -20,10 +20,10 @@ from client_app.allowed import Leave
 from client_app.app import app as client_app
 from client_app.site import Node
 from fedad import wire
-from fedad.commands.guard import PROGRAM, guard, stand_in
-from fedad.commands.split import split
 from fedad.config import read
 from fedad.datasets.base import open_dataset
+from fedad.deploy.guard import PROGRAM, guard, stand_in
+from fedad.deploy.site_folders import split
 from fedad.errors import ConfigError
 from fedad.partition import partition
 from fedad.policy import AUDIT, CHECKED_APP, DAY, PolicyError, Warden, audit_of, read_policy

@@ -10,11 +10,11 @@ import socket
 import pytest
 from flwr.cli.build import build_fab_from_disk
 
-from fedad.commands import preflight
-from fedad.commands.preflight import server_checks, site_checks
 from fedad.config import read
+from fedad.deploy import checks, plant, site_checks
 from fedad.deploy.certificates import make_keys
 from fedad.deploy.reach import split_address
+from fedad.deploy.server_checks import server_checks
 from fedad.errors import ConfigError
 from fedad.plumbing import memory
 from fedad.running.flower import app_digest, assemble
@@ -44,8 +44,10 @@ def check(knobs, keys, plants, nobody, tmp_path):
 
     def run(data=plants, policy=None, *, passed=False, **changed):
         settings = read({**config.flat(), **changed})
-        found = site_checks(settings, "lyon", keys / "lyon", data, tmp_path, nobody, policy)
-        return {one.name: one for one in found if one.passed == passed}
+        looked_at = site_checks.site_checks(
+            settings, "lyon", keys / "lyon", data, tmp_path, nobody, policy
+        )
+        return {one.name: one for one in looked_at if one.passed == passed}
 
     return run
 
@@ -53,7 +55,7 @@ def check(knobs, keys, plants, nobody, tmp_path):
 @pytest.fixture(autouse=True)
 def _app(monkeypatch):
     """It takes Flower two seconds to make this fedad's app, for each look at a site."""
-    monkeypatch.setattr(preflight, "app_digest", lambda: APP)
+    monkeypatch.setattr(site_checks, "app_digest", lambda: APP)
 
 
 def test_only_the_server_is_missing(check):
@@ -119,8 +121,8 @@ def test_weights_that_are_not_there(check):
 
 def test_too_little_disk_and_memory(check, monkeypatch):
     usage = shutil.disk_usage("/")._replace(free=1000)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setattr(preflight, "available", lambda: 2**20)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(plant, "available", lambda: 2**20)
     failed = check()
     assert set(failed) == {*AWAY, "disk", "memory"}
     assert "GB needed" in failed["memory"].told
@@ -133,10 +135,10 @@ def test_memory_is_what_the_container_may_have(monkeypatch):
 
 
 def test_a_server_without_a_superlink(keys, nobody, tmp_path):
-    found = list(server_checks(read({}), keys / "server", nobody, nobody, tmp_path))
-    failed = {one.name for one in found if not one.passed}
+    looked_at = list(server_checks(keys / "server", nobody, nobody, tmp_path))
+    failed = {one.name for one in looked_at if not one.passed}
     assert failed == {"superlink", "proxy"}
-    assert next(one.told for one in found if one.name == "sites") == "2 keys: graz, lyon"
+    assert next(one.told for one in looked_at if one.name == "sites") == "2 keys: graz, lyon"
 
 
 @pytest.mark.parametrize(

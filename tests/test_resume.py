@@ -13,7 +13,7 @@ from fedad.config import read
 from fedad.errors import ConfigError, DataError
 from fedad.plumbing.journal import NAME, Journal, TakenError, events_of
 from fedad.reporting.run_folder import FAILURE, write_failure
-from fedad.running.launch import resumed_config
+from fedad.running.overlay import resumed_config
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
 from server_app.strategy import MethodStrategy

@@ -17,6 +17,7 @@ from fedad.reporting.record import figures_of
 from fedad.round import run_round
 from fedad.running.launch import launch
 from fedad.yardsticks import ALL, centralised, isolated
+from tests.evaluation.drawn import same
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,7 @@ def same_findings(one: dict[str, Findings], other: dict[str, Findings]) -> None:
             (found.counts, other[site].counts),
             (found.replicates, other[site].replicates),
         ):
-            assert mine.cells.keys() == theirs.cells.keys()
-            for cell, table in mine.cells.items():
-                np.testing.assert_array_equal(table, theirs.cells[cell])
+            assert same(mine, theirs)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.config import read
 from fedad.errors import ConfigError, FedadError
-from fedad.evaluation import report
+from fedad.evaluation import summarise
 from fedad.methods.base import method_of
 from fedad.round import merge
 from server_app.exchange import exchange
@@ -373,9 +373,9 @@ def test_findings_that_cannot_be_reported_are_not_kept(settings, monkeypatch):
         if first:
             first.clear()
             raise IndexError("out of range")
-        return report(*counts)
+        return summarise(*counts)
 
-    monkeypatch.setattr("server_app.strategy.report", failing)
+    monkeypatch.setattr("server_app.strategy.summarise", failing)
     strategy = start({**settings, "round.min-sites": 2}, nodes())
     assert strategy.attendance.missing["graz"]["word"] == "content"
     assert set(strategy.findings) == {"lyon", "turin"}

@@ -15,14 +15,14 @@ from PIL import Image
 from fedad.datasets import synthetic as module
 from fedad.datasets.autovi import autovi
 from fedad.datasets.synthetic import synthetic
-from fedad.drawing.plan import PRODUCTS, Plan, Shot, draw_image, shots
+from fedad.drawing.plan import PRODUCTS, DrawingPlan, Shot, draw_image, shots
 from fedad.drawing.plants import PLANTS
 from fedad.errors import ConfigError, DataError
 from fedad.images.pixels import image_size, read_image, read_region
 from fedad.types import GOOD, Dataset, Region
 
 TINY = {"size": 64, "train": 2, "good": 3, "defective": 6}
-PLAN = Plan(seed=0, **TINY)
+PLAN = DrawingPlan(seed=0, **TINY)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_absolute_saturation_grows_with_the_image():
                 assert large.threshold == pytest.approx(factor * small.threshold, rel=0.05)
 
 
-@pytest.mark.parametrize("plan", [PLAN, Plan(0, 64, 5, 8, 8), Plan(0, 64, 1, 3, 1)])
+@pytest.mark.parametrize("plan", [PLAN, DrawingPlan(0, 64, 5, 8, 8), DrawingPlan(0, 64, 1, 3, 1)])
 def test_a_plant_learns_its_own_variant_and_judges_all(plan):
     for product in PRODUCTS:
         for own, plant in enumerate(PLANTS):
@@ -153,7 +153,7 @@ def test_more_images_leave_the_others_as_they_are():
         return shot.product.name, shot.plant.name, shot.split, shot.defect == GOOD, shot.take
 
     few, many = (
-        {take(shot): shot for shot in shots(plan)} for plan in (PLAN, Plan(0, 64, 9, 9, 9))
+        {take(shot): shot for shot in shots(plan)} for plan in (PLAN, DrawingPlan(0, 64, 9, 9, 9))
     )
     for key in [key for key in few if key[3]][::9]:
         ours, theirs = (draw_image(of[key], seed=0, size=64)[0] for of in (few, many))
@@ -162,12 +162,14 @@ def test_more_images_leave_the_others_as_they_are():
 
 def test_another_process_draws_the_same_arrays():
     code = (
-        "import hashlib; from fedad.drawing.plan import *; plan = Plan(3, 64, 1, 3, 6);"
+        "import hashlib; from fedad.drawing.plan import *; plan = DrawingPlan(3, 64, 1, 3, 6);"
         "drawn = [draw_image(shot, seed=3, size=64)[0].tobytes() for shot in shots(plan)][::9];"
         "print(hashlib.sha256(b''.join(drawn)).hexdigest())"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    drawn = [draw_image(shot, seed=3, size=64)[0] for shot in shots(Plan(3, 64, 1, 3, 6))][::9]
+    drawn = [draw_image(shot, seed=3, size=64)[0] for shot in shots(DrawingPlan(3, 64, 1, 3, 6))][
+        ::9
+    ]
     here = hashlib.sha256(b"".join(image.tobytes() for image in drawn)).hexdigest()
     assert there.stdout.strip() == here
 
@@ -211,7 +213,7 @@ def test_racing_processes_end_with_one_whole_copy(tmp_path, plants):
 def test_the_loser_of_a_race_is_held_to_the_winners_plan(tmp_path, monkeypatch):
     root, complete = tmp_path / "plants", module.complete
 
-    def overtaken(folder: Path, plan: Plan) -> None:
+    def overtaken(folder: Path, plan: DrawingPlan) -> None:
         monkeypatch.setattr(module, "complete", complete)
         synthetic(root, seed=5, **TINY)
         complete(folder, plan)
@@ -223,7 +225,7 @@ def test_the_loser_of_a_race_is_held_to_the_winners_plan(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
-    def interrupted(folder: Path, plan: Plan) -> None:
+    def interrupted(folder: Path, plan: DrawingPlan) -> None:
         folder.mkdir()
         raise KeyboardInterrupt
 

@@ -87,7 +87,10 @@ def test_packing_is_lossless(cells):
         (lambda t, h: h.update(schema="9"), "schema '9'"),
         (lambda t, h: t.pop("site"), "bank/'site' is missing"),
         (lambda t, h: t.update(row=t["row"][:1]), "bank/row: M is 1, expected 3"),
-        (lambda t, h: t["rows"].__setitem__((1, 0), np.inf), r"bank/rows holds NaN or infinity at \[1, 0\]"),
+        (
+            lambda t, h: t["rows"].__setitem__((1, 0), np.inf),
+            r"bank/rows holds NaN or infinity at \[1, 0\]",
+        ),
         (
             lambda t, h: t["category"].__setitem__(0, 7),
             "category points beyond its 1 categories",

@@ -14,9 +14,9 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
 from client_app import app as client_module
 from client_app import sealed
-from fedad.commands.split import split
 from fedad.config import read
 from fedad.datasets.base import open_dataset
+from fedad.deploy.site_folders import split
 from fedad.errors import ConfigError, FedadError
 from fedad.partition import partition
 from server_app.local_grid import LocalGrid

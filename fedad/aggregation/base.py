@@ -67,21 +67,23 @@ def image_counts(uploads: Sequence[Bank]) -> list[float]:
 
 
 def site_weights(uploads: Sequence[Bank], knobs: MergeKnobs) -> list[float]:
-    """How much of the bank each upload may claim, by `merge.weighting`.
+    """How much of the bank each upload may claim; see `weights_of`."""
+    return weights_of([upload.sites[0] for upload in uploads], image_counts(uploads), knobs)
+
+
+def weights_of(sites: Sequence[str], images: Sequence[float], knobs: MergeKnobs) -> list[float]:
+    """What each site weighs, by `merge.weighting`.
 
     By its images, their square root, alike, or its images times the factor that its site is given.
     `coverage` begins with the images, and ends with factors (`fedad/banks/coverage.py`).
     """
-    images, weighting = image_counts(uploads), knobs.weighting
+    weighting = knobs.weighting
     if weighting == "equal":
         return [1.0 for _ in images]
     if weighting == "sqrt":
         return [math.sqrt(count) for count in images]
     given = {} if weighting in WEIGHTINGS else factors(weighting)
-    return [
-        count * given.get(upload.sites[0], 1.0)
-        for count, upload in zip(images, uploads, strict=True)
-    ]
+    return [count * given.get(site, 1.0) for count, site in zip(images, sites, strict=True)]
 
 
 def believed(counts: Sequence[float]) -> list[float]:

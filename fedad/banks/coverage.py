@@ -28,7 +28,7 @@ MOST = 10.0  # the farthest that a site is believed to be, in usual distances an
 Distances = Mapping[str, Mapping[str, float]]  # site -> category -> mean score of its good images
 
 
-def cover(
+def merge_covering(
     config: Config, merged: Callable[[Config], Bank], ask: Callable[[Bank], Distances]
 ) -> tuple[Bank, list[float]]:
     """The bank whose worst site is covered best, and how far that was after each merge.

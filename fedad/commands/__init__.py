@@ -1,1 +1,5 @@
-"""What the verbs of the command line do, a file each; `cli.py` only reads their arguments."""
+"""The command line: a file a command, whose heavy imports wait until it runs.
+
+`fedad data check` is `data_check.py`. `options.py` has the options that several commands share,
+`show.py` what several print.
+"""

@@ -1,20 +1,58 @@
-"""`fedad evaluate`: the printed side of `fedad.evaluation.evaluate`."""
+"""`fedad evaluate`: the figures of anybody's anomaly maps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
 from fedad.errors import ConfigError
-from fedad.evaluation import Evaluation, table_rows
-from fedad.plumbing.files import as_json_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fedad.evaluation import Evaluation
 
 
-def rates(text: str) -> tuple[float, ...]:
-    """A comma list of numbers.
+def evaluate(  # noqa: PLR0917 - options, which are named
+    data_folder: Annotated[Path, typer.Option("--data", help="A data set, AutoVI's or LOCO's.")],
+    maps: Annotated[Path, typer.Option("--maps", help="One anomaly map a test image.")],
+    out: Annotated[Path, typer.Option(help="Where JSON, CSV and the plot go.")] = Path(
+        "evaluation"
+    ),
+    limits: Annotated[
+        str, typer.Option(help="False-positive rates up to which AUC-sPRO is taken.")
+    ] = "0.01,0.05,0.1,0.3,1.0",
+    mode: Annotated[str, typer.Option(help="exact, or official.")] = "exact",
+    categories: Annotated[str, typer.Option(help="A comma list; all if empty.")] = "",
+    replicates: Annotated[int, typer.Option(help="Of the bootstrap; 0 for no intervals.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and the official sample.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """AUC-sPRO and its company for anybody's anomaly maps; needs neither Flower nor torch."""
+    from fedad.config import words
+    from fedad.evaluation import evaluate as figures_of
+    from fedad.evaluation import write_evaluation
+    from fedad.plumbing.progress import Bars, shown_by
+
+    with shown_by(Bars()):
+        evaluation = figures_of(
+            data_folder,
+            maps,
+            limits=_rates(limits),
+            mode=mode,
+            categories=words(categories),
+            replicates=replicates,
+            seed=seed,
+        )
+        write_evaluation(evaluation, out)
+    _print(evaluation, out, as_json=as_json)
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    """`"0.01,0.05"` -> `(0.01, 0.05)`.
 
     Raises:
         ConfigError: a word that is no number.
@@ -27,28 +65,35 @@ def rates(text: str) -> tuple[float, ...]:
         ) from None
 
 
-def print_evaluation(found: Evaluation, out: Path, *, as_json: bool) -> None:
-    """The whole report as JSON, or the headline figures, with a line a category."""
+def _print(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
+    """Print the whole report as JSON, or the headline figures with a line a category."""
+    from rich.console import Console
+
+    from fedad.evaluation import table_rows
+    from fedad.plumbing.files import as_json_text
+
     if as_json:
-        print(as_json_text(found.report))
+        print(as_json_text(evaluation.report))
         return
-    limits = found.report["limits"]
+    limits = evaluation.report["limits"]
     headline = 0.05 if 0.05 in limits else limits[0]
-    shown = {
+    figures = {
         "image_auroc": "image AUROC",
         "pixel_auroc": "pixel AUROC",
         f"auc_spro_{headline}": f"AUC-sPRO@{headline}",
     }
     sizes = {"good": "good", "defective": "defective"}
     areas = {f"auc_spro_{limit}": f"@{limit}" for limit in limits}
-    rows = table_rows(found)
-    Console().print(_table("with 95 % intervals", rows, shown))
+    rows = table_rows(evaluation)
+    Console().print(_table("with 95 % intervals", rows, figures))
     plain = [{key: cell.split(" ")[0] for key, cell in row.items()} for row in rows]
     Console().print(_table("AUC-sPRO", plain, sizes | areas))
     print(f"all figures, by defect and kind, curves and the plot are in {out}")
 
 
 def _table(title: str, rows: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> Table:
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     table.add_column("category")
     for name in columns.values():

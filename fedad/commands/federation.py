@@ -1,55 +1,18 @@
-"""`fedad federation`: a whole federation on this machine, and one run on the demo plants."""
+"""`fedad federation`: a whole federation on this machine."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from fedad.commands.split import split
-from fedad.commands.submit import run_on
-from fedad.config import Config
-from fedad.datasets.base import open_dataset
-from fedad.deploy.federation import Federation
-from fedad.partition import partition
-from fedad.running.launch import read_config
-
-SITES = ("lyon", "graz")  # as in docker/compose.yaml
+from fedad.commands.options import Overrides, Runs
 
 
-def run_federation(overrides: Sequence[str], runs: Path) -> Path:
-    """Start everything, run once, end everything; return the run folder.
+def federation(
+    runs: Runs = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """All that docker/compose.yaml starts, without Docker, and one run on the demo plants."""
+    from fedad.commands.show import show_run
+    from fedad.deploy.rehearsal import rehearse
 
-    Raises:
-        FedadError: nginx is missing, a process does not start, or the run failed.
-    """
-    config = read_config(None, overrides)
-    work = Path(tempfile.mkdtemp(prefix="fedad-federation-"))
-    try:
-        plants = demo_plants(config, work / "data", SITES)
-        with Federation(work, plants) as up:
-            folder = run_on(up.link(), factory_config(config, SITES), runs)
-    except BaseException:
-        print(f"every process's log is in {work / 'logs'}", file=sys.stderr)
-        raise
-    shutil.rmtree(work)
-    return folder
-
-
-def demo_plants(config: Config, folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """The demo plants of these names, a folder each."""
-    sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
-    chosen = [site for site in sites if site.name in names]
-    return {path.name: path for path in split(chosen, folder)}
-
-
-def factory_config(config: Config, sites: Sequence[str]) -> Config:
-    """What to run where each site has a folder of its own, in which all images are its own."""
-    return replace(
-        config,
-        data=replace(config.data, dataset="autovi", dir="", sites=len(sites)),
-        round=replace(config.round, expected=",".join(sites), name=config.round.name or "demo"),
-    )
+    show_run(rehearse(overrides or [], runs.absolute()))

@@ -1,40 +1,17 @@
-"""`fedad guard`: start a site's SuperExec so that each app is looked at before it runs."""
+"""`fedad guard`: a site's SuperExec, under the site's own policy."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 
-from fedad.errors import ConfigError
-from fedad.plumbing.files import cache_root, write_atomic
-
-PROGRAM = "flwr-clientapp"  # what SuperExec starts for each message, found on PATH
+import typer
 
 
-def guard(command: Sequence[str]) -> None:
-    """Become `command`, for which our program stands in the place of Flower's.
+def guard(
+    context: typer.Context,
+    command: Annotated[list[str], typer.Argument(help="After --: SuperExec and its words.")],
+) -> None:
+    """At a site: start its SuperExec, and let only apps run that the site's policy lists."""
+    from fedad.deploy.guard import guard as become
 
-    Raises:
-        ConfigError: there is no such program.
-    """
-    folder = stand_in(cache_root() / "guard")
-    path = f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    try:
-        os.execvpe(command[0], [*command], {**os.environ, "PATH": path})
-    except OSError as error:
-        raise ConfigError(
-            f"{command[0]}: cannot be started ({error.strerror}): expected a program and its "
-            "words, such as fedad guard -- flower-superexec ..."
-        ) from error
-
-
-def stand_in(folder: Path) -> Path:
-    """The folder with our program of Flower's name; it runs in this very environment."""
-    program = folder / PROGRAM
-    write_atomic(
-        program, f"#!{sys.executable}\nfrom client_app.gate import main\n\nmain()\n", flush=False
-    )
-    program.chmod(0o755)
-    return folder
+    become([*command, *context.args])

@@ -7,11 +7,8 @@ from typing import Annotated
 
 import typer
 
-report = typer.Typer()
 
-
-@report.command("report")
-def write_report(
+def report(
     folder: Annotated[
         Path, typer.Argument(help="A run's folder, a site's own folder, or a comparison's.")
     ],

@@ -1,25 +1,41 @@
-"""What a finished run prints."""
+"""What several commands print: a finished run, and what was looked at on a machine."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from fedad.reporting.record import model_size
-from fedad.reporting.run_folder import read_record
-from fedad.reporting.table import site_tables
+if TYPE_CHECKING:
+    from fedad.deploy.checks import Check
 
 
 def show_run(folder: Path) -> None:
-    """The table of a run, the bytes that moved, who was missing, and where everything is."""
+    """Print the table of a run, the bytes that moved, who was missing, and where everything is."""
+    from rich.console import Console
+
+    from fedad.reporting.record import model_size
+    from fedad.reporting.run_folder import read_record
+    from fedad.reporting.table import site_tables
+
     record = read_record(folder)
     for table in site_tables(record["figures"]):
         Console().print(table)
-    for site, told in record.get("missing", {}).items():
-        print(f"missing since {told['stage']}: {site}: {told['reason']}")
+    for site, absence in record.get("missing", {}).items():
+        print(f"missing since {absence['stage']}: {site}: {absence['reason']}")
     moved = record["bytes"]
     print(
         f"bytes up {moved['up']:,}, down {moved['down']:,}; no image left its site\n"
         f"{model_size(record)}; everything is in {folder}"
     )
+
+
+def show_checks(checks: Iterable[Check]) -> bool:
+    """Print a line a check as it is made, and a fix where it failed; return whether all passed."""
+    ready = True
+    for check in checks:
+        ready = ready and check.passed
+        print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.told}")
+        if not check.passed:
+            print(f"     fix: {check.fix}")
+    return ready

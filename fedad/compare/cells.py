@@ -24,7 +24,7 @@ Place = tuple[str, int, str]  # a point's label, a seed, a way of sharing
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunCell:
     """A way of sharing under one configuration; `key` says all that it is made of.
 
     `content` says it whatever the code, and `images` of the images alone.
@@ -48,7 +48,7 @@ class Cell:
         return dict(json.loads((self.folder(root) / DONE).read_text()))
 
 
-def cells_of(plan: Plan) -> dict[Place, Cell]:
+def cells_of(plan: Plan) -> dict[Place, RunCell]:
     """The cell of every point, seed and way; a yardstick that points share is one cell."""
     identity, found = cache(data_identity), {}  # a data set is read once, however many cells
     for seed in plan.seeds:
@@ -60,12 +60,12 @@ def cells_of(plan: Plan) -> dict[Place, Cell]:
     return found
 
 
-def distinct(cells: Mapping[Place, Cell]) -> Iterator[Cell]:
+def distinct(cells: Mapping[Place, RunCell]) -> Iterator[RunCell]:
     """Every cell once."""
     yield from {cell.key: cell for cell in cells.values()}.values()
 
 
-def cell_of(config: Config, way: str, images: str) -> Cell:
+def cell_of(config: Config, way: str, images: str) -> RunCell:
     """The cell of one configuration on `images`, less what does not matter to this way of sharing.
 
     Nobody merges in a yardstick, and nobody asks for a size where everybody keeps their own.
@@ -75,7 +75,7 @@ def cell_of(config: Config, way: str, images: str) -> Cell:
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
     content = content_of(config, way, images)
-    return Cell(way, config, images, content, _digest([SCHEMA, of_runs(), content]))
+    return RunCell(way, config, images, content, _digest([SCHEMA, of_runs(), content]))
 
 
 def content_of(config: Config, way: str, images: str) -> str:
@@ -90,7 +90,7 @@ def content_of(config: Config, way: str, images: str) -> str:
     )
 
 
-def outdated(cells: Iterable[Cell], root: Path) -> int:
+def outdated(cells: Iterable[RunCell], root: Path) -> int:
     """How many of the cells that `root` lacks it holds as other code made them."""
     there = {json.loads(path.read_text()).get("content") for path in root.glob(f"cells/*/{DONE}")}
     return sum(cell.content in there and not cell.is_done(root) for cell in cells)

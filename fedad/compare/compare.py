@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fedad.compare.cells import Cell, Place, cells_of, content_of, distinct, outdated
+from fedad.compare.cells import Place, RunCell, cells_of, content_of, distinct, outdated
 from fedad.compare.contrasts import ALL_PAIRS, contrasts, rankings
 from fedad.compare.fairness import by_category, by_site, fairness
 from fedad.compare.features import fill_cache, told_of
@@ -92,7 +92,7 @@ def _check_rankable(label: str, figure: str, sites: Sequence[Site]) -> None:
     )
 
 
-def _check_same(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> None:
+def _check_same(plan: Plan, cells: Mapping[Place, RunCell], root: Path) -> None:
     """Leave a comparison of other images or knobs alone; more seeds or points are no other one."""
     there = read_comparison(root)["points"] if (root / COMPARISON).exists() else {}
     here = _points(plan, cells)
@@ -104,7 +104,7 @@ def _check_same(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> None:
         )
 
 
-def _points(plan: Plan, cells: Mapping[Place, Cell]) -> dict[str, str]:
+def _points(plan: Plan, cells: Mapping[Place, RunCell]) -> dict[str, str]:
     """Label -> what a point is made of, whatever the seeds and the code."""
     first = plan.seeds[0]
     return {
@@ -115,7 +115,7 @@ def _points(plan: Plan, cells: Mapping[Place, Cell]) -> dict[str, str]:
     }
 
 
-def _notes(every: Sequence[Cell], root: Path) -> Iterator[str]:
+def _notes(every: Sequence[RunCell], root: Path) -> Iterator[str]:
     """What a user should know of the cells that are there."""
     if older := outdated(every, root):
         yield f"{older} of the cells here were made by other code of fedad: they are run again"
@@ -124,7 +124,7 @@ def _notes(every: Sequence[Cell], root: Path) -> Iterator[str]:
         yield f"round.track: {untold} of the cells here were run without it, and are not logged"
 
 
-def _tracker(cell: Cell, root: Path) -> str:
+def _tracker(cell: RunCell, root: Path) -> str:
     """Who was told of a cell; who will be, where it is not there yet."""
     wanted = cell.config.round.track
     if not wanted or not cell.is_done(root):
@@ -141,7 +141,7 @@ def _check_packages() -> None:
         )
 
 
-def comparison(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> dict[str, Any]:
+def comparison(plan: Plan, cells: Mapping[Place, RunCell], root: Path) -> dict[str, Any]:
     """All that the finished cells say."""
     some = treatments(plan, cells, root)
     points = [one for one in some if one.way == FEDERATED]

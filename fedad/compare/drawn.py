@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +20,11 @@ from safetensors.numpy import save
 from threadpoolctl import threadpool_limits
 
 from fedad.compare.sources import digest
-from fedad.evaluation import LIMITS, Binning, Cell, Counts, break_down_counts
+from fedad.evaluation import LIMITS, Cell, Counts, break_down_counts, redrawn, stacked
+from fedad.evaluation.curve import Bounded
+from fedad.evaluation.resampling import tells
 from fedad.plumbing.files import write_atomic
-from fedad.reporting.per_image import PerImage, read_per_image
+from fedad.reporting.per_image import PerImage, exactly_scored, read_per_image
 from fedad.reporting.record import number
 from fedad.reporting.run_folder import read_record
 from fedad.seeding import stream
@@ -30,7 +32,7 @@ from fedad.seeding import stream
 TOGETHER = ""  # in place of a site: the images of all sites in one ranking
 FILE = "drawn.safetensors"
 CHUNK = 250  # replicates at a time: what they take stays in the processor's cache
-_GOOD, _BAD = Cell("", "good"), Cell("", "bad")
+_SIDES = (Cell("", "good"), Cell("", "bad"))
 
 
 class Scope(NamedTuple):
@@ -62,9 +64,7 @@ class Judged:
 
     names: tuple[str, ...]
     good: np.ndarray  # (n,) bool
-    score: np.ndarray  # (n,)
-    tables: np.ndarray  # (n, 5, bins)
-    binning: Binning
+    counts: Mapping[Cell, Counts]  # of the good ones and of the others, an image a replicate
 
     def images(self) -> Images:
         mark = hashlib.sha256("\n".join(self.names).encode()).hexdigest()[:16]
@@ -101,7 +101,7 @@ def _draw(folder: Path, figures: Sequence[str], replicates: int, together: bool)
 
 
 def _recorded(folder: Path) -> Callable[[Scope, str], float]:
-    """The pixel figures of the record, from 4,096 bins; NaN where it has none."""
+    """The pixel figures of the record, from fine bins; NaN where it has none."""
     (found,) = read_record(folder)["figures"].values()
 
     def told(scope: Scope, figure: str) -> float:
@@ -112,9 +112,15 @@ def _recorded(folder: Path) -> Callable[[Scope, str], float]:
     return told
 
 
-def _moved(drawn: np.ndarray, value: float) -> np.ndarray:
-    """Replicates from 256 bins, moved by what those are off the figure from 4,096."""
-    return drawn if math.isnan(value) else drawn + (value - drawn[0])
+def _moved(drawn: Bounded, value: float) -> np.ndarray:
+    """Replicates from wide bins, moved by what those are off the figure from fine ones; NaN where
+    the wide bins cannot tell."""
+    if math.isnan(value):
+        return drawn.value
+    found = drawn.value + (value - drawn.value[0])
+    if not tells(value, drawn):
+        found[1:] = math.nan
+    return found
 
 
 def _groups(folder: Path, together: bool) -> Iterator[tuple[Scope, Judged]]:
@@ -136,20 +142,23 @@ def _files(folder: Path) -> list[Path]:
 def judged_of(kept: Sequence[PerImage], category: str) -> Judged:
     """The images of one category that some sites keep, in the order of their names."""
     rows = [
-        (name, cell.is_good(), score, table)
+        (name, cell.is_good(), score, counts)
         for one in kept
-        for name, cell, score, table in zip(
-            one.names, one.cells, one.score, one.tables, strict=True
+        for name, cell, score, counts in zip(
+            one.names, one.cells, one.score, one.images(), strict=True
         )
         if cell.category == category
     ]
     rows.sort(key=lambda row: row[0])
+    good, score = (np.array([row[k] for row in rows]) for k in (1, 2))
+    images = exactly_scored([row[3] for row in rows], score)
+    sides = {cell: [k for k, side in enumerate(good) if side == cell.is_good()] for cell in _SIDES}
     return Judged(
         names=tuple(row[0] for row in rows),
-        good=np.array([row[1] for row in rows], bool),
-        score=np.array([row[2] for row in rows], float),
-        tables=np.array([row[3] for row in rows], np.int64),
-        binning=kept[0].counts.binning,  # type: ignore[arg-type]
+        good=good.astype(bool),
+        counts={
+            cell: stacked([images[k] for k in own], cell) for cell, own in sides.items() if own
+        },
     )
 
 
@@ -162,39 +171,21 @@ def weights(good: np.ndarray, replicates: int, rng: np.random.Generator) -> np.n
     return drawn
 
 
-def figures_of_draws(judged: Judged, drawn: np.ndarray) -> dict[str, np.ndarray]:
+def figures_of_draws(judged: Judged, drawn: np.ndarray) -> dict[str, Bounded]:
     """Every figure (1 + R,) of `judged`, its images drawn so often (1 + R, n).
 
-    Image figures rank the scores themselves; pixel figures rest on the 256 bins of the counts.
+    Image figures rank the scores themselves; pixel figures rest on the wide bins of the counts.
     """
-    levels, level = np.unique(judged.score, return_inverse=True)
-    by_level = np.zeros((len(level), 5, len(levels)), np.int64)
-    by_level[np.arange(len(level)), 0, level] = 1
-    ranked = Binning("scores", levels, lossless=True)
-    filled = judged.tables.any(axis=(0, 1))  # a fifth of the bins; no figure sees the others
-    tables = judged.tables[..., filled]
-    binning = replace(judged.binning, lower=judged.binning.lower[filled])
     parts = []
     for start in range(0, len(drawn), CHUNK):
-        some = drawn[start : start + CHUNK]
-        exact = _measured(by_level, judged.good, some, ranked)
-        counted = _measured(tables, judged.good, some, binning)
-        parts.append(
-            {key: (exact if key.startswith("image_") else counted)[key] for key in counted}
-        )
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-
-
-def _measured(
-    tables: np.ndarray, good: np.ndarray, drawn: np.ndarray, binning: Binning
-) -> dict[str, np.ndarray]:
-    flat = tables.reshape(len(tables), -1).astype(float)
-    cells = {}
-    for cell, some in ((_GOOD, good), (_BAD, ~good)):
-        sums = drawn[:, some].astype(float) @ flat[some]  # exact: below 2^53
-        cells[cell] = sums.astype(np.int64).reshape(len(drawn), *tables.shape[1:])
-    told = break_down_counts(Counts(cells, binning), LIMITS)["all"]
-    return {key: np.asarray(figure.value, float) for key, figure in told.items()}
+        some, found = drawn[start : start + CHUNK], Counts()
+        for cell, images in judged.counts.items():
+            found += redrawn(images, some[:, judged.good == cell.is_good()])
+        parts.append(break_down_counts(found, LIMITS)["all"])
+    return {
+        key: Bounded(*map(np.concatenate, zip(*(part[key] for part in parts), strict=True)))
+        for key in parts[0]
+    }
 
 
 def _write(path: Path, asked: Mapping[str, object], found: Drawn) -> None:

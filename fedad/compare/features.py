@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedad.compare.cells import Cell
+from fedad.compare.cells import RunCell
 from fedad.embedders.embedder import Embedder
 from fedad.images.usable import survey
 from fedad.plumbing.files import read_json, write_json
@@ -19,7 +19,7 @@ FILE = "features.json"
 CHUNK = 64  # images whose features are in memory at a time
 
 
-def fill_cache(cells: Iterable[Cell], root: Path) -> None:
+def fill_cache(cells: Iterable[RunCell], root: Path) -> None:
     """Embed what `cells` will read into the cache, and add to `FILE` how long that took.
 
     Where `embedder.cache` is off every cell embeds for itself, and nothing is done here.

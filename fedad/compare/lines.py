@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 
 from fedad.config import Config, every_knob
-from fedad.running.launch import read_knobs
+from fedad.running.overlay import read_knobs
 
 PREFIX = "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1"
 

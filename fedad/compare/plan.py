@@ -27,9 +27,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError
-from fedad.evaluation import Counts, report
-from fedad.plugins import nearest
-from fedad.running.launch import absolute, flat, read_knobs, read_toml
+from fedad.evaluation import Counts, summarise
+from fedad.plugins import did_you_mean
+from fedad.running.overlay import absolute, flat, read_knobs, read_toml
 
 FEDERATED, ISOLATED, CENTRALISED = "federated", "isolated", "centralised"
 YARDSTICKS = (ISOLATED, CENTRALISED)
@@ -156,7 +156,7 @@ def _check_points(path: Path, plan: Plan) -> None:
 
 def known_figures() -> tuple[str, ...]:
     """The keys of all figures there are."""
-    return tuple(report(Counts())["pooled"]["figures"])
+    return tuple(summarise(Counts())["pooled"]["figures"])
 
 
 def _checked(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _checked(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in found.items():
         if key not in KEYS:
             raise ConfigError(
-                f"{path}: {key}: there is no such key{nearest(key, KEYS)}; "
+                f"{path}: {key}: there is no such key{did_you_mean(key, KEYS)}; "
                 f"there are {', '.join(KEYS)}"
             )
         try:
@@ -245,7 +245,7 @@ def _listed(path: Path, key: str, values: Any, known: Sequence[str]) -> tuple[st
     for value in values:
         if value not in known:
             raise ConfigError(
-                f"{path}: {key}: there is no {value!r}{nearest(str(value), known)}; "
+                f"{path}: {key}: there is no {value!r}{did_you_mean(str(value), known)}; "
                 f"expected some of {', '.join(known)}"
             )
     if len(set(values)) < len(values):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedad import yardsticks
-from fedad.compare.cells import DONE, Cell
+from fedad.compare.cells import DONE, RunCell
 from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED
 from fedad.config import Config
 from fedad.embedders.embedder import Embedder
@@ -45,13 +45,13 @@ class ComparisonError(FedadError):
 class Job:
     """What a process needs to run one cell."""
 
-    cell: Cell
+    cell: RunCell
     root: Path
     via: str
     beside: int = 1  # how many cells run at a time: beside others, seconds say little
 
 
-def run_cells(cells: Iterable[Cell], root: Path, *, via: str, jobs: int, sink: Sink) -> int:
+def run_cells(cells: Iterable[RunCell], root: Path, *, via: str, jobs: int, sink: Sink) -> int:
     """Run every cell that `root` does not hold yet; returns how many that were.
 
     Args:
@@ -190,7 +190,7 @@ def _run_yardstick(folder: Path, way: str, config: Config, sites: Sequence[Site]
     write_record(folder, {**record, "warnings": tracked(folder, record)})
 
 
-def affordable(todo: Sequence[Cell], via: str) -> int:
+def affordable(todo: Sequence[RunCell], via: str) -> int:
     """How many cells may run side by side: by cores, and by what memory is free."""
     if not todo or via == "flwr":
         return 1

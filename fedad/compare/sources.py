@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedad.running.flower import PACKAGES
 
-LATER = ("commands", "compare", "reporting")  # folders that only read what a run leaves ...
+LATER = ("cli.py", "commands", "compare", "deploy", "reporting")  # what no result comes from ...
 KEPT = ("per_image.py", "record.py", "running.py")  # ... but for these, which write it
 SPOKEN = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # have docstrings
 

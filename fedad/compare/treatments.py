@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fedad.compare.cells import Cell, Place
+from fedad.compare.cells import Place, RunCell
 from fedad.compare.drawn import TOGETHER, Drawn, Images, Scope, draw
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan, Point
 from fedad.compare.statistics import over_seeds
@@ -27,7 +27,7 @@ class Treatment:
     label: str
     way: str
     points: tuple[str, ...]  # labels of the points that it is, or is a yardstick of
-    cells: Mapping[int, Cell]  # by seed
+    cells: Mapping[int, RunCell]  # by seed
     drawn: Mapping[int, Drawn]
     records: Mapping[int, dict[str, Any]]
     seconds: Mapping[int, float]  # that the whole cell took
@@ -48,7 +48,7 @@ class Treatment:
         return sorted(s.site for s in scopes if s.category == category and s.site != TOGETHER)
 
 
-def treatments(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> list[Treatment]:
+def treatments(plan: Plan, cells: Mapping[Place, RunCell], root: Path) -> list[Treatment]:
     """Every point, then the yardsticks; those that points share come once."""
     groups: dict[tuple[str, ...], list[tuple[Point, str]]] = {}
     for way in (FEDERATED, *plan.yardsticks):
@@ -68,7 +68,7 @@ def treatments(plan: Plan, cells: Mapping[Place, Cell], root: Path) -> list[Trea
 
 def _treatment(
     plan: Plan,
-    cells: Mapping[Place, Cell],
+    cells: Mapping[Place, RunCell],
     root: Path,
     points: Sequence[Point],
     way: str,

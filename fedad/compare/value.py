@@ -20,7 +20,7 @@ from fedad.compare.sources import digest
 from fedad.compare.treatments import Treatment
 from fedad.config import Config
 from fedad.embedders.embedder import Embed, Embedder
-from fedad.evaluation import Counts, report
+from fedad.evaluation import Counts, summarise
 from fedad.images.usable import sift
 from fedad.judging.verdicts import judge
 from fedad.messages.file import load
@@ -160,7 +160,7 @@ def judged(
 def _figures(counts: Counts, figures: Sequence[str]) -> dict[str, dict[str, float]]:
     return {
         name: {figure: float(told["figures"][figure]["value"]) for figure in figures}
-        for name, told in report(counts)["categories"].items()
+        for name, told in summarise(counts)["categories"].items()
     }
 
 

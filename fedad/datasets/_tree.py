@@ -10,7 +10,7 @@ from pathlib import Path
 from fedad.errors import DataError
 from fedad.images.pixels import SUFFIXES, shown
 from fedad.messages.faults import Fault
-from fedad.plugins import nearest
+from fedad.plugins import did_you_mean
 from fedad.plumbing.files import is_name
 from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
 
@@ -71,7 +71,7 @@ def _read(
     for category in categories or sorted(folders):
         if category not in folders:
             raise _tree_error(
-                f"{root}: no category {category!r}{nearest(category, folders)}: "
+                f"{root}: no category {category!r}{did_you_mean(category, folders)}: "
                 f"there are {', '.join(sorted(folders))}"
             )
         found = list(_samples(category, folders[category], kind, masks))

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from fedad.datasets._tree import mask_folder, read_tree
 from fedad.drawing.files import complete
-from fedad.drawing.plan import PRODUCTS, Plan
+from fedad.drawing.plan import PRODUCTS, DrawingPlan
 from fedad.errors import DataError
 from fedad.types import Dataset
 
@@ -38,15 +38,15 @@ def synthetic(root: Path, *, categories: Sequence[str] = (), **numbers: int) -> 
 
     Args:
         categories: the products wanted; none means all three. All are drawn.
-        numbers: of the plan, see `Plan`; those not given are what the plants that are there were
-            drawn with, or `Plan`'s own.
+        numbers: of the `DrawingPlan`; those not given are what the plants that are there were
+            drawn with, or `DrawingPlan`'s own.
 
     Raises:
         ConfigError: a number is too small to draw.
         DataError: `root` holds something else, or plants drawn with other numbers.
     """
     try:
-        _provide(root, Plan(**{**_drawn_with(root), **numbers}))
+        _provide(root, DrawingPlan(**{**_drawn_with(root), **numbers}))
     except OSError as error:
         raise DataError(f"{root}: the demo plants cannot be drawn there ({error})") from error
     return read_tree(
@@ -64,13 +64,13 @@ def _drawn_with(root: Path) -> dict[str, int]:
     if not (root / _STAMP).exists():
         return {}
     there = _read(root / _STAMP)
-    known = {field.name for field in fields(Plan)}
+    known = {field.name for field in fields(DrawingPlan)}
     return {
         name: value for name, value in there.items() if name in known and isinstance(value, int)
     }
 
 
-def _provide(root: Path, plan: Plan) -> None:
+def _provide(root: Path, plan: DrawingPlan) -> None:
     """Leaves the whole plan below `root`, and nothing of any other."""
     if not root.exists() or not any(root.iterdir()):
         _draw_beside(root, plan)
@@ -78,7 +78,7 @@ def _provide(root: Path, plan: Plan) -> None:
     complete(root, plan)
 
 
-def _draw_beside(root: Path, plan: Plan) -> None:
+def _draw_beside(root: Path, plan: DrawingPlan) -> None:
     """Draws into a folder beside `root` that gets its name once it is complete."""
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as beside:
@@ -93,11 +93,11 @@ def _draw_beside(root: Path, plan: Plan) -> None:
             # another process was faster: its copy is kept and ours thrown away
 
 
-def _stamp(plan: Plan) -> dict[str, int]:
+def _stamp(plan: DrawingPlan) -> dict[str, int]:
     return {"drawing": _DRAWING, **asdict(plan)}
 
 
-def _check(root: Path, plan: Plan) -> None:
+def _check(root: Path, plan: DrawingPlan) -> None:
     """Refuses a folder that is not of this plan: its figures would be taken for this plan's."""
     path = root / _STAMP
     if not path.exists():

@@ -83,7 +83,7 @@ class Federation:
     def commands(self) -> dict[str, list[str]]:
         """The command of each process, by the name of its service in the compose file."""
         server, ports = self.keys / "server", self.ports
-        found = {
+        commands = {
             "superlink": services.superlink(
                 server, self.work / "superlink.db", Listen(HOST, ports["superlink"])
             ),
@@ -92,13 +92,13 @@ class Federation:
         }
         for site in self.sites:
             kit = self.kit(site)
-            found[f"{site}-supernode"] = services.supernode(
+            commands[f"{site}-supernode"] = services.supernode(
                 kit, self.proxy, Listen(HOST, ports[site])
             )
-            found[f"{site}-superexec"] = services.guarded(
+            commands[f"{site}-superexec"] = services.guarded(
                 services.site_superexec(kit, f"{HOST}:{ports[site]}"), _FEDAD
             )
-        return {name: services.supervised(command, _FEDAD) for name, command in found.items()}
+        return {name: services.supervised(command, _FEDAD) for name, command in commands.items()}
 
     def kit(self, site: str) -> Kit:
         """The files of a site."""
@@ -178,13 +178,13 @@ class Federation:
 
     def _register(self) -> None:
         """Tell the SuperLink the sites' keys, unless its database has them already."""
-        told, link = self.work / "registered", self.link()
-        known = told.read_text().split() if told.exists() else []
+        listed, link = self.work / "registered", self.link()
+        known = listed.read_text().split() if listed.exists() else []
         new = [site for site in self.sites if site not in known]
         with ThreadPoolExecutor() as pool:
             keys = (self.keys / "server" / "sites" / f"{site}.pub" for site in new)
             list(pool.map(link.register, keys, new))
-        told.write_text("\n".join([*known, *new]))
+        listed.write_text("\n".join([*known, *new]))
 
     def _home(self, name: str) -> Path:
         home = self.work / "homes" / name
@@ -193,11 +193,11 @@ class Federation:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    found = environment_of(home)
+    environment = environment_of(home)
     nginx = find_nginx()
-    folders = [found["PATH"], *([str(Path(nginx).parent)] if nginx else [])]
+    folders = [environment["PATH"], *([str(Path(nginx).parent)] if nginx else [])]
     return {
-        **found,
+        **environment,
         "PATH": os.pathsep.join(folders),
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "XDG_CACHE_HOME": str(home / "cache"),

@@ -77,10 +77,10 @@ class Link:
             status, body = Server(self.address, self.ca).ask(NODES, kind=PROTOBUF)
             if status == http.client.OK:
                 return unpack_known(body)
-            told = f"it answers {status}"
+            cause = f"it answers {status}"
         except (OSError, http.client.HTTPException, FedadError) as error:
-            told = str(error) or type(error).__name__
-        raise LinkError(f"{self.address}: the SuperLink does not list its keys: {told}")
+            cause = str(error) or type(error).__name__
+        raise LinkError(f"{self.address}: the SuperLink does not list its keys: {cause}")
 
     def start(self, run_config: Mapping[str, str | int | float]) -> str:
         """Start a run of this very app, and return Flower's number of it.
@@ -96,9 +96,9 @@ class Link:
 
     def status(self, run: str) -> tuple[str, str]:
         """How a run stands: pending, starting, running, or finished:<how>; and why, if it says."""
-        told = self._flwr("list", NAME, "--run-id", run)["runs"][0]
-        why = str(told.get("status-details", ""))
-        return str(told["status"]), "" if why == "N/A" else why
+        entry = self._flwr("list", NAME, "--run-id", run)["runs"][0]
+        why = str(entry.get("status-details", ""))
+        return str(entry["status"]), "" if why == "N/A" else why
 
     def stop(self, run: str) -> None:
         """End a run that is on its way."""
@@ -129,7 +129,7 @@ class Link:
             answer = {}
         if not answer.get("success"):
             lines = str(answer.get("error-message") or wrong or said).strip().splitlines()
-            told = " ".join(line.strip() for line in lines[-3:]) or "nothing"
-            kind = KnownError if "already in use" in told else LinkError
-            raise kind(f"{self.address}: the SuperLink did not do it, Flower says: {told}")
+            cause = " ".join(line.strip() for line in lines[-3:]) or "nothing"
+            kind = KnownError if "already in use" in cause else LinkError
+            raise kind(f"{self.address}: the SuperLink did not do it, Flower says: {cause}")
         return answer

@@ -62,8 +62,8 @@ class Server:
             socket.create_connection((host, port), SECONDS) as plain,
             self._trust().wrap_socket(plain, server_hostname=host) as line,
         ):
-            told = str((line.getpeercert() or {})["notAfter"])
-        return datetime.fromtimestamp(ssl.cert_time_to_seconds(told)).astimezone()
+            end = str((line.getpeercert() or {})["notAfter"])
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(end)).astimezone()
 
     def answer(
         self, path: str, *, method: str = "GET", announced: int | None = None
@@ -79,8 +79,8 @@ class Server:
                 line.putheader("Content-Length", str(announced))
             line.endheaders()
             reply = line.getresponse()
-            told = reply.getheader("Date")
-            return reply.status, parsedate_to_datetime(told) if told else None
+            date = reply.getheader("Date")
+            return reply.status, parsedate_to_datetime(date) if date else None
 
     def ask(self, path: str, *, kind: str) -> tuple[int, bytes]:
         """The status and the body of the answer to an empty question of a media type.

@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 from fedad.drawing.part import Product
-from fedad.drawing.plan import PRODUCTS, Plan, Shot, draw_image, shots
+from fedad.drawing.plan import PRODUCTS, DrawingPlan, Shot, draw_image, shots
 from fedad.plumbing.files import write_atomic
 from fedad.plumbing.progress import track
 
 
-def complete(root: Path, plan: Plan) -> None:
+def complete(root: Path, plan: DrawingPlan) -> None:
     """Draws every image and table that is missing below `root`.
 
     Two processes may do so at once: a file appears whole, and both write the same bytes.
@@ -33,7 +33,7 @@ def complete(root: Path, plan: Plan) -> None:
             progress(done)
 
 
-def _write_tables(root: Path, product: Product, taken: Sequence[Shot], plan: Plan) -> None:
+def _write_tables(root: Path, product: Product, taken: Sequence[Shot], plan: DrawingPlan) -> None:
     config, sites = root / product.name / "defects_config.json", root / product.name / "sites.csv"
     if not config.exists():
         write_atomic(config, json.dumps(_saturations(product, plan.size), indent=1), flush=False)
@@ -64,7 +64,7 @@ def _files(root: Path, shot: Shot) -> list[Path]:
     return [*masks, folder / shot.file]
 
 
-def _write_shot(root: Path, shot: Shot, plan: Plan) -> None:
+def _write_shot(root: Path, shot: Shot, plan: DrawingPlan) -> None:
     image, masks = draw_image(shot, seed=plan.seed, size=plan.size)
     *truth, file = _files(root, shot)
     for path, reading in zip(truth, shot.readings, strict=True):

@@ -23,7 +23,7 @@ _LEAST = {"seed": 0, "size": 64, "train": 1, "good": 3, "defective": 1}
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrawingPlan:
     """How much is drawn, of images of `size` x `size` pixels.
 
     A plant and product has `train` good images to learn from, and `good` and `defective` ones to
@@ -68,7 +68,7 @@ class Shot:
         return tuple(self.product.defects[self.defect].readings) if self.defect != GOOD else ()
 
 
-def shots(plan: Plan) -> Iterator[Shot]:
+def shots(plan: DrawingPlan) -> Iterator[Shot]:
     """All images of the plan, product by product and plant by plant."""
     for product in PRODUCTS:
         numbers: Counter[tuple[str, str]] = Counter()
@@ -79,7 +79,7 @@ def shots(plan: Plan) -> Iterator[Shot]:
                 yield Shot(product, plant, variant, split, defect, take, number)
 
 
-def _takes(product: Product, place: int, plan: Plan) -> Iterator[tuple[int, str, str, int]]:
+def _takes(product: Product, place: int, plan: DrawingPlan) -> Iterator[tuple[int, str, str, int]]:
     """(variant, split, defect, take) of one plant, whose own variant is number `place`.
 
     Defects go round over all plants, so that each occurs equally often, in every variant.

@@ -14,7 +14,7 @@ from fedad.config import EmbedderKnobs, words
 from fedad.embedders.patches import patch_features
 from fedad.embedders.weights import fingerprint, load_weights
 from fedad.errors import ConfigError, DataError
-from fedad.plugins import nearest
+from fedad.plugins import did_you_mean
 from fedad.plumbing.compute import device_of, threads
 from fedad.types import Fingerprint
 
@@ -141,8 +141,8 @@ def _create(knobs: EmbedderKnobs) -> torch.nn.Module:
     known = timm.list_models() + timm.list_pretrained()
     if name not in known:
         raise ConfigError(
-            f"embedder.backbone = {name!r}{nearest(name, known)}: timm {timm.__version__} has no "
-            "such model; expected a name with its tag, such as wide_resnet50_2.tv_in1k"
+            f"embedder.backbone = {name!r}{did_you_mean(name, known)}: timm {timm.__version__} has "
+            "no such model; expected a name with its tag, such as wide_resnet50_2.tv_in1k"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
@@ -171,7 +171,7 @@ def _levels(model: torch.nn.Module, layers: Sequence[str]) -> list[int]:
     for layer in layers:
         if layer not in known:
             raise ConfigError(
-                f"embedder.layers: no layer {layer!r}{nearest(layer, known)}: "
+                f"embedder.layers: no layer {layer!r}{did_you_mean(layer, known)}: "
                 f"there are {', '.join(known)}"
             )
     return [known.index(layer) for layer in layers]

@@ -11,7 +11,7 @@ from fedad.config import Config
 from fedad.embedders.backbone import grid_of
 from fedad.embedders.embedder import Embed
 from fedad.errors import ConfigError
-from fedad.types import Features, Fingerprint, Sample
+from fedad.types import Features, Fingerprint, Pixels, Sample
 
 FIXED = (
     256 * 2**20
@@ -27,6 +27,7 @@ class InParts:
     samples: tuple[Sample, ...]
     grid: tuple[int, int, int]  # (h, w, D) of an image
     memory: int  # bytes for the features of a part and for what is selected of all
+    pixels: Pixels | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -37,11 +38,17 @@ class InParts:
         return self.grid[0] * self.grid[1]
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(h, w, D) of an image's features."""
+        return self.grid
+
+    @property
     def fingerprint(self) -> Fingerprint:
         return self.embed(self.samples[:1]).fingerprint
 
     def parts(self, category: str | None = None) -> Iterator[np.ndarray]:
-        """The patches (n, D) of a category, or of all, at most half the memory at a time."""
+        """The patches (n, D) of a category, or of all, of whole images, at most half the memory at
+        a time."""
         wanted = [s for s in self.samples if category in (None, s.category)]
         at_once = max(1, self.memory // 2 // image_bytes(self.grid))
         for at in range(0, len(wanted), at_once):

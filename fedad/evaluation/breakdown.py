@@ -19,11 +19,11 @@ LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)
 Figures = dict[str, Bounded]  # key, such as `auc_spro_0.05` -> figure
 Breakdown = dict[str, Figures]  # "all", `defect:<name>`, `kind:<name>` or `kind:mean` -> figures
 Scope = frozenset[Cell]
-Metric = Callable[[Ranked, Sequence[float]], Figures]  # what a file in `fedad/evaluation/` exports
+Metric = Callable[[Ranked, Sequence[float]], Figures]  # what a file in `fedad/metrics/` exports
 
 
 def measure(ranked: Ranked, limits: Sequence[float] = LIMITS) -> Figures:
-    """Every figure that a file in `fedad/evaluation/` gives, by its key."""
+    """Every figure that a file in `fedad/metrics/` gives, by its key."""
     return {key: figure for metric in _metrics() for key, figure in metric(ranked, limits).items()}
 
 
@@ -51,7 +51,7 @@ def break_down(cells: Iterable[Cell], figures_of: Callable[[Scope], Figures]) ->
 def break_down_counts(counts: Counts, limits: Sequence[float] = LIMITS) -> Breakdown:
     """The figures of each scope of `counts`; of each replicate, where they are resampled."""
     return break_down(
-        counts.cells, lambda scope: measure(rank_counts(counts.only(scope.__contains__)), limits)
+        counts.cells, lambda scope: measure(rank_counts(counts, scope.__contains__), limits)
     )
 
 

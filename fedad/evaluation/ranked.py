@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedad.evaluation.binning import Binning
-from fedad.evaluation.counts import COVERED, IMAGES, NEGATIVE, POSITIVE, PRO, Counts
+from fedad.evaluation.counts import COVERED, IMAGES, NEGATIVE, POSITIVE, PRO, Counts, Wanted, every
 from fedad.evaluation.curve import Curve, Steps
-from fedad.evaluation.scored import Cell
+from fedad.evaluation.tally import Line
 
 
 class Ranked(NamedTuple):
@@ -21,31 +20,36 @@ class Ranked(NamedTuple):
     pro: Curve  # plain coverage (PRO) of the regions, among pixels in none
 
 
-def rank_counts(counts: Counts) -> Ranked:
-    """The curves that counts, or each replicate of resampled counts, draw."""
-    good, bad = (counts.only(side).row(IMAGES) for side in (Cell.is_good, Cell.is_bad))
-    negative = counts.row(NEGATIVE)
+def rank_counts(counts: Counts, wanted: Wanted = every) -> Ranked:
+    """The curves that the wanted cells of counts, or of each replicate of them, draw."""
+    binning = counts.binning
+    good = counts.row(IMAGES, lambda cell: wanted(cell) and cell.is_good())
+    bad = counts.row(IMAGES, lambda cell: wanted(cell) and cell.is_bad())
+    negative = counts.row(NEGATIVE, wanted)
+    binned = not (binning and binning.pixels.lossless)
+    rounding = 0.5 / binning.unit if binning else 0.0  # gains of coverage came as whole parts
     return Ranked(
-        images=_curve(counts.binning, good, bad),
-        pixels=_curve(counts.binning, negative, counts.row(POSITIVE)),
-        covered=_curve(counts.binning, negative, counts.row(COVERED), mass=True),
-        pro=_curve(counts.binning, negative, counts.row(PRO), mass=True),
+        images=_curve(good, bad, binned=not (binning and binning.images.lossless)),
+        pixels=_curve(negative, counts.row(POSITIVE, wanted), binned=binned),
+        covered=_curve(negative, counts.row(COVERED, wanted), binned=binned, rounding=rounding),
+        pro=_curve(negative, counts.row(PRO, wanted), binned=binned, rounding=rounding),
     )
 
 
-def _curve(
-    binning: Binning | None, negative: np.ndarray, gain: np.ndarray, *, mass: bool = False
-) -> Curve:
-    """The curve of `negative` and `gain` (..., bins), lowest bin first. Gains of `mass` came
-    rounded to whole parts of the binning's unit."""
-    negative, gain = np.broadcast_arrays(negative[..., ::-1], gain[..., ::-1])
-    used = np.flatnonzero(gain.reshape(-1, gain.shape[-1]).any(axis=0))
-    after = negative.cumsum(axis=-1)
-    steps = Steps(after[..., used] - negative[..., used], after[..., used], gain[..., used])
+def _curve(negative: Line, gain: Line, *, binned: bool, rounding: float = 0.0) -> Curve:
+    """The curve of what is found in each bin, highest first, among the negatives."""
+    passed = negative.values.T  # replicates last, as they are held
+    below = np.zeros((len(passed) + 1, *passed.shape[1:]), np.int64)
+    passed.cumsum(axis=0, out=below[1:])
+    bins = gain.bins[::-1]
+    before, after = (
+        (below[-1] - below[negative.bins.searchsorted(bins, side)]).T for side in ("right", "left")
+    )
+    steps = Steps(before, after, gain.values[..., ::-1])
     return Curve(
-        negatives=after[..., -1],
-        total=gain.sum(axis=-1),
-        steps=lambda: (steps,) if used.size else (),
-        binned=binning is not None and not binning.lossless,
-        rounding=0.5 / binning.unit if mass and binning else 0.0,
+        negatives=below[-1],
+        total=gain.values.sum(axis=-1),
+        steps=lambda: (steps,) if bins.size else (),
+        binned=binned,
+        rounding=rounding,
     )

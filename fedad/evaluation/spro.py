@@ -12,7 +12,7 @@ from fedad.evaluation.curve import areas
 from fedad.evaluation.exact import rank_exactly
 from fedad.evaluation.official import official_areas
 from fedad.evaluation.scored import Scored
-from fedad.plugins import nearest
+from fedad.plugins import did_you_mean
 from fedad.types import GOOD, Region
 
 MODES = ("exact", "official")
@@ -57,5 +57,7 @@ def spro_areas(
 def check_mode(mode: str) -> str:
     """The mode, if there is one of that name."""
     if mode not in MODES:
-        raise ConfigError(f"mode = {mode!r}{nearest(mode, MODES)}: there are {', '.join(MODES)}")
+        raise ConfigError(
+            f"mode = {mode!r}{did_you_mean(mode, MODES)}: there are {', '.join(MODES)}"
+        )
     return mode

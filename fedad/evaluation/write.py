@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fedad.evaluation.evaluate import Columns, Evaluation
+from fedad.evaluation.evaluator import Columns, Evaluation
 from fedad.evaluation.plot import draw_fpr_spro
 from fedad.plumbing.files import write_atomic, write_json
 

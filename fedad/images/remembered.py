@@ -13,7 +13,7 @@ from fedad.plumbing.files import cache_root
 RULES = 1  # counts up when the rules for good images change: what is remembered is then forgotten
 
 
-class Look(NamedTuple):
+class ImageFacts(NamedTuple):
     """A good image: sha256 of its bytes, Pillow's name of its format, (H, W), words of
     `faults.USED` for what is odd about it."""
 
@@ -23,16 +23,16 @@ class Look(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Looks:
-    """Looks by digest, in a file of one line each; None keeps them for this process alone.
+class KnownImages:
+    """KnownImages by digest, in a file of one line each; None keeps them for this process alone.
 
     Several processes may add to the file at once. A line that was torn is forgotten.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.known: dict[str, Look] = {}
-        self.new: list[Look] = []
+        self.known: dict[str, ImageFacts] = {}
+        self.new: list[ImageFacts] = []
         for line in _lines(path):
             if look := _parsed(line):
                 self.known[look.digest] = look
@@ -45,10 +45,10 @@ class Looks:
         root = Path(knobs.cache).expanduser() if knobs.cache else cache_root()
         return cls(root / "looks.jsonl")
 
-    def get(self, digest: str) -> Look | None:
+    def get(self, digest: str) -> ImageFacts | None:
         return self.known.get(digest)
 
-    def add(self, look: Look) -> Look:
+    def add(self, look: ImageFacts) -> ImageFacts:
         """Remember a look, and return it."""
         self.known[look.digest] = look
         self.new.append(look)
@@ -71,9 +71,9 @@ def _lines(path: Path | None) -> list[str]:
         return []
 
 
-def _parsed(line: str) -> Look | None:
+def _parsed(line: str) -> ImageFacts | None:
     try:
         rules, digest, kind, (height, width), notes = json.loads(line)
     except (ValueError, TypeError):
         return None
-    return Look(digest, kind, (height, width), tuple(notes)) if rules == RULES else None
+    return ImageFacts(digest, kind, (height, width), tuple(notes)) if rules == RULES else None

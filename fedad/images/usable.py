@@ -20,7 +20,7 @@ from PIL import Image
 from fedad.config import Config
 from fedad.errors import BadFileError, DataError
 from fedad.images.pixels import ENDINGS, decode, read_file, read_region, shown, strict, to_rgb
-from fedad.images.remembered import Look, Looks
+from fedad.images.remembered import ImageFacts, KnownImages
 from fedad.messages.faults import USED, Fault, check_budget
 from fedad.plumbing.progress import track
 from fedad.types import Sample, Site
@@ -63,7 +63,7 @@ def sift(config: Config, site: Site) -> Sifted:
 
 def survey(config: Config, site: Site) -> Sifted:
     """As `sift`, however much of it cannot be used."""
-    known = Looks.of(config.embedder)
+    known = KnownImages.of(config.embedder)
     learning, train = _looked((*site.train, *site.held), known, {})
     leaked = {look.digest: "leaked" for look in learning.values()}
     judging, test = _looked(site.test, known, leaked)
@@ -77,7 +77,7 @@ def survey(config: Config, site: Site) -> Sifted:
     return Sifted(usable, train + test)
 
 
-def examine(path: Path, known: Looks) -> Look:
+def facts_of(path: Path, known: KnownImages) -> ImageFacts:
     """What there is to know of a good image file.
 
     Raises:
@@ -91,10 +91,10 @@ def examine(path: Path, known: Looks) -> Look:
 
 
 def _looked(
-    samples: Sequence[Sample], known: Looks, seen: dict[str, str]
-) -> tuple[dict[Sample, Look], list[Fault]]:
+    samples: Sequence[Sample], known: KnownImages, seen: dict[str, str]
+) -> tuple[dict[Sample, ImageFacts], list[Fault]]:
     """The samples that can be used; a digest that was `seen` is the fault that stands beside it."""
-    good: dict[Sample, Look] = {}
+    good: dict[Sample, ImageFacts] = {}
     faults: list[Fault] = []
     with track("reading", len(samples)) as progress, strict(), ThreadPoolExecutor(READERS) as pool:
         found = pool.map(partial(_attempt, known=known), samples)
@@ -112,9 +112,9 @@ def _looked(
     return good, faults
 
 
-def _attempt(sample: Sample, known: Looks) -> Look | BadFileError:
+def _attempt(sample: Sample, known: KnownImages) -> ImageFacts | BadFileError:
     try:
-        look = examine(sample.path, known)
+        look = facts_of(sample.path, known)
         _check_masks(sample, look.size)
     except BadFileError as error:
         return error
@@ -130,7 +130,7 @@ def _check_masks(sample: Sample, size: tuple[int, int]) -> None:
             raise BadFileError(str(error), reason) from error
 
 
-def _look(content: bytes, path: Path, digest: str) -> Look:
+def _look(content: bytes, path: Path, digest: str) -> ImageFacts:
     image = decode(content, path)
     notes = [word for word, holds in _NOTES.items() if holds(image)]
     pixels = to_rgb(image, path)
@@ -147,7 +147,7 @@ def _look(content: bytes, path: Path, digest: str) -> Look:
         )
     notes += ["flat"] if (high - low).max() <= CONTRAST else []
     kind = "JPEG" if image.format == "MPO" else image.format or ""
-    return Look(digest, kind, (image.height, image.width), tuple(notes))
+    return ImageFacts(digest, kind, (image.height, image.width), tuple(notes))
 
 
 def _is_rotated(image: Image.Image) -> bool:

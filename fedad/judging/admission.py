@@ -16,7 +16,7 @@ from typing import Any
 
 from fedad.config import Config
 from fedad.errors import UploadError
-from fedad.evaluation import COARSE, FINE, Binning, Cell, Counts
+from fedad.evaluation import COARSE, FINE, Binning, Counts
 from fedad.evaluation.counts import COVERED, IMAGES, NEGATIVE, POSITIVE
 from fedad.images.pixels import MOST_PIXELS
 from fedad.judging.findings import Findings
@@ -74,8 +74,9 @@ def admit_findings(
 def _check_said(findings: Findings, enrolled: Enrolled, sites: Iterable[str]) -> None:
     """Whose products, images and sites these are."""
     found: Counter[str] = Counter()
-    for cell, table in findings.counts.cells.items():
-        found[cell.category] += int(table[..., IMAGES, :].sum())
+    totals = findings.counts.totals()
+    for k, cell in enumerate(findings.counts.cells):
+        found[cell.category] += int(totals[..., k, IMAGES].sum())
     for name, made in findings.decisions.items():
         found[name] = max(found[name], made.good + made.defective)
     for name, made_by_others in findings.borrowed.items():
@@ -110,24 +111,25 @@ def _check_cells(findings: Findings) -> None:
 
 def _check_drawn(findings: Findings) -> None:
     """Every replicate has as many good and defective images of a product as there are."""
-    for category in findings.counts.categories:
-        for wanted in (Cell.is_good, Cell.is_bad):
-            there, drawn = (
-                counts.in_category(category).only(wanted).row(IMAGES).sum(-1)
-                for counts in (findings.counts, findings.replicates)
+    cells = findings.counts.cells
+    counted, resampled = (
+        counts.totals()[..., IMAGES] for counts in (findings.counts, findings.replicates)
+    )
+    for category, good in sorted({(cell.category, cell.is_good()) for cell in cells}):
+        some = [(cell.category, cell.is_good()) == (category, good) for cell in cells]
+        there, drawn = counted[..., some].sum(-1), resampled[..., some].sum(-1)
+        if (drawn != there).any():
+            raise UploadError(
+                f"it drew {drawn.max():,} images of {category} from {there:,}", "counts"
             )
-            if (drawn != there).any():
-                raise UploadError(
-                    f"it drew {drawn.max():,} images of {category} from {there:,}", "counts"
-                )
 
 
 def _check_pixels(counts: Counts) -> None:
     """So many pixels and regions can be of so many images."""
-    unit = counts.binning.unit if counts.binning else 1
-    for cell, table in counts.cells.items():
+    unit, totals = counts.binning.unit if counts.binning else 1, counts.totals()
+    for k, cell in enumerate(counts.cells):
         images, negative, positive, covered = (
-            table[..., row, :].sum(-1) for row in (IMAGES, NEGATIVE, POSITIVE, COVERED)
+            totals[..., k, row] for row in (IMAGES, NEGATIVE, POSITIVE, COVERED)
         )
         for what, found, most in (
             ("pixels", negative + positive, MOST_PIXELS),

@@ -15,7 +15,7 @@ import numpy as np
 from fedad.config import Config
 from fedad.errors import ConfigError
 from fedad.evaluation import threshold
-from fedad.judging.verdicts import CHUNK
+from fedad.judging.verdicts import CHUNK, features_for
 from fedad.messages.payload import Payload
 from fedad.methods.base import Forgetting, method_of
 from fedad.plumbing.progress import track
@@ -82,7 +82,7 @@ def _scores(
     method, images = method_of(config), site.held or site.train
     with track("calibrating", len(images)) as progress:
         for at in range(0, len(images), CHUNK):
-            features = embed(images[at : at + CHUNK])
+            features = features_for(method, embed, images[at : at + CHUNK])
             for k, sample in enumerate(images[at : at + CHUNK]):
                 rest, mine = model, own
                 if not site.held and isinstance(method, Forgetting):

@@ -59,13 +59,24 @@ def judge(
     with track("judging", len(samples)) as progress:
         for at in range(0, len(samples), CHUNK):
             some = samples[at : at + CHUNK]
-            maps, scores, traces = _judged(method, model, embed(some), own, site)
+            features = features_for(method, embed, some)
+            maps, scores, traces = _judged(method, model, features, own, site)
             for done, (sample, patches, score, trace) in enumerate(
                 zip(some, maps, scores, traces, strict=True), start=at + 1
             ):
                 scored = _scored(sample, patches, float(score), config)
                 yield Verdict(sample, scored, trace)
                 progress(done)
+
+
+def features_for(method: Method, embed: Embed, samples: Sequence[Sample]) -> Features:
+    """The features of samples, with their images where the method needs them."""
+    features = embed(samples)
+    if method.needs_pixels:
+        from fedad.embedders.pixels import with_pixels
+
+        return with_pixels(features, embed, samples)
+    return features
 
 
 def _judged(

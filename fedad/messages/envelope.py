@@ -29,7 +29,7 @@ Content = Mapping[str, Mapping[str, Any]]  # record -> field -> value: a RecordD
 HELLO, TRAIN, EVALUATE = "hello", "train", "evaluate"  # and COVERAGE
 SITE, REFUSAL, METRICS = "site", "refusal", "metrics"
 BOND = ("name", "run", "stage", "sha256")
-COUNTS = ("columns", "values")
+COUNTS = ("columns", "lengths", "images", "negative", "positive", "covered", "pro")
 Fields = Mapping[str, tuple[str, ...]]  # record -> its fields
 FIELDS: dict[str, Fields] = {  # what is asked -> what the answer has; of training, the payload says
     HELLO: {"about": ("json",), "probe": ("features",)},

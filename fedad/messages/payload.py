@@ -92,15 +92,21 @@ class Payload:
         Raises:
             ValueError: a float that is not finite in `dtype`.
         """
-        changed: dict[str, Any] = {"sites": (site,)}
-        for name, slot in slots(type(self)).items():
-            if slot.stays:
-                changed[name] = default_of(slot.field)
-            elif isinstance(slot.kind, Array) and slot.kind.kinds == FLOATS:
-                changed[name] = _rounded(name, getattr(self, name), dtype)
-        if "dtype" in slots(type(self)):
-            changed["dtype"] = dtype
-        return replace(self, **changed)
+        closed = {n: default_of(s.field) for n, s in slots(type(self)).items() if s.stays}
+        return replace(self.rounded(dtype), sites=(site,), **closed)
+
+    def rounded(self, dtype: str) -> Self:
+        """It with the floats of its arrays rounded to `dtype`, which must hold them.
+
+        Raises:
+            ValueError: a float that is not finite in `dtype`.
+        """
+        changed: dict[str, Any] = {
+            name: _rounded(name, getattr(self, name), dtype)
+            for name, slot in slots(type(self)).items()
+            if isinstance(slot.kind, Array) and slot.kind.kinds == FLOATS and not slot.stays
+        }
+        return replace(self, **changed, **({"dtype": dtype} if changed else {}))
 
     def with_own(self, sealed: Self) -> Self:
         """`sealed`, which was made from this one, and what of this one stays."""

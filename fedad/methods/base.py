@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config
-from fedad.errors import ConfigError
+from fedad.errors import ConfigError, DataError, MismatchError
 from fedad.messages.payload import Payload
 from fedad.plugins import plugin
+from fedad.plumbing.compute import device_of
 from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
@@ -130,6 +133,29 @@ class Method(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class MethodBase:
+    """What most methods have in common; a method may start from it and replace any of it."""
+
+    config: Config
+    on: str = "cpu"  # auto, cpu or cuda
+    rejoins = False
+    needs_pixels = False
+
+    @classmethod
+    def of(cls, config: Config, *, device: str = "cpu") -> Self:
+        return cls(config, device)
+
+    @cached_property
+    def device(self) -> str:
+        """Where tensors are computed; settled when something is."""
+        return device_of(self.on)
+
+    def judges(self, model: Any, category: str) -> bool:
+        """Whether any site had good images of the category."""
+        return category in model.categories
+
+
 @runtime_checkable
 class Tracing(Protocol):
     """A method whose model is made of rows can say whose row explains a patch."""
@@ -166,6 +192,26 @@ class Foreseeing(Protocol):
             ConfigError: naming the knob.
         """
         ...
+
+
+def check_scorable(model: Payload, features: Features) -> None:
+    """Refuse to score what the model knows nothing of.
+
+    Raises:
+        MismatchError: features of another backbone than the model's.
+        DataError: an image of a category that no site had a good image of.
+    """
+    if differing := model.fingerprint.differences(features.fingerprint):
+        raise MismatchError(
+            f"the {model.record()} and these images were embedded differently "
+            f"({'; '.join(differing)})"
+        )
+    for name in sorted({*features.categories} - {*model.categories}):
+        if getattr(model, "scope", "") != "mixed":
+            raise DataError(
+                f"category {name!r}: no site has a good image of it, and the {model.record()} "
+                f"knows only {', '.join(model.categories)}"
+            )
 
 
 def method_of(config: Config) -> Method:

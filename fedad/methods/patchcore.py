@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,11 +23,9 @@ from fedad.banks.capacity import kept_rows, uploadable
 from fedad.banks.describe import describe_bank
 from fedad.banks.origin import knows, of_site, without_image, without_site
 from fedad.banks.scale import scale_of
-from fedad.config import Config
 from fedad.coresets.base import Coreset
-from fedad.errors import ConfigError, DataError, MismatchError
-from fedad.methods.base import Round, Traced, Turn
-from fedad.plumbing.compute import device_of
+from fedad.errors import ConfigError
+from fedad.methods.base import MethodBase, Round, Traced, Turn, check_scorable
 from fedad.scoring.base import Scoring
 from fedad.types import Enrolled, Features
 
@@ -41,16 +39,8 @@ OWN = -1  # in place of a site's number: the site's own bank, which did not trav
 
 
 @dataclass(frozen=True)
-class PatchCore:
-    config: Config
-    on: str = "cpu"  # auto, cpu or cuda
+class PatchCore(MethodBase):
     rounds = (Round(Bank, Bank),)
-    rejoins = False
-    needs_pixels = False
-
-    @classmethod
-    def of(cls, config: Config, *, device: str = "cpu") -> Self:
-        return cls(config, device)
 
     @cached_property
     def select(self) -> Coreset:
@@ -63,10 +53,6 @@ class PatchCore:
     @cached_property
     def nearest(self) -> Scoring:
         return self.config.configured("score.scoring")
-
-    @cached_property
-    def device(self) -> str:
-        return device_of(self.on)
 
     def fit(
         self,
@@ -179,10 +165,7 @@ class PatchCore:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Maps, image scores, and (B, h, w) int32: the number in `model.sites` of the site that
         the nearest row of each patch is from, or `OWN`."""
-        if differing := model.fingerprint.differences(features.fingerprint):
-            raise MismatchError(
-                f"the bank and these images were embedded differently ({'; '.join(differing)})"
-            )
+        check_scorable(model, features)
         from fedad.search.image_scores import image_scores
 
         maps = np.empty(features.grid.shape[:3], np.float32)
@@ -293,11 +276,6 @@ class PatchCore:
             yield np.arange(len(features.grid)), model
             return
         for name in sorted(set(features.categories)):
-            if name not in model.categories:
-                raise DataError(
-                    f"category {name!r}: no site has a good image of it, and the bank knows only "
-                    f"{', '.join(model.categories)}"
-                )
             images = np.array([i for i, c in enumerate(features.categories) if c == name])
             yield images, model.of_category(name)
 

@@ -13,6 +13,7 @@ __all__ = ["auc_spro"]
 
 
 def auc_spro(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
-    """The mean of min(found / saturation, 1) over regions, over rates of 0 to each limit."""
+    """The mean of min(found / saturation, 1) over regions and over false-positive rates of 0 to
+    each limit: `auc_spro_<limit>`, 1 for a perfect map at every limit."""
     found = areas(ranked.covered, limits)
     return {f"auc_spro_{float(limit)}": area for limit, area in zip(limits, found, strict=True)}

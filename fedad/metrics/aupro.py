@@ -14,5 +14,6 @@ LIMIT = 0.3  # the standard one
 
 
 def aupro(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
-    """The mean share of a region that is found, over false-positive rates of 0 to 0.3."""
+    """The mean share of a region that is found, over false-positive rates of 0 to 0.3:
+    `aupro_0.3`, whatever the limits."""
     return {f"aupro_{LIMIT}": areas(ranked.pro, [LIMIT])[0]}

@@ -9,5 +9,6 @@ __all__ = ["image_auroc"]
 
 
 def image_auroc(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
-    """The area below the ROC curve of the images."""
+    """The area below the ROC curve of the images (Mann and Whitney's U over all pairs):
+    `image_auroc`."""
     return {"image_auroc": areas(ranked.images, [1.0])[0]}

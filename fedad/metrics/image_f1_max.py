@@ -14,7 +14,11 @@ __all__ = ["image_f1_max"]
 
 
 def image_f1_max(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
-    """The largest 2 TP / (2 TP + FP + FN); the best threshold is a defective image's score."""
+    """The largest 2 TP / (2 TP + FP + FN): `image_f1_max`.
+
+    The best threshold is a defective image's score. Of the images of one bin all good ones are
+    counted as stopped with it; at best none is.
+    """
     curve = ranked.images
     total = rankable(curve)
     best, found = np.zeros((2, *np.shape(total))), np.zeros(1)

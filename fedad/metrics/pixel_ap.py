@@ -9,5 +9,6 @@ __all__ = ["pixel_ap"]
 
 
 def pixel_ap(ranked: Ranked, limits: Sequence[float]) -> dict[str, Bounded]:
-    """The average precision of the pixels, those in regions being sought."""
+    """The average precision of the pixels, those in regions being sought (as scikit-learn's
+    `average_precision_score`): `pixel_ap`."""
     return {"pixel_ap": average_precision(ranked.pixels)}

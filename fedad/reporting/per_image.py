@@ -7,7 +7,8 @@ by image, in whatever sites the images were.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +16,34 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fedad.errors import DataError, UploadError
-from fedad.evaluation import Cell, Counts, pack, unpack
+from fedad.evaluation import ARRAYS, Binning, Cell, Counts, pack, stacked, unpack
+from fedad.evaluation.bins import EdgeBins
+from fedad.evaluation.tally import Tally
 from fedad.judging.verdicts import Verdict
 from fedad.plumbing.files import write_atomic
 
 FILE = "images.safetensors"
-_ALL = Cell("", "good", "")  # the one cell that the counts of all images are packed in, as a batch
+_ALL = Cell("", "good", "")  # the one cell that all images are packed in, each as a replicate
 
 
 @dataclass(frozen=True, eq=False)
 class PerImage:
-    """n test images, as judged: what each is, its score, and its counts in 256 bins."""
+    """n test images, as judged: what each is, its score, and its counts in wide bins."""
 
     names: tuple[str, ...]
     cells: tuple[Cell, ...]
     score: np.ndarray  # (n,) float64
     alone: np.ndarray  # (n,) float64: by the site's own rows alone; NaN where it has none
-    counts: Counts  # one cell, with the images as its batch: (n, 5, bins)
+    counts: Counts  # one cell, with an image a replicate
 
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def tables(self) -> np.ndarray:
-        """(n, 5, bins) int64: the table of each image, see `Counts`."""
-        return self.counts.cells[_ALL]
+    def images(self) -> list[Counts]:
+        """The counts of each image, in its own cell."""
+        return [
+            replace(self.counts.replicate(k), cells=(cell,)) for k, cell in enumerate(self.cells)
+        ]
 
 
 @dataclass
@@ -62,8 +66,7 @@ class Collector:
         """`images.safetensors`, if there was an image."""
         if not self.names:
             return
-        tables = np.stack([table for one in self.counts for table in one.cells.values()])
-        header, arrays = pack(Counts({_ALL: tables}, self.counts[0].binning))
+        header, arrays = pack(stacked(self.counts, _ALL))
         score, alone = np.array(self.numbers).T
         about = {"names": self.names, "cells": self.cells, "counts": header}
         tensors = {**arrays, "score": score, "alone": alone}
@@ -82,7 +85,7 @@ def read_per_image(folder: Path) -> PerImage:
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {})["json"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        packed = {name: tensors[name] for name in ("columns", "values")}
+        packed = {name: tensors[name] for name in ARRAYS}
         return PerImage(
             names=tuple(about["names"]),
             cells=tuple(Cell(*cell) for cell in about["cells"]),
@@ -92,3 +95,16 @@ def read_per_image(folder: Path) -> PerImage:
         )
     except (OSError, SafetensorError, KeyError, ValueError, UploadError) as error:
         raise DataError(f"{path}: not what a site keeps of its test images ({error})") from error
+
+
+def exactly_scored(images: Sequence[Counts], scores: np.ndarray) -> list[Counts]:
+    """The counts of images with their own `scores` (n,) as bins, so that image figures lose
+    nothing; pixels stay in their bins."""
+    levels, level = np.unique(scores, return_inverse=True)
+    first, one = EdgeBins("scores", levels, lossless=True), np.ones(1, np.int64)
+    found = []
+    for image, k in zip(images, level, strict=True):
+        coarse = image.binning
+        binning = coarse and Binning("scores", first, coarse.pixels, coarse.unit)
+        found.append(replace(image, images=Tally.of(np.array([k]), one, 1), binning=binning))
+    return found

@@ -17,7 +17,7 @@ from typing import Any
 
 from fedad import __version__
 from fedad.config import Config
-from fedad.evaluation import Rate, report
+from fedad.evaluation import Rate, summarise
 from fedad.judging.findings import Findings
 from fedad.messages.payload import Payload
 from fedad.methods.base import method_of
@@ -89,7 +89,7 @@ def figures_of(findings: Mapping[str, Findings]) -> dict[str, Any]:
 
 def _figures(found: Findings) -> dict[str, Any]:
     """The report on counts, what thresholds stopped, and what others' rows did, by category."""
-    return report(found.counts, found.replicates) | {
+    return summarise(found.counts, found.replicates) | {
         "decisions": {
             category: {
                 "calibrated_on": found.calibrated.get(category, 0),

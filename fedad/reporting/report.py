@@ -13,17 +13,16 @@ import numpy as np
 
 from fedad.banks.bank import Bank
 from fedad.errors import DataError
-from fedad.evaluation import Counts, curves, resample
-from fedad.evaluation import report as figures_report
+from fedad.evaluation import Counts, curves, loose, resample, summarise
 from fedad.plumbing.files import write_atomic
-from fedad.reporting import shown_comparison as compared
+from fedad.reporting.comparison import page as compared
 from fedad.reporting.gallery import read_index
 from fedad.reporting.ledger import ledger
 from fedad.reporting.markup import NONE, Html, Section, paragraph
 from fedad.reporting.page import LARGEST, page
 from fedad.reporting.papers import paper_tables
 from fedad.reporting.per_image import FILE as PER_IMAGE
-from fedad.reporting.per_image import read_per_image
+from fedad.reporting.per_image import exactly_scored, read_per_image
 from fedad.reporting.plots import Plot
 from fedad.reporting.record import model_size
 from fedad.reporting.run_folder import COMPARISON, RECORD, read_comparison, read_record
@@ -197,25 +196,24 @@ def _score_files(folder: Path) -> list[Path]:
 def of_site(folder: Path) -> Page:
     """A site's own folder: its figures, its scores and thresholds, its pictures."""
     kept = read_per_image(folder)
-    images = [
-        Counts({cell: table}, kept.counts.binning)
-        for cell, table in zip(kept.cells, kept.tables, strict=True)
-    ]
+    images = exactly_scored(kept.images(), kept.score)
     counts = sum(images, Counts())
     drawn = resample(images, REPLICATES, rng=stream(0, "report"))
-    told = figures_report(counts, drawn)
+    told = summarise(counts, drawn)
     name = folder.resolve().name
     by_category = {category: {name: one} for category, one in read_scores(folder).items()}
     columns = {category: curves(counts.in_category(category)) for category in counts.categories}
     areas = {category: one["figures"] for category, one in told["categories"].items()}
     words = paragraph(
         f"{len(kept)} test images of {', '.join(counts.categories)}, judged by the bank that was "
-        "broadcast. Nothing on this page has left the site; figures are from counts in 256 bins."
+        "broadcast. Nothing on this page has left the site; pixel figures are from counts in bins "
+        "of 3 %.",
     )
+    warnings = "".join(paragraph(text, kind="warning") for text in loose(told))
     shown = {"here": {"together": told, "sites": {}}}
     sections, plots = _joined(
         [
-            (Section("run", "What was judged", words), []),
+            (Section("run", "What was judged", words + warnings), []),
             figures(shown, everyone=name),
             curve_plots(columns, areas, everyone=name),
             score_boxes(by_category),
@@ -228,15 +226,15 @@ def of_site(folder: Path) -> Page:
 
 def of_comparison(folder: Path) -> Page:
     """A matrix of runs: what differs, to whom, at what cost; and its first cell in detail."""
-    found = read_comparison(folder)
-    cell = next(one for one in found["cells"] if one["way"] == "federated")
+    comparison = read_comparison(folder)
+    cell = next(one for one in comparison["cells"] if one["way"] == "federated")
     detail = folder / cell["folder"]
     which = f"{cell['treatment']}, seed {cell['seed']}"
     own = [_in_detail(which, *part) for part in run_sections(detail, read_record(detail))]
-    sections, plots = _joined([*compared.sections(found), *own])
-    plan = found["plan"]
-    subtitle = f"{len(found['cells'])} cells, seeds {', '.join(map(str, plan['seeds']))}"
-    return f"Comparison {plan['name']}", subtitle, sections, plots, compared.tables(found)
+    sections, plots = _joined([*compared.sections(comparison), *own])
+    plan = comparison["plan"]
+    subtitle = f"{len(comparison['cells'])} cells, seeds {', '.join(map(str, plan['seeds']))}"
+    return f"Comparison {plan['name']}", subtitle, sections, plots, compared.tables(comparison)
 
 
 def _in_detail(which: str, section: Section, plots: Sequence[Plot]) -> Found:
@@ -247,8 +245,8 @@ def _in_detail(which: str, section: Section, plots: Sequence[Plot]) -> Found:
     return Section(f"run-{section.id}", title, body), named
 
 
-def _joined(found: Sequence[Found]) -> tuple[list[Section], list[Plot]]:
-    return [section for section, _ in found], [plot for _, plots in found for plot in plots]
+def _joined(parts: Sequence[Found]) -> tuple[list[Section], list[Plot]]:
+    return [section for section, _ in parts], [plot for _, plots in parts for plot in plots]
 
 
 def _write_plots(folder: Path, plots: Sequence[Plot]) -> None:

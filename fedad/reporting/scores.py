@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fedad.evaluation import Rate
+from fedad.evaluation.bins import HIGHEST
 from fedad.reporting.drawing import Axis, Drawing, Frame
 from fedad.reporting.markup import Html, data, html
 from fedad.reporting.plots import Plot
@@ -22,7 +23,7 @@ from fedad.types import GOOD
 
 BINS = 36
 EVERY = "all sites"
-LOWEST = 0.01  # score that is told from none, as in counts
+SPAN = 1e4  # of a logarithmic axis: scores that are lower still are in its first bar
 
 
 @dataclass
@@ -61,7 +62,7 @@ def of_curve(columns: Mapping[str, np.ndarray], good: int, bad: int) -> Scores:
         shares = np.diff(columns[name], prepend=0.0)
         images = np.rint(np.nan_to_num(shares) * count).astype(int)
         for score, here in zip(columns["threshold"], images, strict=True):
-            into.extend([float(score) if math.isfinite(score) else LOWEST] * int(here))
+            into.extend([float(np.clip(score, -HIGHEST, HIGHEST))] * int(here))
     return found
 
 
@@ -99,8 +100,7 @@ def _told(sites: Sites) -> dict[str, Any]:
     every += [one.threshold for one in sites.values() if one.threshold is not None]
     sizes = {len(part) for one in sites.values() for part in (one.good, one.bad)} - {0}
     return {
-        "low": 0.9 * max(LOWEST, min(every)),
-        "high": 1.1 * max(LOWEST, *every),
+        **_axis(min(every), max(every)),
         "bins": BINS,
         **_PLACE,
         "sites": {
@@ -115,6 +115,14 @@ def _told(sites: Sites) -> dict[str, Any]:
     }
 
 
+def _axis(lowest: float, highest: float) -> dict[str, Any]:
+    """Where the axis begins and ends: logarithmic for distances that spread, else linear."""
+    if lowest >= 0 and highest > max(2 * lowest, 1e-6):
+        return {"log": True, "low": 0.9 * max(lowest, highest / SPAN), "high": 1.1 * highest}
+    margin = 0.05 * ((highest - lowest) or abs(highest) or 1.0)
+    return {"log": False, "low": lowest - margin, "high": highest + margin}
+
+
 def _ends(rate: Rate) -> list[float]:
     return [round(rate.low, 4), round(rate.high, 4)]
 
@@ -126,12 +134,14 @@ def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
     """Good parts above the line, defective ones below it, each to their own height."""
     p = _PLACE
     drawing = Drawing(640, 244, f"{category}: image scores of good and defective parts")
-    axis = Axis(told["low"], told["high"], "image score", log=True, ticks=_ticks(told), form=".3g")
+    log = told["log"]
+    ticks = _ticks(told) if log else None
+    axis = Axis(told["low"], told["high"], "image score", log=log, ticks=ticks, form=".3g")
     frame = Frame(
         p["left"], p["top"], p["width"], p["bottom"] - p["top"], axis, Axis(0, 1, "", ticks=())
     )
     frame.draw(drawing)
-    edges = np.geomspace(told["low"], told["high"], BINS + 1)
+    edges = (np.geomspace if log else np.linspace)(told["low"], told["high"], BINS + 1)
     rows = []
     wide = p["width"] / BINS
     counts = {  # what lies below the axis is in its first bar, as on the page
@@ -149,7 +159,8 @@ def _plot(category: str, scores: Scores, told: Mapping[str, Any]) -> Plot:
     drawing.text(p["left"] - 6, p["middle"] - 42, "good", "end", fill="var(--c0)")
     drawing.text(p["left"] - 6, p["middle"] + 42, "defective", "end", fill="var(--c1)")
     known = scores.threshold is not None  # else no line until somebody moves one
-    at = frame.at(scores.threshold or math.sqrt(told["low"] * told["high"]), 0)[0]
+    middle = float(edges[BINS // 2])
+    at = frame.at(scores.threshold if scores.threshold is not None else middle, 0)[0]
     ends = [(at, p["top"]), (at, p["bottom"])]
     style = {} if known else {"display": "none"}
     drawing.line(ends, "ink", stroke_width=2, stroke_dasharray="5 3", class_="threshold", **style)

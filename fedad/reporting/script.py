@@ -74,10 +74,12 @@ all(".scores").forEach(box => {
   const told = JSON.parse($("script", box).textContent);
   const slider = $("input", box), choice = $("select", box), line = $(".threshold", box);
   const bars = { good: all(".good", box), bad: all(".bad", box) };
-  const span = Math.log(told.high / told.low);
+  const scale = told.log ? Math.log : value => value;
+  const begin = scale(told.low), span = scale(told.high) - begin;
   let calibrated = null;  /* until the slider moves: its steps are too coarse to be exact */
-  const score = () => calibrated ?? told.low * Math.exp(span * slider.value / 1000);
-  const place = value => Math.log(value / told.low) / span;
+  const back = told.log ? Math.exp : value => value;
+  const score = () => calibrated ?? back(begin + span * slider.value / 1000);
+  const place = value => (scale(value) - begin) / span;
   const at = name => told.sites[name];
   function draw() {
     const site = at(choice.value);
@@ -97,7 +99,7 @@ all(".scores").forEach(box => {
     const site = at(choice.value), threshold = score();
     const x = (told.left + told.width * slider.value / 1000).toFixed(1);
     line.setAttribute("points", `${x},${told.top} ${x},${told.bottom}`);
-    $(".value", box).textContent = threshold.toFixed(3);
+    $(".value", box).textContent = Number(threshold.toPrecision(4));
     const stopped = above(site.good, threshold);
     const passed = site.bad.length - above(site.bad, threshold);
     $(".rejects", box).textContent = rate(stopped, site.good.length, told.intervals);
@@ -106,7 +108,7 @@ all(".scores").forEach(box => {
   function reset() {
     calibrated = at(choice.value).threshold;
     const known = calibrated !== null;  /* else no line and no numbers until the slider moves */
-    slider.value = known ? Math.round(1000 * place(calibrated)) : 500;
+    slider.value = known ? Math.max(0, Math.round(1000 * place(calibrated))) : 500;
     $("button", box).hidden = !known;
     line.setAttribute("display", known ? "inline" : "none");
     draw();

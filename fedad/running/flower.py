@@ -238,11 +238,11 @@ def _watch(process: subprocess.Popen[bytes], out: Path, sink: Sink) -> None:
 
 
 def _show(file: Path, bars: dict[tuple[str, str], Advance], sink: Sink) -> None:
-    told = json.loads(file.read_text())
-    key = (file.stem, told["stage"])
+    progress = json.loads(file.read_text())
+    key = (file.stem, progress["stage"])
     if key not in bars:
-        bars[key] = sink.start(f"{file.stem}: {told['stage']}", told["total"])
-    bars[key](told["done"])
+        bars[key] = sink.start(f"{file.stem}: {progress['stage']}", progress["total"])
+    bars[key](progress["done"])
 
 
 def free_port() -> int:

@@ -29,8 +29,8 @@ def knobs_text() -> str:
 def write_knobs(pyproject: Path) -> bool:
     """Bring a pyproject.toml up to date, and return whether it changed. The tables come last."""
     text = pyproject.read_text("utf-8")
-    before, found, _ = text.partition(f"[{TABLE}.")
-    if not found:
+    before, mark, _ = text.partition(f"[{TABLE}.")
+    if not mark:
         raise ConfigError(f"{pyproject}: expected tables [{TABLE}...] at its end")
     if (now := before + knobs_text()) == text:
         return False

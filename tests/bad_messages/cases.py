@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE
 from fedad.evaluation import Counts
+from fedad.evaluation.tally import Line
 from fedad.messages import envelope
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN
 from tests.bad_messages.arrays import FAULTS, plain
@@ -33,13 +34,14 @@ class Case(NamedTuple):
     change: Change
     word: str
     sealed: bool = True
+    bound_to: str = ""  # the stage that it is bound to, where that is another one
 
     def made_of(self, genuine: Genuine, run: str) -> RecordDict:
         content = copy.deepcopy(genuine[self.stage])
         changed = self.change(content)
         content = content if changed is None else changed
         if self.sealed:
-            bond = envelope.bond(content, LIAR, run, self.stage)
+            bond = envelope.bond(content, LIAR, run, self.bound_to or self.stage)
             content[wire.SITE] = ConfigRecord({**bond})
         return content
 
@@ -334,22 +336,24 @@ def _defect(name: str) -> Change:
     return change
 
 
-def _table(record: str, change: Callable[[np.ndarray], None]) -> Change:
-    """Other numbers in the tables (..., cells, 5, bins) of some counts, well packed."""
+def _rows(record: str, rows: Sequence[int], bins: np.ndarray, number: int) -> Change:
+    """The same number in some bins of some rows of all cells, well packed."""
 
     def apply(content: RecordDict) -> None:
         counts = wire._unpack_counts(content, record)
-        tables = np.stack([counts.cells[cell] for cell in sorted(counts.cells)], axis=-3)
-        change(tables)
-        cells = {c: tables[..., k, :, :] for k, c in enumerate(sorted(counts.cells))}
-        content.update(wire._pack_counts(record, Counts(cells, counts.binning)))
+        line = Line(bins, np.full((*counts.batch, len(bins)), number))
+        changed = {
+            cell: [line if r in rows else counts.row(r, cell.__eq__) for r in range(5)]
+            for cell in counts.cells
+        }
+        content.update(wire._pack_counts(record, Counts.made_of(changed, counts.binning)))
 
     return apply
 
 
 def _filled(record: str, row: int, number: int) -> Change:
-    """The same number in all bins of one row of the tables."""
-    return _table(record, lambda tables: tables[..., row, :].fill(number))
+    """The same number in many bins of one row."""
+    return _rows(record, [row], np.arange(256 if record == "replicates" else 4096), number)
 
 
 FINDINGS = [
@@ -445,9 +449,9 @@ FINDINGS = [
         "counts",
     ),
     *(
-        Case(f"{n:,} pixels a bin, row {row}", EVALUATE, _filled("counts", row, n), word)
+        Case(f"{n:,} pixels a bin, row {row}", EVALUATE, _filled("counts", row, n), "counts")
         for row in (1, 2)
-        for n, word in ((2**50, "content"), (2**53 - 1, "content"), (10**7, "counts"))
+        for n in (2**50, 2**53 - 1, 10**7)
     ),
     Case(
         "replicates of 10,000,000 pixels a bin",
@@ -458,7 +462,7 @@ FINDINGS = [
     Case(
         "a thousand regions an image and more",
         EVALUATE,
-        _table("counts", lambda tables: tables[..., 3:, 7].fill(2001 * 2**32)),
+        _rows("counts", [3, 4], np.array([7]), 2001 * 2**32),
         "counts",
     ),
     Case(
@@ -468,7 +472,7 @@ FINDINGS = [
             "counts-header",
             _set("cells", value=[["bolt", f"{k:05d}", ""] for k in range(5000)]),
         ),
-        "content",
+        "shape",
     ),
     Case(
         "minus one patch nearest",
@@ -498,84 +502,96 @@ FINDINGS = [
         "counts of another schema",
         EVALUATE,
         _json("counts-header", _set("schema", value="9")),
-        "content",
+        "schema",
+    ),
+    Case(
+        "counts of the first schema",
+        EVALUATE,
+        _json("counts-header", _set("schema", value=1)),
+        "schema",
     ),
     Case(
         "counts in other bins",
         EVALUATE,
         _json("counts-header", _set("binning", value="uint8")),
-        "content",
+        "column",
     ),
     Case(
         "counts in bins of its own",
         EVALUATE,
         _json("counts-header", _set("binning", value="x")),
-        "content",
+        "header",
     ),
     Case(
-        "counts without cells", EVALUATE, _json("counts-header", _set("cells", value=7)), "content"
+        "counts without cells", EVALUATE, _json("counts-header", _set("cells", value=7)), "header"
     ),
     Case(
         "a cell twice",
         EVALUATE,
         _json("counts-header", lambda h: h["cells"].append(h["cells"][0])),
-        "content",
+        "header",
     ),
     Case(
         "a cell of another shape",
         EVALUATE,
         _json("counts-header", lambda h: h["cells"].append(["a"])),
-        "content",
+        "header",
     ),
     Case(
-        "2^40 replicates", EVALUATE, _json("counts-header", _set("batch", value=[2**40])), "content"
+        "2^40 replicates", EVALUATE, _json("counts-header", _set("batch", value=[2**40])), "header"
     ),
     Case(
         "minus one replicate",
         EVALUATE,
         _json("counts-header", _set("batch", value=[-1])),
-        "content",
+        "header",
     ),
     Case(
         "replicates too few",
         EVALUATE,
         _json("replicates-header", _set("batch", value=[3])),
-        "content",
+        "shape",
     ),
-    Case("counts that are no JSON", EVALUATE, _with("counts-header", "json", "["), "counts"),
-    Case("counts that are a list", EVALUATE, _with("counts-header", "json", "[]"), "counts"),
+    Case("counts that are no JSON", EVALUATE, _with("counts-header", "json", "["), "header"),
+    Case("counts that are a list", EVALUATE, _with("counts-header", "json", "[]"), "header"),
     Case(
-        "counts nested deep", EVALUATE, _with("counts-header", "json", '{"a":' * 50_000), "counts"
+        "counts nested deep", EVALUATE, _with("counts-header", "json", '{"a":' * 50_000), "header"
     ),
     Case(
         "columns that do not ascend",
         EVALUATE,
         _numbers("counts", "columns", lambda c: c[::-1]),
-        "content",
+        "column",
     ),
     Case(
         "a column beyond all bins",
         EVALUATE,
         _numbers("counts", "columns", lambda c: c + 2**31),
-        "content",
+        "column",
     ),
-    Case("a value too few", EVALUATE, _numbers("counts", "values", lambda v: v[1:]), "content"),
+    Case("a column twice", EVALUATE, _numbers("counts", "columns", np.zeros_like), "column"),
+    Case("a row a column longer", EVALUATE, _numbers("counts", "lengths", _first(9)), "shape"),
+    Case(
+        "a row of 2^32 columns", EVALUATE, _numbers("counts", "lengths", _first(2**32 - 1)), "shape"
+    ),
+    Case("a cell of no image", EVALUATE, _numbers("counts", "images", np.zeros_like), "counts"),
+    Case("a value too few", EVALUATE, _numbers("counts", "negative", lambda v: v[1:]), "shape"),
     Case(
         "values beyond 2^53",
         EVALUATE,
-        _numbers("counts", "values", lambda v: v.astype(np.uint64) + 2**60),
-        "content",
+        _numbers("counts", "negative", lambda v: v.astype(np.uint64) + 2**60),
+        "counts",
     ),
     Case(
         "signed values",
         EVALUATE,
-        _numbers("counts", "values", lambda v: v.astype(np.int32)),
-        "content",
+        _numbers("counts", "negative", lambda v: v.astype(np.int32)),
+        "kind",
     ),
     Case(
         "values doubled",
         EVALUATE,
-        _numbers("counts", "values", lambda v: 2 * v.astype(np.uint64)),
+        _numbers("counts", "images", lambda v: 2 * v.astype(np.uint64)),
         "counts",
     ),
 ]

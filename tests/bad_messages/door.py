@@ -11,8 +11,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from fedad import wire
 from fedad.config import COVERAGE, read
 from fedad.judging import admission
-from fedad.messages.envelope import EVALUATE, HELLO, TRAIN
-from fedad.methods.base import FIRST
+from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
+from fedad.methods.base import FIRST, Turn
 from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
 from server_app.registry import Register
@@ -40,16 +40,29 @@ class Canned:
         return [message.metadata.dst_node_id for message in self.sent.values()]
 
 
+class Remembering(MethodStrategy):
+    """Remembers in which turn each round of training was."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.turns: dict[str, Turn] = {}
+
+    def configure_train(self, server_round: int, *rest: Any) -> list[Message]:
+        self.turns[train_stage(server_round)] = self.kept.turn
+        return super().configure_train(server_round, *rest)
+
+
 class Server:
     """Asks the liar one question, and says the word that its answer is refused with, or nothing."""
 
     def __init__(self, grid: Any, settings: dict[str, Any], kept: Kept | None = None) -> None:
-        self.strategy = MethodStrategy(read(settings), kept)
+        self.strategy = Remembering(read(settings), kept)
         self.strategy.start(grid, ArrayRecord())
         assert not self.strategy.attendance.missing
         self.node = self.strategy.attendance.sites[LIAR].node
         self.run = self.strategy.kept.key
-        self.ended = self.strategy.kept.turn
+        # What the server is asked for next, by stage: the turn that it is then in.
+        self.turns = {EVALUATE: self.strategy.kept.turn, **self.strategy.turns}
 
     def move(self, node: int) -> None:
         """From now on the liar is this node."""
@@ -58,10 +71,9 @@ class Server:
     def word(self, stage: str, grid: Any, number: int = 0, seconds: float = 60.0) -> str:
         """Ask for the case of a number, and say what becomes of the answer."""
         asking = RecordDict({CASE: ConfigRecord({"number": number})})
-        self.strategy.kept.turn = FIRST  # as before the run's only round
-        (asked,) = self.strategy._messages(TYPES[stage], asking, [LIAR], stage)
-        if stage == EVALUATE:
-            self.strategy.kept.turn = self.ended
+        self.strategy.kept.turn = self.turns.get(stage, FIRST)
+        kind = TYPES.get(stage, TYPES[TRAIN])
+        (asked,) = self.strategy._messages(kind, asking, [LIAR], stage)
         if stage == HELLO:
             (said,) = exchange(grid, [asked], seconds=seconds)
             return self._introduced(said)
@@ -96,8 +108,7 @@ class Server:
 
         if stage == COVERAGE:
             return measured
-        keepers = {TRAIN: self.strategy._keep_upload, EVALUATE: self.strategy._keep_findings}
-        return keepers[stage]
+        return self.strategy._keep_findings if stage == EVALUATE else self.strategy._keep_upload
 
 
 def recorded(app: Any, kept: dict[str, RecordDict]) -> Callable[..., Message]:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from fedad.banks.bank import Bank
-from fedad.commands.compare import print_comparison
 from fedad.compare import running
 from fedad.compare.cells import cells_of, distinct
 from fedad.compare.compare import compare, comparison
@@ -21,6 +20,7 @@ from fedad.errors import ConfigError, DataError
 from fedad.messages.file import load
 from fedad.plumbing.files import write_json
 from fedad.plumbing.progress import Silent
+from fedad.reporting.comparison.printed import print_comparison
 from fedad.reporting.markup import NONE
 from fedad.reporting.run_folder import BANK, read_comparison, read_record
 from tests.compare.planted import plan_of, treatment

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fedad.compare.lines import fedad_line, flwr_line
 from fedad.compare.pareto import front, pareto, tied
 from fedad.config import read
-from fedad.running.launch import read_config
+from fedad.running.overlay import read_config
 from tests.compare.planted import plan_of, treatment
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from fedad.compare.contrasts import pairs
 from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, read_plan
 from fedad.compare.statistics import too_few
 from fedad.errors import ConfigError
-from fedad.running.launch import flat, read_toml
+from fedad.running.overlay import flat, read_toml
 from tests.compare.planted import treatment
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +35,14 @@ def test_every_shipped_matrix_reads_and_opens_with_what_to_expect(path):
 
 
 def test_the_matrices_that_are_shipped():
-    assert [path.stem for path in MATRICES] == ["cost", "merges", "partitions", "weighting"]
-    partitions = read_plan(MATRICES[2])
+    assert [path.stem for path in MATRICES] == [
+        "cost",
+        "merges",
+        "methods",
+        "partitions",
+        "weighting",
+    ]
+    partitions = read_plan(MATRICES[3])
     assert [point.label for point in partitions.points] == [
         "iid",
         "category",

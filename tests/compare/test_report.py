@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from fedad.cli import app
-from fedad.commands.compare import print_comparison
 from fedad.compare.cells import cells_of
 from fedad.compare.plan import FEDERATED, ISOLATED
 from fedad.errors import DataError
+from fedad.reporting.comparison.page import sections
+from fedad.reporting.comparison.printed import print_comparison
 from fedad.reporting.drawing import Drawing
 from fedad.reporting.markup import copyable, data, paragraph, ranged, table
 from fedad.reporting.page import LARGEST
@@ -21,7 +22,6 @@ from fedad.reporting.plots import Plot
 from fedad.reporting.report import _write_plots, report
 from fedad.reporting.run_folder import read_comparison, read_record
 from fedad.reporting.scores import EVERY, Scores, histogram, together
-from fedad.reporting.shown_comparison import sections
 from fedad.reporting.shown_run import figures
 
 RUN = ["run", "figures", "curves", "scores", "gallery", "matrix", "cost", "configuration"]

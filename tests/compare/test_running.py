@@ -5,14 +5,14 @@ import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from fedad.compare.cells import Cell
+from fedad.compare.cells import RunCell
 from fedad.compare.plan import FEDERATED
 from fedad.compare.running import Job, in_processes
 from fedad.config import Config
 
 
 def jobs_of(root: Path, *keys: str) -> list[Job]:
-    return [Job(Cell(FEDERATED, Config(), "", key, key), root, "local", 2) for key in keys]
+    return [Job(RunCell(FEDERATED, Config(), "", key, key), root, "local", 2) for key in keys]
 
 
 def work(job: Job) -> None:

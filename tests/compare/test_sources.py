@@ -26,4 +26,6 @@ def test_what_a_run_is_made_by_counts_and_what_only_reads_it_does_not():
     assert {"fedad/round.py", "server_app/strategy.py", "client_app/site.py"} <= found
     assert {"fedad/reporting/per_image.py", "fedad/evaluation/counts.py"} <= found
     assert "fedad/compare/running.py" in found  # yardsticks are run there
+    assert "fedad/running/overlay.py" in found
     assert not {"fedad/reporting/plots.py", "fedad/compare/pareto.py"} & found
+    assert not {"fedad/cli.py", "fedad/commands/run.py", "fedad/deploy/submit.py"} & found

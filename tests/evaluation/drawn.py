@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from fedad.evaluation import LIMITS, Scored
+from fedad.evaluation import LIMITS, Counts, Scored, pack
 from fedad.types import Region, Saturation
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -77,13 +77,18 @@ def as_type(scores: np.ndarray, dtype: str) -> np.ndarray:
     return np.clip((scores + 5) / 12 * top, 0, top).astype(dtype)
 
 
+FEW = st.integers(1, 9)
+
+
 @st.composite
-def categories(draw: st.DrawFn, dtype: str = "uint8", most: int = 6) -> list[Scored]:
+def categories(
+    draw: st.DrawFn, dtype: str = "uint8", most: int = 6, scores_of: st.SearchStrategy = FEW
+) -> list[Scored]:
     """A few tiny images of one size each, with many ties, up to four overlapping regions."""
     images = []
     for _ in range(draw(st.integers(1, most))):
         height, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
-        pixels = st.lists(st.integers(1, 9), min_size=height * width, max_size=height * width)
+        pixels = st.lists(scores_of, min_size=height * width, max_size=height * width)
         scores = np.array(draw(pixels), dtype).reshape(height, width)
         regions = []
         for _ in range(draw(st.integers(0, 4))):
@@ -136,3 +141,12 @@ def _cut(x: np.ndarray, y: np.ndarray, limit: float) -> float:
 def values(figures: dict) -> dict[str, float]:
     """Figures by key, without their bounds."""
     return {key: float(figure.value) for key, figure in figures.items()}
+
+
+def same(one: Counts, other: Counts) -> bool:
+    """Whether two counts are alike, bit for bit."""
+    (head, arrays), (other_head, others) = pack(one), pack(other)
+    return head == other_head and all(
+        np.array_equal(arrays[name], others[name]) and arrays[name].dtype == others[name].dtype
+        for name in arrays
+    )

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from fedad.errors import ConfigError
-from fedad.evaluation import Counts, Scored, bootstrap, pack, report, resample, unpack
-from fedad.evaluation.bootstrap import _draws, interval
+from fedad.evaluation import Counts, Scored, bootstrap, pack, resample, summarise, unpack
 from fedad.evaluation.breakdown import break_down_counts
+from fedad.evaluation.curve import Bounded
+from fedad.evaluation.resampling import FARTHEST, LOOSEST, _draws, interval, tells
 from fedad.evaluation.scored import Cell
 from fedad.seeding import stream
 from fedad.types import Region
-from tests.evaluation.drawn import draw, values
+from tests.evaluation.drawn import draw, same, values
 
 SITES = {"graz": draw(0, count=16), "lyon": draw(1, count=20, category="hose")}
 
@@ -38,31 +39,41 @@ def test_each_stratum_keeps_its_number_of_images():
 
 def test_replicate_0_is_the_images_as_they_are():
     drawn, plain = of_site("graz"), sum(coarse(SITES["graz"]), Counts())
-    for cell, table in plain.cells.items():
-        np.testing.assert_array_equal(drawn.cells[cell][0], table)
+    assert same(drawn.replicate(0), plain)
+    assert not same(drawn.replicate(1), plain)
 
 
 def test_replicates_of_sites_add_and_repeat():
-    total = of_site("graz") + of_site("lyon")
-    for cell in total.cells:
-        assert total.cells[cell].shape == (201, 5, 256)
-    again = of_site("lyon") + of_site("graz")
-    assert all(np.array_equal(total.cells[cell], again.cells[cell]) for cell in total.cells)
-    other = of_site("graz", seed=4)
-    assert not all(np.array_equal(other.cells[c], of_site("graz").cells[c]) for c in other.cells)
+    one, two = of_site("graz"), of_site("lyon")
+    assert (one + two).batch == (201,)
+    assert same(one + two, of_site("lyon") + of_site("graz"))
+    assert same((one + two).replicate(7), one.replicate(7) + two.replicate(7))
+    assert not same(of_site("graz", seed=4), one)
+
+
+def test_replicates_are_sums_of_images_drawn():
+    images, rng = coarse(SITES["graz"]), np.random.default_rng(3)
+    drawn = resample(images, 5, rng=np.random.default_rng(3))
+    weights = _draws([cell for image in images for cell in image.cells], 5, rng)
+    for k, times in enumerate(weights):
+        by_hand = sum((i for i, n in zip(images, times, strict=True) for _ in range(n)), Counts())
+        assert (drawn.replicate(1 + k).totals().sum(0) == by_hand.totals().sum(0)).all()
+        for row in range(5):
+            one, other = drawn.replicate(1 + k).row(row), by_hand.row(row)
+            np.testing.assert_array_equal(one.bins, other.bins)
+            np.testing.assert_array_equal(one.values, other.values)
 
 
 def test_replicates_are_small_on_the_wire_and_come_back():
     drawn = of_site("graz")
     header, arrays = pack(drawn)
     assert sum(array.nbytes for array in arrays.values()) < 250_000 * len(drawn.cells)
-    back = unpack(header, arrays)
-    assert all(np.array_equal(back.cells[cell], drawn.cells[cell]) for cell in drawn.cells)
+    assert same(unpack(header, arrays), drawn)
 
 
 def test_a_report_with_replicates_has_intervals_around_its_figures():
     counts = sum((Counts.of(image) for images in SITES.values() for image in images), Counts())
-    found = report(counts, of_site("graz") + of_site("lyon"))
+    found = summarise(counts, of_site("graz") + of_site("lyon"))
     groups = [found["pooled"], *found["categories"].values()]
     groups += [part for group in groups for part in group["by_defect"].values()]
     groups += [part for group in groups[:3] for part in group["by_kind"].values()]
@@ -74,7 +85,7 @@ def test_a_report_with_replicates_has_intervals_around_its_figures():
     auroc = found["categories"]["bolt"]["figures"]["image_auroc"]  # of 8 good and 8 defective
     drawn = break_down_counts(of_site("graz"))["all"]["image_auroc"].value
     assert (auroc["low"], auroc["high"]) == interval(auroc["value"], drawn, 8, 0.95)
-    without = report(counts)["mean"]["image_auroc"]
+    without = summarise(counts)["mean"]["image_auroc"]
     assert np.isnan([without["low"], without["high"]]).all()
 
 
@@ -89,14 +100,14 @@ def test_a_wider_confidence_gives_a_wider_interval():
     counts = sum(map(Counts.of, SITES["graz"]), Counts())
     widths = []
     for confidence in (0.5, 0.8, 0.95):
-        figure = report(counts, of_site("graz"), confidence=confidence)["mean"]["pixel_auroc"]
+        figure = summarise(counts, of_site("graz"), confidence=confidence)["mean"]["pixel_auroc"]
         widths.append(figure["high"] - figure["low"])
     assert widths == sorted(widths)
     assert widths[0] < widths[2]
 
 
 def test_chunks_draw_as_many_replicates_as_asked(monkeypatch):
-    monkeypatch.setattr("fedad.evaluation.bootstrap.CHUNK", 3 * 5 * 256 * 7)
+    monkeypatch.setattr("fedad.evaluation.resampling.CHUNK", 20_000)
     found = bootstrap(coarse(SITES["graz"]), 40, rng=np.random.default_rng(0))
     drawn = found["all"]["pixel_auroc"].value
     assert drawn.shape == (41,)
@@ -132,10 +143,48 @@ def test_intervals_cover_at_their_rate():
         assert 0.90 <= hit / 250 <= 0.985, key
 
 
+@pytest.mark.parametrize(("centre", "spread"), [(0, 1), (1000, 100), (1000, 0.3), (-1000, 0.001)])
+def test_no_interval_stands_where_wide_bins_cannot_tell_scores_apart(centre, spread):
+    """Logits about 1,000 share one wide bin: their replicates are all alike, however unsure."""
+    images = [
+        Scored(
+            (centre + spread * 2 * np.log(one.map)).astype(np.float32),
+            one.regions,
+            one.category,
+            one.defect,
+        )
+        for one in SITES["graz"]
+    ]
+    drawn = resample(coarse(images), rng=np.random.default_rng(0))
+    told = summarise(sum(map(Counts.of, images), Counts()), drawn)
+    for figures in (told["mean"], told["pooled"]["figures"]):
+        for key, figure in figures.items():
+            assert figure["high"] - figure["low"] != 0  # NaN, or a width
+            if spread >= 0.1 * abs(centre):
+                assert figure["low"] < figure["value"] + 0.02
+            elif not key.startswith("image"):
+                assert np.isnan([figure["low"], figure["high"]]).all()
+        if spread < 0.01:
+            assert np.isnan(figures["image_auroc"]["low"])
+
+
+def test_replicates_tell_while_replicate_0_is_close_and_bound_closely():
+    def told(value, first, bound):
+        drawn = np.array([first, 0.5, 0.9])
+        return tells(value, Bounded(drawn, np.full(3, bound)))
+
+    assert told(0.7, 0.7, 0)
+    assert told(0.7, 0.7 + 0.9 * FARTHEST, 0.9 * LOOSEST)
+    assert not told(0.7, 0.7 + 1.1 * FARTHEST, 0)
+    assert not told(0.7, 0.7, 1.1 * LOOSEST)
+    assert not told(np.nan, 0.7, 0)
+    assert not told(0.7, np.nan, np.nan)
+
+
 @pytest.mark.parametrize("confidence", [0, 1, 95, float("nan")])
 def test_a_confidence_that_is_none_is_refused(confidence):
     with pytest.raises(ConfigError, match="confidence = "):
-        report(Counts(), confidence=confidence)
+        summarise(Counts(), confidence=confidence)
 
 
 def tiny_images(defective: int, count: int) -> list[Counts]:

@@ -1,6 +1,8 @@
 """Counts: they add up bit for bit, give the pooled figures, and travel as checked arrays."""
 
 import json
+import time
+import tracemalloc
 from functools import reduce
 from operator import add
 
@@ -10,26 +12,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedad.errors import MismatchError, UploadError
-from fedad.evaluation import FINE, Counts, Scored, break_down_counts, curves, pack, report, unpack
+from fedad.evaluation import (
+    FINE,
+    Counts,
+    Scored,
+    break_down_counts,
+    curves,
+    pack,
+    summarise,
+    unpack,
+)
+from fedad.evaluation.binning import Binning
+from fedad.evaluation.bins import EdgeBins
 from fedad.evaluation.breakdown import measure
 from fedad.evaluation.exact import rank_exactly
+from fedad.evaluation.packing import ROWS
 from fedad.evaluation.ranked import rank_counts
 from fedad.types import Region
-from tests.evaluation.drawn import SHARED, categories, draw, region, values
+from tests.evaluation.drawn import SHARED, categories, draw, region, same, values
 
 UNIT = 2**32
 
 
 def counted(images) -> Counts:
     return reduce(add, map(Counts.of, images), Counts())
-
-
-def same(a: Counts, b: Counts) -> bool:
-    (head, arrays), (other_head, others) = pack(a), pack(b)
-    return head == other_head and all(
-        np.array_equal(arrays[name], others[name]) and arrays[name].dtype == others[name].dtype
-        for name in arrays
-    )
 
 
 def site(number: int, dtype: str = "float32") -> Counts:
@@ -119,37 +125,19 @@ def parts():
 @settings(max_examples=60)
 def test_every_bound_holds_for_any_scores_in_bins_too_wide(images):
     """Scores of 1 to 9 in five bins: whatever ties there, the exact figure is within the bound."""
-    from fedad.evaluation.binning import Binning
+    edges = EdgeBins("wide", np.array([0.0, 2.0, 3.0, 6.0, 8.0]))
+    merged = reduce(add, (Counts.of(image, Binning("wide", edges, edges)) for image in images))
+    check_law(merged, images)
 
-    wide = Binning("wide", np.array([0.0, 2.0, 3.0, 6.0, 8.0]))
-    merged = reduce(add, (Counts.of(image, wide) for image in images))
+
+def check_law(counts, images):
+    """Every figure is within its stated bound of the exact one, to the last bit."""
     exact = values(measure(rank_exactly(images)))
-    for key, figure in measure(rank_counts(merged)).items():
-        off = abs(float(figure.value) - exact[key])
-        assert np.isnan(off) or off <= float(figure.bound) + 1e-12, key
-
-
-def test_the_bins_are_fixed_by_the_format():
-    """Pinned: a change of an edge is a change of schema, or old and new counts would add."""
-    assert len(FINE) == 4096
-    assert FINE.lower[[0, 1, 2048, 4095]].tolist() == pytest.approx(
-        [0.01, 0.01002251, 1, 99.77539], rel=1e-6
-    )
-    assert [FINE.bin_of(score) for score in (-5, 0.001, 0.01, 1, 99.9, 1e9)] == [
-        *(0, 0, 0, 2048, 4095, 4095),
-    ]
-    import zlib
-
-    assert zlib.crc32(FINE.lower.tobytes()) == EDGES
-
-
-EDGES = 2261201247
-
-
-def test_scores_beyond_the_bins_are_counted_in_the_end_bins():
-    scores = np.array([[-3, 0.0001, 1, 500, 1e6]], np.float32)
-    table = next(iter(Counts.of(Scored(scores, ())).cells.values()))
-    assert table[1, [0, 2048, 4095]].tolist() == [2, 1, 2]
+    for key, figure in measure(rank_counts(counts)).items():
+        if np.isnan(exact[key]):
+            assert np.isnan(figure.value)
+        else:
+            assert abs(float(figure.value) - exact[key]) <= float(figure.bound), key
 
 
 def test_an_image_without_masks_counts_for_image_figures_alone():
@@ -168,7 +156,9 @@ def test_figures_of_many_images_do_not_overflow():
     mask = np.zeros((1000, 1000), bool)
     mask[:10] = True
     one = Counts.of(Scored(scores, (Region(mask, 100),), "bolt", "missing"))
-    many = Counts({cell: table * 3000 for cell, table in one.cells.items()}, one.binning)
+    many = one
+    for _ in range(11):
+        many += many  # 2,048 of them
     assert values(measure(rank_counts(many))) == pytest.approx(
         values(measure(rank_counts(one))), nan_ok=True
     )
@@ -214,13 +204,13 @@ def test_curves_from_counts():
 
 def test_report_is_json_and_names_what_it_ranks():
     total = site(0) + site(1)
-    found = report(total, limits=[0.05])
+    found = summarise(total, limits=[0.05])
     assert json.loads(json.dumps(found)) is not None
     assert list(found["categories"]) == ["bolt", "hose"]
     bolt = found["categories"]["bolt"]
     assert bolt["sizes"] == counted(draw(0)).sizes()
     assert bolt["figures"]["auc_spro_0.05"]["value"] == pytest.approx(
-        report(site(0), limits=[0.05])["pooled"]["figures"]["auc_spro_0.05"]["value"]
+        summarise(site(0), limits=[0.05])["pooled"]["figures"]["auc_spro_0.05"]["value"]
     )
     both = [found["categories"][name]["figures"]["pixel_ap"]["value"] for name in ("bolt", "hose")]
     assert found["mean"]["pixel_ap"]["value"] == pytest.approx(np.mean(both))
@@ -230,22 +220,23 @@ def test_report_is_json_and_names_what_it_ranks():
 
 def test_a_category_with_nothing_to_rank_is_nan_and_left_out_of_the_mean():
     good = [image for image in draw(1, category="hose") if image.cell.is_good()]
-    found = report(site(0) + counted(good))
+    found = summarise(site(0) + counted(good))
     assert np.isnan(found["categories"]["hose"]["figures"]["image_auroc"]["value"])
     assert found["mean"]["image_auroc"]["categories"] == 1
     assert found["mean"]["image_auroc"]["value"] == pytest.approx(
         found["categories"]["bolt"]["figures"]["image_auroc"]["value"]
     )
-    empty = report(Counts())
+    empty = summarise(Counts())
     assert empty["categories"] == {}
     assert np.isnan(empty["pooled"]["figures"]["image_auroc"]["value"])
 
 
 def test_counts_of_other_bins_do_not_add():
-    with pytest.raises(MismatchError, match=r"'uint8' and 'log4096' do not add"):
+    with pytest.raises(MismatchError, match=r"'uint8' and 'float16-float9' do not add"):
         site(0, "uint8") + site(0, "float32")
-    with pytest.raises(MismatchError, match=r"no bin among the integers"):
-        Counts.of(Scored(np.ones((2, 2), np.uint8), (), score=1.5))
+    for score in (1.5, -1, 256):
+        with pytest.raises(MismatchError, match=r"no bin among the integers"):
+            Counts.of(Scored(np.ones((2, 2), np.uint8), (), score=score))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -268,52 +259,105 @@ def test_nothing_but_counts_and_names_of_cells_leaves():
 
 
 HEADER, ARRAYS = pack(site(0))
-COLUMNS, VALUES = ARRAYS["columns"], ARRAYS["values"]
+COLUMNS, LENGTHS, IMAGES, NEGATIVE = (
+    ARRAYS[name] for name in ("columns", "lengths", "images", "negative")
+)
+MORE = LENGTHS + np.eye(5, LENGTHS.shape[1], dtype=np.uint32)
+NOTHING = {name: np.zeros((2**25, 0), np.uint8) for name in ROWS}
 
 
 @pytest.mark.parametrize(
-    ("header", "arrays", "message"),
+    ("header", "arrays", "word", "message"),
     [
-        ({"schema": 2}, {}, "another version"),
-        ({"binning": "log10"}, {}, "in bins 'log10'"),
-        ({"binning": None}, {}, "in bins None"),
-        ({"cells": "bolt"}, {}, "whose cells"),
-        ({"cells": [["bolt", "good"]]}, {}, "whose cells"),
-        ({"cells": [["bolt", 3, ""]]}, {}, "whose cells"),
-        ({"cells": HEADER["cells"][::-1]}, {}, "whose cells"),
-        ({"batch": [0]}, {}, "of batch"),
-        ({"batch": [2.5]}, {}, "of batch"),
-        ({"batch": [1, 1]}, {}, "of batch"),
-        ({"batch": [2]}, {}, "columns .* and values"),
+        ({"schema": 1}, {}, "schema", "of schema 1 are not read, only 2: .* another version"),
+        ({"schema": "2"}, {}, "schema", "of schema '2'"),
+        ({"binning": "log4096"}, {}, "header", "in bins 'log4096'"),
+        ({"binning": None}, {}, "header", "in bins None"),
+        ({"cells": "bolt"}, {}, "header", "whose cells"),
+        ({"cells": [["bolt", "good"]]}, {}, "header", "whose cells"),
+        ({"cells": [["bolt", 3, ""]]}, {}, "header", "whose cells"),
+        ({"cells": HEADER["cells"][::-1]}, {}, "header", "whose cells"),
+        ({"cells": HEADER["cells"][:-1]}, {}, "shape", "lengths are"),
+        ({"cells": []}, {}, "shape", "lengths are"),
+        ({"batch": [0]}, {}, "header", "of batch"),
+        ({"batch": [2.5]}, {}, "header", "of batch"),
+        ({"batch": [True]}, {}, "header", "of batch"),
+        ({"batch": [1, 1]}, {}, "header", "of batch"),
+        ({"batch": [2**60]}, {}, "header", "of batch"),
+        ({"batch": [2]}, {}, "kind", "images are .* expected unsigned of 2"),
+        ({"batch": [2]}, {n: ARRAYS[n][None] for n in ROWS}, "shape", "images are .1, "),
         (
             {"batch": [2**25]},
-            {"columns": COLUMNS[:0], "values": np.zeros((2**25, 0), "u1")},
-            "unfold",
+            {"columns": COLUMNS[:0], "lengths": LENGTHS * 0, **NOTHING},
+            "counts",
+            "no image",
         ),
-        ({}, {"columns": COLUMNS.astype(np.int64)}, "expected .n,. uint32"),
-        ({}, {"values": VALUES[:-1]}, "columns .* and values"),
-        ({}, {"values": VALUES.astype(np.int64)}, "unsigned"),
-        ({}, {"values": VALUES.astype(float)}, "unsigned"),
-        ({}, {"values": np.full(VALUES.shape, 2**60, np.uint64)}, "below 2.53"),
-        ({}, {"columns": COLUMNS[::-1]}, "ascend"),
-        ({}, {"columns": COLUMNS + np.uint32(2**20)}, "ascend, or pass"),
-        ({}, {"more": COLUMNS}, "as arrays"),
-        ({}, {"values": VALUES - VALUES}, "no image"),
-        ({}, {"values": VALUES + np.uint32(1)}, "never found in full"),
+        ({}, {"columns": COLUMNS.astype(np.int64)}, "kind", "columns are int64 .* uint32 of 1"),
+        ({}, {"columns": COLUMNS.astype(float)}, "kind", "columns are float64"),
+        ({}, {"columns": COLUMNS[None]}, "kind", "of 2 dimensions"),
+        ({}, {"lengths": LENGTHS.astype(float)}, "kind", "lengths are float64 .* uint32 of 2"),
+        ({}, {"lengths": LENGTHS[0]}, "kind", "of 1 dimensions"),
+        ({}, {"lengths": LENGTHS[:4]}, "shape", "lengths are"),
+        ({}, {"lengths": MORE}, "shape", "columns are"),
+        ({}, {"lengths": LENGTHS + np.uint32(2**31)}, "shape", "columns are"),
+        ({}, {"lengths": LENGTHS[[0, 2, 1, 3, 4]]}, "shape", "negative are"),
+        ({}, {"negative": NEGATIVE[:-1]}, "shape", "negative are"),
+        ({}, {"negative": NEGATIVE.astype(np.int64)}, "kind", "negative are int64 .* unsigned"),
+        ({}, {"negative": NEGATIVE.astype(float)}, "kind", "negative are float64 .* unsigned"),
+        ({}, {"negative": NEGATIVE[None]}, "kind", "of 2 dimensions"),
+        ({}, {"negative": np.full(NEGATIVE.shape, 2**60, np.uint64)}, "counts", "2.53"),
+        ({}, {"negative": np.full(NEGATIVE.shape, 2**64 - 1, np.uint64)}, "counts", "2.53"),
+        ({}, {"columns": COLUMNS[::-1]}, "column", "ascend"),
+        ({}, {"columns": COLUMNS * 0}, "column", "ascend"),
+        ({}, {"columns": COLUMNS + np.uint32(2**18)}, "column", "or pass the bins"),
+        ({}, {"columns": COLUMNS + np.uint32(2**25)}, "column", "or pass the bins"),
+        ({"binning": "uint8"}, {}, "column", "or pass the bins of uint8"),
+        ({}, {"more": COLUMNS}, "fields", "as arrays"),
+        ({}, {"images": IMAGES - IMAGES}, "counts", "no image"),
+        ({}, {"covered": ARRAYS["covered"] + np.uint32(1)}, "counts", "never found in full"),
+        ({}, {"covered": ARRAYS["covered"] * np.uint64(2)}, "counts", "numbers of regions"),
     ],
 )
-def test_an_upload_that_does_not_fit_is_refused(header, arrays, message):
-    with pytest.raises(UploadError, match=message):
+def test_an_upload_that_does_not_fit_is_refused(header, arrays, word, message):
+    with pytest.raises(UploadError, match=message) as caught:
         unpack(HEADER | header, ARRAYS | arrays)
+    assert caught.value.reason == word
 
 
-def test_regions_of_different_number_in_both_measures_are_refused():
-    counts = site(0)
-    for table in counts.cells.values():
-        if table[3].any():
-            table[4] *= 2
-    with pytest.raises(UploadError, match="different numbers of regions"):
-        unpack(*pack(counts))
+def test_counts_that_would_take_too_much_memory_are_refused_before_they_do(monkeypatch):
+    monkeypatch.setattr("fedad.evaluation.packing.LARGEST", 64 * 10)
+    with pytest.raises(UploadError, match="take over 640 numbers") as caught:
+        unpack(HEADER, ARRAYS)
+    assert caught.value.reason == "size"
+
+
+@pytest.mark.parametrize("batch", [0, 5, 400, 40_000])
+@pytest.mark.parametrize("cells", [1, 3000])
+def test_a_message_of_40_kilobytes_costs_a_few_milliseconds_and_megabytes(cells, batch):
+    """Every bin far from the next one, or one bin in each replicate, or cells without any."""
+    entries = 8000 if not batch else 40_000 // batch
+    lengths = np.zeros((5, cells), np.uint32)
+    lengths[0, : min(cells, entries)] = 1
+    lengths[1, 0] = entries - min(cells, entries)
+    columns = np.zeros(entries, np.uint32)
+    columns[lengths[0].sum() :] = 30 * np.arange(lengths[1, 0])
+    names = [["bolt", f"{k:05d}", ""] for k in range(cells)]
+    header = {"schema": 2, "binning": FINE.name, "batch": [batch] * (batch > 0), "cells": names}
+    arrays = {"columns": columns, "lengths": lengths}
+    for name, count in zip(ROWS, lengths.sum(1), strict=True):
+        arrays[name] = np.ones((batch, count) if batch else (count,), np.uint8)
+    tracemalloc.start()
+    began = time.perf_counter()
+    if cells > entries:
+        with pytest.raises(UploadError, match="no image"):
+            unpack(header, arrays)
+    else:
+        assert len(unpack(header, arrays).cells) == cells
+    seconds = time.perf_counter() - began
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8e6
+    assert seconds < 0.5  # under a tracer; a few ms without
 
 
 def test_masks_of_several_channels_count_once_each():

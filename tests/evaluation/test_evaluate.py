@@ -1,8 +1,10 @@
 """`evaluate`: maps and masks in files -> the figures of the same arrays, or one line of error."""
 
 import csv
+import importlib
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fedad.evaluation
 from fedad.errors import ConfigError, DataError
 from fedad.evaluation import LIMITS, evaluate, spro_areas, table_rows, write_evaluation
 from fedad.evaluation.breakdown import measure
@@ -315,6 +318,13 @@ def test_bad_arguments_are_refused(plant):
         evaluate(data, maps, mode="offical")
     with pytest.raises(DataError, match=r"no category 'blot' .did you mean 'bolt'"):
         evaluate(data, maps, categories=["blot"])
+
+
+def test_every_module_can_be_reached_by_its_path():
+    """A function of a module's own name would take the module's place in the package."""
+    for module in pkgutil.iter_modules(fedad.evaluation.__path__):
+        found = importlib.import_module(f"fedad.evaluation.{module.name}")
+        assert getattr(fedad.evaluation, module.name) is found
 
 
 BLOCKED = """

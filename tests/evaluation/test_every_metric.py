@@ -1,4 +1,4 @@
-"""What every file in `fedad/evaluation/` promises, tested by its being there."""
+"""What every file in `fedad/metrics/` promises, tested by its being there."""
 
 import re
 from functools import reduce
@@ -121,8 +121,7 @@ def test_replicates_are_figures_of_their_own(name):
     drawn = resample(images, 5, rng=np.random.default_rng(0))
     together = plugin("metrics", name)(rank_counts(drawn), LIMITS)
     for k in range(6):
-        one = Counts({cell: table[k] for cell, table in drawn.cells.items()}, drawn.binning)
-        alone = plugin("metrics", name)(rank_counts(one), LIMITS)
+        alone = plugin("metrics", name)(rank_counts(drawn.replicate(k)), LIMITS)
         for key, figure in alone.items():
             assert together[key].value[k] == pytest.approx(float(figure.value), abs=1e-12)
             assert together[key].bound[k] == pytest.approx(float(figure.bound), abs=1e-12)
@@ -130,18 +129,18 @@ def test_replicates_are_figures_of_their_own(name):
 
 def test_a_new_metric_is_a_file(tmp_path, monkeypatch):
     """The one that `docs/metrics.md` shows."""
-    import fedad.evaluation
-    from fedad.evaluation import _breakdown
+    import fedad.metrics
+    from fedad.evaluation import breakdown
 
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     code = next(part for part in page.split("```python\n") if part.startswith('"""Pixel AUROC up'))
     (tmp_path / "pixel_auroc_low.py").write_text(code.split("```")[0])
-    monkeypatch.setattr(fedad.evaluation, "__path__", [*fedad.evaluation.__path__, str(tmp_path)])
-    _breakdown._metrics.cache_clear()
+    monkeypatch.setattr(fedad.metrics, "__path__", [*fedad.metrics.__path__, str(tmp_path)])
+    breakdown._metrics.cache_clear()
     try:
-        found = values(_breakdown.measure(rank_exactly(draw(0)), LIMITS))
+        found = values(breakdown.measure(rank_exactly(draw(0)), LIMITS))
     finally:
-        _breakdown._metrics.cache_clear()
+        breakdown._metrics.cache_clear()
     assert 0 < found["pixel_auroc_low"] < found["pixel_auroc"]
 
 

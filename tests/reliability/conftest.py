@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fedad.commands.split import split
 from fedad.config import read
 from fedad.datasets.base import open_dataset
 from fedad.deploy.federation import find_nginx
+from fedad.deploy.site_folders import split
 from fedad.partition import partition
 from tests.reliability.harness import make_template, quick
 from tests.reliability.oracle import Oracle

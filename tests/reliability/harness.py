@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fedad.commands.federation import factory_config
 from fedad.config import Config
 from fedad.deploy.federation import Federation
 from fedad.deploy.link import Link
+from fedad.deploy.rehearsal import factory_config
 from fedad.errors import DataError
 from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD
-from fedad.running.launch import resumed_config
+from fedad.running.overlay import resumed_config
 
 SITES = ("graz", "lyon", "turin")
 VICTIM = "lyon"
@@ -35,7 +35,7 @@ PROCESSES = {
 }
 # What says that a phase has begun: a stage in the server's journal, or a line in a site's log.
 STAGES = {"enrol": "enrol", "aggregate": "merge", "broadcast": "evaluate"}
-LINES = {"build": r"building the bank", "upload": r"sealed upload", "evaluate": r"judging"}
+LINES = {"build": r"learning, round", "upload": r"sealed upload", "evaluate": r"judging"}
 PHASES = ("enrol", "build", "upload", "aggregate", "broadcast", "evaluate")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -16,15 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from fedad.commands.preflight import server_checks, site_checks
-from fedad.commands.submit import register_all, submit_run, unregister
 from fedad.config import read
 from fedad.deploy import services
 from fedad.deploy.certificates import make_keys
 from fedad.deploy.federation import HOST, Federation, find_nginx
 from fedad.deploy.link import LinkError
 from fedad.deploy.reach import Server
+from fedad.deploy.register import register_all, unregister
+from fedad.deploy.server_checks import server_checks
 from fedad.deploy.services import BODY_MIB, Kit, Listen
+from fedad.deploy.site_checks import site_checks
+from fedad.deploy.submit import submit_run
 from fedad.errors import DataError, FedadError
 from fedad.reporting.run_folder import FAILURE
 from fedad.running.flower import environment_of, free_port
@@ -240,8 +242,8 @@ def test_preflight_sees_what_is_wrong(door, factories, knobs, tmp_path):
         address = f"{HOST}:{nobody.getsockname()[1]}"
         assert failed(door.kit(), address) == {"server"}
     server, up = door.keys / "server", door.up
-    checks = list(server_checks(config, server, up.address, up.proxy, tmp_path))
+    checks = list(server_checks(server, up.address, up.proxy, tmp_path))
     assert [check for check in checks if not check.passed] == []
     # the SuperLink itself in the proxy's place: everybody could command it
-    checks = list(server_checks(config, server, up.address, up.address, tmp_path))
+    checks = list(server_checks(server, up.address, up.address, tmp_path))
     assert {check.name for check in checks if not check.passed} == {"hidden", "body"}

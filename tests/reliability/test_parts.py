@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fedad.commands.federation import factory_config
-from fedad.commands.split import split
-from fedad.commands.submit import run_on
 from fedad.config import read
 from fedad.datasets.base import open_dataset
 from fedad.deploy.federation import Federation
+from fedad.deploy.rehearsal import factory_config
+from fedad.deploy.site_folders import split
+from fedad.deploy.submit import run_on
 from fedad.messages.file import load_tensors
 from fedad.partition import partition
 from fedad.plumbing.progress import Log

@@ -33,7 +33,7 @@ def test_a_killed_supernode_is_back_in_90_s(template, figure, tmp_path):
     figure("R15 a killed SuperNode is back", "at most 90 s", f"{seconds:.0f} s")
 
 
-@pytest.mark.parametrize("doing", ["clientapp", "building the bank"])
+@pytest.mark.parametrize("doing", ["clientapp", "learning, round"])
 def test_a_clientapp_whose_supernode_is_gone_ends_itself(
     doing, template, settings, figure, tmp_path
 ):

@@ -1,4 +1,4 @@
-"""R1: four hundred malformed answers of a rogue SuperNode, over HTTP on the loopback."""
+"""R1: malformed answers of a rogue SuperNode, over HTTP on the loopback, to each method."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from server_app.strategy import MethodStrategy
 from tests.bad_messages.arrays import plain
 from tests.bad_messages.cases import CASES, Case
 from tests.bad_messages.door import CASE, recorded, with_distances
+from tests.bad_messages.payload_cases import METHODS, cases_of
 from tests.reliability.harness import wait_until
 from tests.reliability.rogue import rogue
 
@@ -40,36 +41,47 @@ def _large(content) -> None:
     content["bank"]["rows"] = plain(np.zeros((100_000, 64), np.float32))
 
 
-ALL = [*CASES, Case("rows of 26 MB", TRAIN, _large, "size")]
+ALL = {
+    "patchcore": ([*CASES, Case("rows of 26 MB", TRAIN, _large, "size")], {"score.replicates": 5}),
+    **{
+        method: (cases_of(method), {"round.method": method, "score.replicates": 2, **more})
+        for method, (_, more) in METHODS.items()
+    },
+}
 
 
-@pytest.fixture(scope="module")
-def genuine(knobs):
+@pytest.fixture(params=ALL)
+def method(request):
+    return request.param
+
+
+@pytest.fixture
+def genuine(knobs, method, tmp_path):
     """What the liar answers while it is honest, in a run of its own."""
     with pytest.MonkeyPatch.context() as patch:
         for part in ("run_id", "node_id", "task_id"):
             patch.setattr(TaskIdentity, f"_{part}", 1)
-        kept, settings = {}, {**knobs, "score.replicates": 5}
+        kept, settings = {}, {**knobs, **ALL[method][1], "round.out": str(tmp_path / "honest")}
         nodes = [{"partition-id": k, "num-partitions": 3} for k in range(3)]
         grid = LocalGrid(recorded(client_app, kept), nodes, settings)
         MethodStrategy(read(settings)).start(grid, ArrayRecord())
         yield with_distances(kept)
 
 
-def test_a_rogue_supernode_gets_nothing_in(genuine, knobs, tmp_path, figure):
-    result = tmp_path / "result.json"
+def test_a_rogue_supernode_gets_nothing_in(genuine, method, knobs, tmp_path, figure):
+    result, (cases, more) = tmp_path / "result.json", ALL[method]
     settings = {
         **knobs,
-        "score.replicates": 5,
+        **more,
         "wire.largest-mb": LARGEST,
         "round.out": str(tmp_path / "run"),
     }
-    plan = {"settings": settings, "stages": [case.stage for case in ALL], "result": str(result)}
+    plan = {"settings": settings, "stages": [case.stage for case in cases], "result": str(result)}
     app = app_of(tmp_path / "app", plan)
 
     def answer(message):
         key = str(message.content[wire.RUN]["key"])
-        return ALL[message.content[CASE]["number"]].made_of(genuine, key)
+        return cases[message.content[CASE]["number"]].made_of(genuine, key)
 
     with superlink(tmp_path) as (address, environment):
         flwr(environment, tmp_path, "run", str(app), "own", "--format", "json")
@@ -78,16 +90,16 @@ def test_a_rogue_supernode_gets_nothing_in(genuine, knobs, tmp_path, figure):
     told = json.loads(result.read_text())
     wrong = {
         (case.name, word): case.word
-        for case, word in zip(ALL, told["words"], strict=True)
+        for case, word in zip(cases, told["words"], strict=True)
         if word != case.word
     }
     assert not wrong
     assert told["slowest"] < 10
     assert told["memory"] < 2**30
     figure(
-        "R1 malformed messages of a rogue SuperNode",
+        f"R1 malformed messages of a rogue SuperNode, {method}",
         "200, no hang over 10 s, 1 GB",
-        f"{len(ALL)} refused by their word, slowest {told['slowest']:.1f} s, "
+        f"{len(cases)} refused by their word, slowest {told['slowest']:.1f} s, "
         f"{told['memory'] / 1e6:.0f} MB",
     )
 
@@ -96,7 +108,10 @@ def app_of(folder: Path, plan: dict) -> Path:
     """Our app with another ServerApp, and the corpus that it needs."""
     assemble(folder)
     (folder / "tests" / "bad_messages").mkdir(parents=True)
-    for name in (*(f"bad_messages/{one}.py" for one in ("arrays", "cases", "door")), "bounds.py"):
+    for name in (
+        *(f"bad_messages/{one}.py" for one in ("arrays", "cases", "door", "payload_cases")),
+        "bounds.py",
+    ):
         shutil.copy(HERE.parent / name, folder / "tests" / name)
     for package in ("tests", "tests/bad_messages"):
         (folder / package / "__init__.py").write_text("")

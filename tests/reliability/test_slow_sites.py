@@ -15,7 +15,7 @@ from tests.reliability.slow_line import SlowLine
 pytestmark = pytest.mark.reliability
 DEADLINE = 90.0  # enough for a site that is not slow, on a machine that has much else to do
 RATES = {"lyon": 0.0, "turin": 200.0}  # bytes a second, of replies of some 65,000
-BEGINS = {"train": "building the bank", "evaluate": "judging"}
+BEGINS = {"train": "learning, round", "evaluate": "judging"}
 
 
 class Slowed(Federation):

@@ -22,7 +22,7 @@ def test_a_killed_supernode_and_a_killed_clientapp_cost_nothing(
     with Federation(tmp_path / "up", two) as up:
         sessions = [process.pid for process in up.processes.values()]
         attempt = Attempt(up, config, tmp_path / "run")
-        wait_for_line(up.log("lyon-superexec"), "building the bank", 200)
+        wait_for_line(up.log("lyon-superexec"), "learning, round", 200)
         assert kill(up, "ClientApp")
         (node,) = pids(up, "graz-supernode", "flower-supernode")
         os.kill(node, signal.SIGKILL)

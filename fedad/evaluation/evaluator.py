@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from fedad.evaluation.bootstrap import bootstrap, check_confidence
 from fedad.evaluation.breakdown import (
     LIMITS,
     Breakdown,
@@ -23,13 +22,14 @@ from fedad.evaluation.breakdown import (
 )
 from fedad.evaluation.counts import Counts
 from fedad.evaluation.curve import Bounded
-from fedad.evaluation.curves import curves, thresholds_for
+from fedad.evaluation.curve_tables import curves, thresholds_for
 from fedad.evaluation.exact import rank_exactly
 from fedad.evaluation.official import official_areas
 from fedad.evaluation.read import open_data, read_category
-from fedad.evaluation.report import Group, assemble, sizes_by_scope
+from fedad.evaluation.resampling import bootstrap, check_confidence
 from fedad.evaluation.scored import Scored
 from fedad.evaluation.spro import check_mode
+from fedad.evaluation.summary import Group, assemble, sizes_by_scope
 from fedad.plumbing.progress import track
 from fedad.seeding import stream
 
@@ -38,7 +38,7 @@ Columns = Mapping[str, np.ndarray]  # a table: columns (T,) by name
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The report of an evaluation (as `report` gives it) and each category's curves."""
+    """The report of an evaluation (as `summarise` gives it) and each category's curves."""
 
     report: dict[str, Any]
     curves: Mapping[str, Columns]

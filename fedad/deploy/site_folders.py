@@ -1,4 +1,4 @@
-"""`fedad data split`: the sites of a simulation as folders, as a federation reads them."""
+"""The sites of a simulation as folders, one a site, as the plants of a federation have them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ CONFIG = "defects_config.json"
 
 
 def split(sites: Iterable[Site], out: Path) -> list[Path]:
-    """The folder of each site below `out`, with its images, masks and `defects_config.json`.
+    """Make each site's folder below `out`: its images, their masks and `defects_config.json`.
 
     Files are linked where the disk allows it, and copied elsewhere.
+
+    Returns:
+        a folder a site, in the order of `sites`; its name is the site's.
 
     Raises:
         DataError: a site's folder is there already.
@@ -39,8 +42,9 @@ def _masks(sample: Sample) -> list[Path]:
 
 
 def _place(source: Path, target: Path) -> None:
+    """Link or copy a file, unless there is none, or another image brought it before."""
     if not source.exists() or target.exists():
-        return  # no configuration of saturation, or one that another image brought
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source.resolve(), target)

@@ -4,18 +4,45 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.table import Table
+import typer
 
-from fedad.config import Config
-from fedad.images.pixels import shown
-from fedad.images.usable import survey
-from fedad.messages.faults import lines
-from fedad.types import Dataset, Site
+from fedad.commands.options import Layout
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fedad.types import Dataset
 
 
-def counts_table(dataset: Dataset) -> Table:
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="The data set's root.")],
+    dataset: Layout = "autovi",
+) -> None:
+    """Count what a folder holds, read every file, and say what is wrong."""
+    from rich.console import Console
+
+    from fedad.plugins import plugin
+    from fedad.plumbing.progress import Bars, shown_by
+
+    opened = plugin("datasets", dataset)(folder)
+    Console().print(_counts_table(opened))
+    print(f"licence: {opened.licence}")
+    with shown_by(Bars()):
+        unusable, odd = _problems(opened)
+    for line in (*unusable, *odd):
+        print(line)
+    print(f"{len(unusable)} problems" if unusable else "nothing is wrong with it")
+    if unusable:
+        raise typer.Exit(1)
+
+
+def _counts_table(dataset: Dataset) -> Table:
     """How many images of what, by category."""
+    from rich.table import Table
+
     table = Table(title=f"{dataset.name}: {dataset.root}")
     for column in ("category", "train good", "test good", "test defective", "defects"):
         table.add_column(column, justify="left" if column in ("category", "defects") else "right")
@@ -29,22 +56,29 @@ def counts_table(dataset: Dataset) -> Table:
     return table
 
 
-def problems(dataset: Dataset) -> tuple[list[str], list[str]]:
-    """What cannot be used, and what is used with a warning, found by reading every file."""
+def _problems(dataset: Dataset) -> tuple[list[str], list[str]]:
+    """Read every file: what cannot be used, and what is used with a warning, a line each."""
+    from fedad.config import Config
+    from fedad.images.pixels import shown
+    from fedad.images.usable import survey
+    from fedad.messages.faults import lines
+    from fedad.types import Site
+
     train = tuple(sample for sample in dataset.samples if sample.split == "train")
     test = tuple(sample for sample in dataset.samples if sample.split == "test")
     faults = survey(Config(), Site("", train, test)).faults
-    wrong = [*_by_category(dataset), *(fault.text for fault in faults if fault.skipped)]
-    wrong += [
+    unusable = [*_of_categories(dataset), *(fault.text for fault in faults if fault.skipped)]
+    unusable += [
         f"{shown(sample.path)}: a defective image without a mask counts for no pixel figure"
         for sample in dataset.samples
         if sample.masks is None
     ]
     odd = lines([fault for fault in faults if not fault.skipped])
-    return wrong, odd + [fault.text for fault in dataset.faults if fault.reason != "no-mask"]
+    return unusable, odd + [fault.text for fault in dataset.faults if fault.reason != "no-mask"]
 
 
-def _by_category(dataset: Dataset) -> Iterator[str]:
+def _of_categories(dataset: Dataset) -> Iterator[str]:
+    """Categories without a good image to learn from, and names that two files of one have."""
     for category in dataset.categories:
         samples = [sample for sample in dataset.samples if sample.category == category]
         if not any(sample.split == "train" for sample in samples):

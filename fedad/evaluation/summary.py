@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fedad.evaluation.bootstrap import check_confidence, interval
 from fedad.evaluation.breakdown import (
     LIMITS,
     Breakdown,
@@ -18,6 +17,7 @@ from fedad.evaluation.breakdown import (
 )
 from fedad.evaluation.counts import Counts
 from fedad.evaluation.curve import Bounded
+from fedad.evaluation.resampling import check_confidence, interval, tells
 
 SCHEMA = 1
 
@@ -33,7 +33,7 @@ class Group(NamedTuple):
     replicates: Breakdown
 
 
-def report(
+def summarise(
     counts: Counts,
     replicates: Counts | None = None,
     *,
@@ -44,8 +44,11 @@ def report(
 
     `pooled` ranks the images of all categories together, `categories` ranks each by itself. `mean`
     and `mean_by_kind` are over the categories that have something to rank. Every figure is a
-    `value`, the `bound` that binning could move it by at most, and the interval `low` to `high`
-    (NaN without replicates).
+    `value`, the `bound` that binning could move it by at most, and the interval `low` to `high`:
+    NaN without replicates, and where their wide bins cannot tell (`resampling.tells`).
+
+    Raises:
+        ConfigError: limits or a confidence that are none.
     """
     limits, confidence = check_limits(limits), check_confidence(confidence)
     groups = {
@@ -54,7 +57,8 @@ def report(
         )
         for category in counts.categories
     }
-    pooled = _group(counts, replicates, limits)
+    alone = [*groups.values()] if len(groups) == 1 else []
+    pooled = alone[0] if alone else _group(counts, replicates, limits)
     return {"pooled": _describe(pooled, confidence)} | assemble(groups, limits, confidence)
 
 
@@ -115,7 +119,9 @@ def _mean(groups: Mapping[str, Group], scope: str, confidence: float) -> dict[st
         drawn = [group.replicates[scope][key] for group in ranked if scope in group.replicates]
         middle = mean([group.figures[scope][key] for group in ranked]) if ranked else _NONE
         images = sum(_fewer(group.sizes[scope]) for group in ranked)
-        found[key] = _figure(middle, mean(drawn) if drawn else None, images, confidence)
+        values = [float(group.figures[scope][key].value) for group in ranked]
+        told = all(map(tells, values, drawn))
+        found[key] = _figure(middle, mean(drawn) if drawn and told else None, images, confidence)
         found[key]["categories"] = len(ranked)
     return found
 
@@ -132,6 +138,6 @@ def _figure(
 ) -> dict[str, float]:
     """`images` is how many good or defective ones there are, whichever are fewer."""
     low = high = float("nan")
-    if replicates is not None:
+    if replicates is not None and tells(float(point.value), replicates):
         low, high = interval(float(point.value), replicates.value, images, confidence)
     return {"value": float(point.value), "bound": float(point.bound), "low": low, "high": high}

@@ -1,0 +1,1 @@
+"""Uploads that are numbers, not rows -> one: moments that add, and tensors that are averaged."""

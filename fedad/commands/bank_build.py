@@ -1,0 +1,33 @@
+"""`fedad bank build`: at a plant without a network, the bank that it carries to the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.commands.options import Layout, Overrides
+
+
+def bank_build(  # noqa: PLR0917 - options, which are named
+    folder: Annotated[Path, typer.Argument(help="One plant's own folder of images.")],
+    site: Annotated[str, typer.Option(help="The plant's name.")],
+    out: Annotated[Path, typer.Option(help="The file that may leave the plant.")],
+    dataset: Layout = "autovi",
+    memory: Annotated[
+        float, typer.Option(min=0, help="GB that it may take; 0: as much as it likes.")
+    ] = 0.0,
+    overrides: Overrides = None,
+) -> None:
+    """At a plant: its good images -> the bank that it would upload."""
+    from fedad.plumbing.progress import Bars, shown_by
+    from fedad.running.by_hand import build
+    from fedad.running.overlay import read_config
+
+    knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
+    if memory:
+        knobs.append(f"coreset.memory-gb={memory}")
+    with shown_by(Bars()):
+        bank = build(read_config(None, knobs), site, out)
+    print(f"{len(bank)} rows of {bank.images.sum()} images in {out}")

@@ -1,0 +1,59 @@
+"""`fedad bank info`: what the file of a bank, or of another model, holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def bank_info(file: Annotated[Path, typer.Argument(help="A bank.safetensors.")]) -> None:
+    """What a bank file holds, and how its features were made."""
+    from rich.console import Console
+
+    Console().print(info_table(file))
+
+
+def info_table(path: Path) -> Table:
+    """The method of a model's file, what the method says of the model, and its fingerprint.
+
+    Raises:
+        DataError: no such file, or no whole model.
+    """
+    from rich.table import Table
+
+    from fedad.config import Config
+    from fedad.methods.base import method_of
+    from fedad.running.model_file import open_model
+
+    config, model = open_model(Config(), path)
+    table = Table(title=str(path), show_header=False)
+    table.add_row("method", config.round.method)
+    for name, value in method_of(config).describe(model).items():
+        for row in _rows(name, value):
+            table.add_row(*row)
+    for name, value in vars(model.fingerprint).items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _rows(name: str, value: Any) -> list[tuple[str, str]]:
+    """A line for a plain value, or one a site."""
+    words = name.replace("_", " ")
+    if not isinstance(value, Mapping):
+        return [(words, f"{value:,}" if isinstance(value, int) else str(value))]
+    return [
+        (f"{words.removesuffix(' by site')} of {site}", _listed(part))
+        for site, part in value.items()
+    ]
+
+
+def _listed(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        return str(part)
+    return ", ".join(f"{name} {count}" for name, count in part.items())

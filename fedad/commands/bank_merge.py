@@ -1,0 +1,28 @@
+"""`fedad bank merge`: at a server without a network, one bank of those that plants brought."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.commands.options import Overrides
+
+
+def bank_merge(
+    files: Annotated[list[Path], typer.Argument(help="Banks that plants have built.")],
+    out: Annotated[Path, typer.Option(help="The bank for all of them.")],
+    overrides: Overrides = None,
+) -> None:
+    """At the server: the plants' banks -> one bank, as a run would merge them."""
+    from fedad.plumbing.progress import Bars, shown_by
+    from fedad.running.by_hand import merge_files
+    from fedad.running.overlay import read_config
+
+    with shown_by(Bars()):
+        merged, warnings = merge_files(read_config(None, overrides or []), files, out)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{len(merged)} rows of {', '.join(merged.sites)} in {out}")

@@ -1,0 +1,26 @@
+"""`fedad data split`: the sites of a simulation as folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.commands.options import Layout, Overrides
+
+
+def data_split(
+    folder: Annotated[Path, typer.Argument(help="The data set's root.")],
+    out: Annotated[Path, typer.Argument(help="Where each site gets a folder of its own.")],
+    dataset: Layout = "autovi",
+    overrides: Overrides = None,
+) -> None:
+    """Deal a data set's images out to one folder a site, as factories have them."""
+    from fedad.deploy.site_folders import split
+    from fedad.running.launch import sites_of
+    from fedad.running.overlay import read_config
+
+    knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
+    for path in split(sites_of(read_config(None, knobs)), out):
+        print(path)

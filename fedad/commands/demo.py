@@ -1,0 +1,25 @@
+"""`fedad demo`: three drawn plants, one run, and what federation brought."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fedad.commands.options import Runs, Via, ViaOption
+
+
+def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
+    """Draw three plants, run the Flower app once, and show what federation brought."""
+    from fedad.commands.show import show_run
+    from fedad.plumbing.progress import Bars
+    from fedad.running.launch import launch
+    from fedad.running.overlay import read_config
+
+    config = read_config(None, ["round.name=demo"])
+    folder = launch(config, via=via, root=runs.absolute(), with_yardsticks=True, sink=Bars())
+    show_run(folder)
+    print(
+        "\nNext:\n"
+        "  fedad run configs/demo.toml -c wire.dtype=float16 --yardsticks   half the bytes\n"
+        f"  fedad bank info {folder / 'bank.safetensors'}\n"
+        "  fedad data check DIR --dataset autovi                            your own images"
+    )

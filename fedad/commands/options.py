@@ -1,0 +1,26 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Via(StrEnum):
+    """How a run is run: by `flwr run`, or by the same apps in this process."""
+
+    FLWR = "flwr"
+    LOCAL = "local"
+
+
+Overrides = Annotated[
+    list[str] | None, typer.Option("-c", "--set", metavar="KEY=VALUE", help="Set one knob.")
+]
+Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
+ViaOption = Annotated[Via, typer.Option(help="The real thing, or the same in this process.")]
+Layout = Annotated[str, typer.Option(help="How its folders are laid out.")]
+Keys = Annotated[Path, typer.Option("--keys", help="The folder of this machine's keys.")]
+Superlink = Annotated[str, typer.Option(help="Its address, HOST:PORT.")]

@@ -1,0 +1,20 @@
+"""`fedad preflight server`: is the server ready for a run?"""
+
+from __future__ import annotations
+
+import typer
+
+from fedad.commands.options import Keys, Overrides, Runs, Superlink
+
+
+def preflight_server(
+    keys: Keys, superlink: Superlink, proxy: Superlink, runs: Runs, overrides: Overrides = None
+) -> None:
+    """Certificate, secrets, disk, memory, SuperLink, and that the proxy shows the Fleet API."""
+    from fedad.commands.show import show_checks
+    from fedad.deploy.server_checks import server_checks
+    from fedad.running.overlay import read_config
+
+    read_config(None, overrides or [])  # refuses a wrong knob; no right one changes the checks
+    if not show_checks(server_checks(keys, superlink, proxy, runs)):
+        raise typer.Exit(1)

@@ -1,0 +1,31 @@
+"""`fedad preflight site`: is a plant's machine ready for a run?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.commands.options import Keys, Overrides, Superlink
+
+
+def preflight_site(  # noqa: PLR0917 - options, which are named
+    site: Annotated[str, typer.Option(help="This plant's name.")],
+    keys: Keys,
+    data: Annotated[Path, typer.Option(help="The folder of its images.")],
+    output: Annotated[Path, typer.Option(help="Its own folder, for what never leaves.")],
+    superlink: Superlink,
+    policy: Annotated[
+        Path | None, typer.Option(help="Its own policy, which node-config names.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Data, policy, weights, clock, disk, memory, keys and the way to the server; a line each."""
+    from fedad.commands.show import show_checks
+    from fedad.deploy.site_checks import site_checks
+    from fedad.running.overlay import read_config
+
+    config = read_config(None, ["data.dataset=autovi", *(overrides or [])])
+    if not show_checks(site_checks(config, site, keys, data, output, superlink, policy)):
+        raise typer.Exit(1)

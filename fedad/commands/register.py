@@ -1,0 +1,25 @@
+"""`fedad register`: let sites come to a SuperLink."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.commands.options import Superlink
+
+
+def register(
+    keys: Annotated[Path, typer.Argument(help="The server's folder of keys.")],
+    superlink: Superlink = "localhost:8000",
+    sites: Annotated[
+        list[str] | None, typer.Option("--site", help="A site; all of sites/*.pub if none.")
+    ] = None,
+) -> None:
+    """On the server: tell the SuperLink the keys of the sites that may come."""
+    from fedad.deploy.register import register_all
+
+    for site, (number, is_new) in register_all(keys, superlink, sites or ()).items():
+        line = f"{site} may come" if is_new else f"{site}: known already"
+        print(f"{line}, its key has number {number}" if number else line)

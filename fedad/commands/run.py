@@ -1,0 +1,35 @@
+"""`fedad run`: one run in simulation, from a checked configuration to a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.commands.options import Overrides, Runs, Via, ViaOption
+
+
+def run(  # noqa: PLR0917 - options, which are named
+    config: Annotated[
+        Path | None, typer.Argument(help="A TOML file, such as configs/demo.toml.")
+    ] = None,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    via: ViaOption = Via.FLWR,
+    yardsticks: Annotated[
+        bool, typer.Option("--yardsticks", help="Also isolated and centralised.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="A run folder: go on with that run, by its configuration.")
+    ] = None,
+) -> None:
+    """Check a configuration, run it in simulation, and leave a run folder."""
+    from fedad.commands.show import show_run
+    from fedad.plumbing.progress import Bars
+    from fedad.running.launch import launch
+    from fedad.running.overlay import chosen_config
+
+    knobs = chosen_config(config, overrides or [], resume)
+    folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
+    show_run(folder)

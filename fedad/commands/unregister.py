@@ -1,0 +1,24 @@
+"""`fedad unregister`: shut a site's key out of a SuperLink."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedad.commands.options import Superlink
+
+
+def unregister(
+    who: Annotated[
+        str, typer.Argument(help="A site, or the number that fedad register gave its key.")
+    ],
+    keys: Annotated[Path, typer.Option("--keys", help="The server's folder of keys.")],
+    superlink: Superlink = "localhost:8000",
+) -> None:
+    """On the server: shut out a key that was lost or replaced."""
+    from fedad.deploy.register import unregister as shut_out
+
+    number = shut_out(keys, superlink, who)
+    print(f"{who} may not come any more" + f" by the key of number {number}" * (who != number))

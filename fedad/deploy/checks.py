@@ -1,0 +1,108 @@
+"""What is looked at before a run, on a plant's machine and on the server's alike.
+
+`site_checks.py` and `server_checks.py` put these together with what is looked at on one of the two.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from fedad.deploy.reach import Server
+from fedad.errors import FedadError
+
+GB = 2**30
+MONTH = 30  # days before its end at which a certificate should be renewed
+
+
+class Check(NamedTuple):
+    """What was looked at, whether it will do, what was found, and what mends it if not."""
+
+    name: str
+    passed: bool
+    told: str
+    fix: str = ""
+
+
+def attempt(name: str, look: Callable[[], str], fix: str) -> Check:
+    """Look at something.
+
+    Args:
+        look: returns what it found, or raises why that will not do.
+        fix: what mends it then.
+    """
+    try:
+        return Check(name, True, look())
+    except (FedadError, OSError, http.client.HTTPException) as error:
+        return Check(name, False, str(error) or type(error).__name__, fix)
+
+
+def key_files(folder: Path, names: tuple[str, ...]) -> Iterator[Check]:
+    """Whether files of keys are in a folder, and private ones are their owner's alone."""
+    for name in names:
+        path = folder / name
+        fix = "copy this machine's folder from where fedad certs was run"
+        if not os.access(path, os.R_OK):
+            yield Check("keys", False, f"{path}: is not there, or may not be read", fix)
+        elif path.suffix in (".key", ".secret") and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield Check("keys", False, f"{path}: others may read it", f"chmod 600 {path}")
+        else:
+            yield Check("keys", True, str(path))
+
+
+def reachable(server: Server, name: str = "server") -> Check:
+    """Whether anybody takes connections at the server's address."""
+    fix = "is it up, is the address right, does the firewall let this machine out?"
+
+    def knock() -> str:
+        server.knock()
+        return f"{server.address} answers"
+
+    return attempt(name, knock, fix)
+
+
+def trusted(server: Server) -> Check:
+    """Whether the authority that this machine knows has signed the server's certificate."""
+
+    def until() -> str:
+        end = server.valid_until()
+        days = (end - datetime.now(UTC)).days
+        hint = ": renew it soon" if days < MONTH else ""
+        return f"the authority is the same, valid for {days} days more{hint}"
+
+    fix = "take ca.crt from where the server's certificate was made, or renew that certificate"
+    return attempt("certificate", until, fix)
+
+
+def fleet(server: Server) -> Check:
+    """Whether the SuperLink itself answers behind the proxy, which answers for a dead one too."""
+
+    def ask() -> str:
+        status, _ = server.answer("/v1/fleet/pull-messages", method="POST")
+        if status >= 500:
+            raise FedadError(f"{server.address} answers {status} for the SuperLink behind it")
+        return "the SuperLink answers behind the proxy"
+
+    return attempt("fleet", ask, "start the SuperLink, then the proxy; see their logs")
+
+
+def free_disk(folder: Path, needed: int) -> str:
+    """How much is free where `folder` is or will be.
+
+    Raises:
+        FedadError: less than `needed` bytes, or nothing may be written there.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    room = f"{needed / GB:.2f} GB needed, {free / GB:.1f} GB free"
+    if free < needed:
+        raise FedadError(room)
+    if not os.access(there, os.W_OK):
+        raise FedadError(f"{there}: may not be written")
+    return room

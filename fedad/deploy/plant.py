@@ -1,0 +1,80 @@
+"""A plant's own folders before a run: what is in them, and what a run will take of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedad.config import Config
+from fedad.deploy.checks import GB, free_disk
+from fedad.errors import FedadError
+from fedad.plumbing.memory import available
+from fedad.types import Site
+
+LIBRARIES = 2**30  # bytes of a ClientApp beside its features: the network and its libraries
+
+
+@dataclass(frozen=True)
+class Plant:
+    """The site `name`, with its images in `data` and its own folder `output`.
+
+    Each method says what it found, and raises a FedadError or an OSError where that will not do.
+    """
+
+    config: Config
+    name: str
+    data: Path
+    output: Path
+
+    def images(self) -> str:
+        """How many images can be used, and of what."""
+        from fedad.images.usable import sift
+
+        site, faults = sift(self.config, self._site())
+        kinds = {sample.category for sample in (*site.train, *site.test)}
+        skipped = sum(fault.skipped for fault in faults)
+        counts = f"{len(site.train)} good images to learn from, {len(site.test)} to judge"
+        return f"{counts}, of {', '.join(sorted(kinds))}; {skipped} cannot be used"
+
+    def weights(self) -> str:
+        """Which network there is."""
+        from fedad.embedders.backbone import build
+
+        mark = build(self.config.embedder).fingerprint
+        return f"{mark.backbone}, {mark.weights[:16]}: the same at every site"
+
+    def disk(self) -> str:
+        """Room for three copies of the bank, and for the features that are kept."""
+        from fedad.embedders.in_parts import image_bytes
+
+        site, kept = self._site(), 0
+        bank = self.config.coreset.local_ratio * len(site.train) * image_bytes(self._grid())
+        if self.config.embedder.cache != "off":
+            features = image_bytes(self._grid()) * (len(site.train) + len(site.test))
+            kept = min(features, int(self.config.embedder.cache_gb * GB))
+        return free_disk(self.output, int(3 * bank) + kept)
+
+    def memory(self) -> str:
+        """Memory for the features of all good images, or for as much as `coreset.memory-gb`."""
+        from fedad.embedders.in_parts import COPIES, FIXED, image_bytes
+
+        limit = self.config.coreset.memory_gb * GB
+        points = len(self._site().train) * image_bytes(self._grid())
+        whole = FIXED + (COPIES + self.config.coreset.local_ratio) * points
+        needed, there = LIBRARIES + (min(limit, whole) if limit else whole), available()
+        room = f"about {needed / GB:.1f} GB needed, {there / GB:.1f} GB available"
+        if needed > there:
+            raise FedadError(room)
+        return room
+
+    def _grid(self) -> tuple[int, int, int]:
+        from fedad.embedders.backbone import grid_of
+
+        return grid_of(self.config.embedder)
+
+    def _site(self) -> Site:
+        from fedad.datasets.base import open_dataset
+        from fedad.partition import one_site
+
+        own = replace(self.config.data, dir=str(self.data.absolute()))
+        return one_site(self.name, open_dataset(own), own, seed=self.config.round.seed)

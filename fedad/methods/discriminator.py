@@ -1,0 +1,289 @@
+"""SimpleNet's head over sites (Liu et al., CVPR 2023): a discriminator of features, by FedAvg.
+
+Each product has a head: a linear adaptor, then a two-layer discriminator that tells patches of good
+images from the same patches with Gaussian noise added. In each round a site trains the broadcast
+heads of its products for fixed epochs on its own patches, and the server averages them, weighted by
+the images of the product (`merge.weighting`). A patch is scored by minus the discriminator's logit.
+
+Unlike the paper: LayerNorm in place of BatchNorm, whose statistics would mix sites; the noise is in
+units of each channel's spread, so that it fits any backbone; the adaptor starts as the identity.
+Epochs are fixed: the paper's code picks the best one on test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fedad.aggregation.base import weights_of
+from fedad.averaging.tensors import Averaging, averaged
+from fedad.errors import UploadError
+from fedad.messages.payload import Payload
+from fedad.messages.schema import COUNTS, FLOATS, Array, Names
+from fedad.methods.base import MethodBase, Round, Turn, check_scorable
+from fedad.plumbing.progress import track
+from fedad.seeding import stream
+from fedad.types import Enrolled, Features, Fingerprint
+
+if TYPE_CHECKING:  # what takes torch is imported when it is used: a server only averages
+    import torch
+
+    from fedad.embedders.in_parts import InParts
+
+__all__ = ["Discriminator"]
+
+MARGIN = 0.5  # th of the truncated loss: logits beyond it cost nothing
+SLOPE = 0.2  # of LeakyReLU
+SPREAD = 1e-6  # the least spread of a channel that noise is measured in
+LAYERS = ("adapt", "shift", "hidden", "offset", "gain", "bias", "out")
+
+Layers = dict[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Knobs:
+    rounds: Annotated[int, Field(ge=1)] = 10
+    epochs: Annotated[int, Field(ge=1)] = 2  # of each round
+    hidden: Annotated[int, Field(ge=1)] = 256  # neurons of the discriminator
+    batch: Annotated[int, Field(ge=2)] = 1024  # patches
+    rate: Annotated[float, Field(gt=0)] = 3e-4  # of learning, by Adam
+    noise: Annotated[float, Field(gt=0)] = 0.5  # of the negatives, in spreads of each channel
+    averaging: Averaging = "mean"  # or median, trimmed: one site of three cannot move them far
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Heads(Payload):
+    """A head for each of C products, of D features and H neurons.
+
+    logit = out . leaky(norm(hidden (adapt x + shift) + offset) gain + bias)
+    """
+
+    adapt: Annotated[np.ndarray, Array("C D E", FLOATS)]  # E is D
+    shift: Annotated[np.ndarray, Array("C D", FLOATS)]
+    hidden: Annotated[np.ndarray, Array("C H D", FLOATS)]
+    offset: Annotated[np.ndarray, Array("C H", FLOATS)]
+    gain: Annotated[np.ndarray, Array("C H", FLOATS)]
+    bias: Annotated[np.ndarray, Array("C H", FLOATS)]
+    out: Annotated[np.ndarray, Array("C H", FLOATS)]
+    images: Annotated[np.ndarray, Array("C", ("int64",), least=0, most=COUNTS)]
+    categories: Annotated[tuple[str, ...], Names("C")]
+    sites: Annotated[tuple[str, ...], Names("S")]
+    fingerprint: Fingerprint
+    dtype: Literal["float32", "float16"] = "float32"
+
+    def check(self) -> None:
+        """Refuse an adaptor that is not square."""
+        if self.adapt.shape[1] != self.adapt.shape[2]:
+            raise UploadError(f"an adaptor of {self.adapt.shape[1:]}, expected a square", "shape")
+
+    def take(self, products: Sequence[int]) -> Heads:
+        """The heads of these products, in this order."""
+        at = list(products)
+        layers = {name: getattr(self, name)[at] for name in (*LAYERS, "images")}
+        return self.replace(**layers, categories=tuple(self.categories[k] for k in at))
+
+
+@dataclass(frozen=True)
+class Discriminator(MethodBase):
+    rejoins = True
+
+    @cached_property
+    def knobs(self) -> Knobs:
+        found: Knobs = self.config.knobs("discriminator")
+        return found
+
+    @cached_property
+    def rounds(self) -> Sequence[Round]:
+        return (Round(Heads, Heads),) * self.knobs.rounds
+
+    def fit(
+        self,
+        features: Features | InParts,
+        turn: Turn,
+        *,
+        own: Heads | None = None,
+        rng: np.random.Generator,
+    ) -> Heads:
+        """The broadcast heads of the site's products, trained for `discriminator.epochs`."""
+        categories = tuple(sorted({*features.categories}))
+        heads = []
+        with track("training", self.knobs.epochs * len(categories)) as progress:
+            for number, name in enumerate(categories):
+                done = number * self.knobs.epochs
+                head = self._head(name, features.shape[-1], turn.model)
+                for epoch, trained in enumerate(self._trained(features, name, head, rng), start=1):
+                    head = trained
+                    progress(done + epoch)
+                heads.append(head)
+        layers: dict[str, Any] = {
+            layer: np.stack([head[layer] for head in heads]) for layer in LAYERS
+        }
+        return Heads(
+            **layers,
+            images=np.array([features.categories.count(name) for name in categories], np.int64),
+            categories=categories,
+            sites=("",),
+            fingerprint=features.fingerprint,
+        )
+
+    def merge(self, uploads: Sequence[Heads], turn: Turn, *, rng: np.random.Generator) -> Heads:
+        """Each product's head averaged over the sites that have it; images are summed."""
+        categories = tuple(sorted({name for upload in uploads for name in upload.categories}))
+        found = []
+        for name in categories:
+            some = [
+                one.take([one.categories.index(name)]) for one in uploads if name in one.categories
+            ]
+            images = [int(one.images[0]) for one in some]
+            weights = weights_of([one.sites[0] for one in some], images, self.config.merge)
+            merged = averaged(some, weights, self.knobs.averaging)
+            found.append(merged.replace(images=np.array([sum(images)], np.int64)))
+        layers = {
+            layer: np.concatenate([getattr(one, layer) for one in found])
+            for layer in (*LAYERS, "images")
+        }
+        sites = tuple(sorted({site for upload in uploads for site in upload.sites}))
+        whole = found[0].replace(**layers, categories=categories, sites=sites)
+        return whole.rounded(self.config.wire.dtype)
+
+    def score(
+        self, model: Heads, features: Features, *, own: Heads | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Minus the logit of each patch by its product's head; an image's score is its largest."""
+        import torch
+
+        check_scorable(model, features)
+        maps = np.empty(features.grid.shape[:3], np.float32)
+        with torch.inference_mode():
+            for name in sorted({*features.categories}):
+                layers = self._tensors(model, model.categories.index(name))
+                images = np.flatnonzero([category == name for category in features.categories])
+                for image in images:  # alone, so that a score does not depend on its company
+                    points = torch.from_numpy(features.grid[image]).to(self.device)
+                    maps[image] = -logits(layers, points).cpu().numpy()
+        return maps, maps.max((1, 2))
+
+    def admit(self, upload: Heads, site: Enrolled, turn: Turn) -> tuple[Heads, list[str]]:
+        """The heads, if they have the size that was asked for; no more images are believed than
+        the site enrolled.
+
+        Raises:
+            UploadError: heads of other neurons, or of more images than were enrolled.
+        """
+        if upload.out.shape[1] != self.knobs.hidden:
+            raise UploadError(
+                f"heads of {upload.out.shape[1]} neurons, expected {self.knobs.hidden}", "shape"
+            )
+        enrolled = np.array([site.train[name] for name in upload.categories])
+        if (upload.images < 1).any() or (upload.images > enrolled).any():
+            raise UploadError(
+                f"heads trained on {upload.images.sum():,} images, of {enrolled.sum():,} enrolled",
+                "counts",
+            )
+        return upload, []
+
+    def describe(self, model: Heads) -> dict[str, Any]:
+        """How many weights, and what FedAvg weighed by."""
+        return {
+            "weights": sum(getattr(model, layer).size for layer in LAYERS),
+            "heads": len(model.categories),
+            "images_by_category": dict(zip(model.categories, model.images.tolist(), strict=True)),
+        }
+
+    def scale(self, model: Heads) -> dict[str, tuple[float, float]]:
+        """Twice the margin on both sides of 0, where the discriminator cannot tell."""
+        return dict.fromkeys(model.categories, (-2 * MARGIN, 2 * MARGIN))
+
+    def _head(self, category: str, features: int, model: Heads | None) -> dict[str, np.ndarray]:
+        """The layers that a product's training starts from: the broadcast ones, or at the first
+        time some that are the same at all sites."""
+        if model is not None and category in model.categories:
+            at = model.categories.index(category)
+            return {layer: getattr(model, layer)[at] for layer in LAYERS}
+        rng, size = stream(self.config.round.seed, "discriminator", category), self.knobs.hidden
+        hidden = rng.normal(0, np.sqrt(2 / (size + features)), (size, features))  # Glorot's
+        out = rng.normal(0, np.sqrt(2 / (size + 1)), size)
+        return {
+            "adapt": np.eye(features, dtype=np.float32),
+            "shift": np.zeros(features, np.float32),
+            "hidden": hidden.astype(np.float32),
+            "offset": np.zeros(size, np.float32),
+            "gain": np.ones(size, np.float32),
+            "bias": np.zeros(size, np.float32),
+            "out": out.astype(np.float32),
+        }
+
+    def _trained(
+        self,
+        features: Features | InParts,
+        category: str,
+        head: dict[str, np.ndarray],
+        rng: np.random.Generator,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The head after each epoch."""
+        import torch
+
+        from fedad.plumbing.compute import threads
+
+        noise = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
+        with threads(self.config.embedder.threads):
+            layers = {
+                name: torch.tensor(array, device=self.device, requires_grad=True)
+                for name, array in head.items()
+            }
+            adam = torch.optim.Adam(layers.values(), lr=self.knobs.rate)
+            for _ in range(self.knobs.epochs):
+                for points in self._batches(features, category, rng):
+                    adam.zero_grad()
+                    self._loss(layers, points, noise).backward()
+                    adam.step()
+                yield {n: tensor.detach().cpu().numpy().copy() for n, tensor in layers.items()}
+
+    def _batches(
+        self, features: Features | InParts, category: str, rng: np.random.Generator
+    ) -> Iterator[torch.Tensor]:
+        """The patches of a product in a random order, of each part that memory holds."""
+        import torch
+
+        for part in features.parts(category):
+            order = rng.permutation(len(part))
+            for at in range(0, len(part), self.knobs.batch):
+                some = part[order[at : at + self.knobs.batch]]
+                yield torch.from_numpy(some).to(self.device)
+
+    def _loss(self, layers: Layers, points: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        """SimpleNet's truncated L1 loss of points (n, D) and of the same points with noise."""
+        import torch
+
+        adapted = points @ layers["adapt"].T + layers["shift"]
+        spread = adapted.detach().std(0).clamp_min(SPREAD)
+        drawn = torch.randn(adapted.shape, generator=noise, device=adapted.device)
+        negatives = adapted + self.knobs.noise * spread * drawn
+        good, bad = _told_apart(layers, adapted), _told_apart(layers, negatives)
+        return ((MARGIN - good).clamp_min(0) + (MARGIN + bad).clamp_min(0)).mean()
+
+    def _tensors(self, model: Heads, number: int) -> Layers:
+        import torch
+
+        return {
+            layer: torch.tensor(getattr(model, layer)[number], device=self.device)
+            for layer in LAYERS
+        }
+
+
+def logits(layers: Layers, points: torch.Tensor) -> torch.Tensor:
+    """(...,): how sure a head is that each of the points (..., D) is normal."""
+    return _told_apart(layers, points @ layers["adapt"].T + layers["shift"])
+
+
+def _told_apart(layers: Layers, adapted: torch.Tensor) -> torch.Tensor:
+    from torch.nn.functional import layer_norm, leaky_relu
+
+    inside = adapted @ layers["hidden"].T + layers["offset"]
+    normed = layer_norm(inside, inside.shape[-1:], layers["gain"], layers["bias"])
+    return leaky_relu(normed, SLOPE) @ layers["out"]

@@ -1,0 +1,30 @@
+"""A comparison -> the sections of its page, and its tables for papers."""
+
+from __future__ import annotations
+
+from fedad.reporting.comparison.choice import choice
+from fedad.reporting.comparison.differences import COLUMNS, difference_rows, differences
+from fedad.reporting.comparison.figures import figure_rows, figures
+from fedad.reporting.comparison.matrix import matrix
+from fedad.reporting.comparison.sites import sites
+from fedad.reporting.comparison.words import Comparison, named
+from fedad.reporting.comparison.worth import worth
+from fedad.reporting.papers import both
+from fedad.reporting.shown_run import Found
+
+
+def sections(comparison: Comparison) -> list[Found]:
+    """What was run, the figures, what differs, to whom, what a site is worth, what to take.
+
+    The page also has one run in detail, whose sections are those of any run's page.
+    """
+    parts = (matrix, figures, differences, sites, worth, choice)
+    return [part(comparison) for part in parts]
+
+
+def tables(comparison: Comparison) -> dict[str, str]:
+    """File name -> text, for papers."""
+    names = [named(figure) for figure in comparison["plan"]["figures"]]
+    return both("figures", ["", *names], figure_rows(comparison)) | both(
+        "differences", COLUMNS, difference_rows(comparison["contrasts"])
+    )

@@ -1,0 +1,122 @@
+"""A comparison as tables for the terminal: the figures, what differs, to whom, what to take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fedad.reporting.comparison.differences import difference
+from fedad.reporting.comparison.words import Comparison
+from fedad.reporting.markup import ranged
+
+Printed = tuple[str, list[str], list[list[str]]]  # title, columns, rows
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print four tables of what `comparison.json` holds."""
+    console = Console()
+    for part in (_figures, _differences, _sites, _recommended):
+        title, columns, rows = part(comparison)
+        table = Table(title=escape(title), title_justify="left", box=SIMPLE, pad_edge=False)
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*map(escape, row))  # a point's name may have brackets
+        console.print(table)
+
+
+def _figures(comparison: Comparison) -> Printed:
+    figures = comparison["plan"]["figures"]
+    rows = []
+    for one in comparison["treatments"]:
+        values = (one["figures"][figure] for figure in figures)
+        rows.append([one["label"], *(ranged(v.get("together") or v["by_site"]) for v in values)])
+    title = "Means over categories and seeds, 95 % intervals; all sites' images in one ranking"
+    notes = (f"warning: {note}" for note in comparison["notes"])
+    return "\n".join([f"{title} (isolated: site by site)", *notes]), ["", *figures], rows
+
+
+def _differences(comparison: Comparison) -> Printed:
+    columns = ["first", "less", "difference", "p (Holm)", "p equal", "verdict"]
+    headline = comparison["headline"]
+    contrasts = [one for one in comparison["contrasts"] if one["figure"] == headline]
+    rows = [
+        [
+            one["first"],
+            one["second"],
+            ranged(difference(one), "+.4f"),
+            f"{one['p_holm']:.3g}",
+            f"{one['p_equal']:.3g}",
+            one["verdict"],
+        ]
+        for one in contrasts
+    ]
+    notes = sorted({f"warning: {note}" for one in contrasts for note in one["warnings"]})
+    return "\n".join([f"Paired differences, {headline}", *notes]), columns, rows
+
+
+def _sites(comparison: Comparison) -> Printed:
+    figure, rows = comparison["headline"], []
+    for one in comparison["fairness"]:
+        over = one["figures"][figure]["over_sites"]
+        if not over:  # nothing to rank at any site
+            continue
+        gain = one.get("gain", {}).get(figure, {})
+        helped = sum(site["answer"] == "helped" for site in gain.values())
+        hurt = sum(site["answer"] == "hurt" for site in gain.values())
+        rows.append(
+            [
+                one["treatment"],
+                _worst(one["figures"][figure]),
+                f"{over['gap']:.3f}",
+                f"{over['spread']:.3f}",
+                f"{helped} helped, {hurt} hurt of {len(gain)}" if gain else "-",
+                ", ".join(_masked(one)) or "-",
+            ]
+        )
+    columns = [
+        "",
+        "worst site of images",
+        "gap",
+        "spread",
+        "did it help?",
+        "masked defects, all seeds",
+    ]
+    return f"Sites, {figure}", columns, rows
+
+
+def _worst(figure: Mapping[str, Any]) -> str:
+    """The worst site, and the images it rests on: one image alone makes any figure extreme."""
+    worst = figure["over_sites"]["worst"]
+    images = figure["sites"][worst]["images"]
+    return f"{worst} {figure['over_sites']['worst_value']:.3f} of {images}"
+
+
+def _masked(treatment: Mapping[str, Any]) -> Iterator[str]:
+    """How many of its defects others' rows hid at each site where it was any."""
+    for site, rates in treatment.get("borrowed", {}).items():
+        if rates["masking"]["cases"]:
+            yield f"{site} {rates['masking']['cases']} of {rates['masking']['of']}"
+
+
+def _recommended(comparison: Comparison) -> Printed:
+    pareto = comparison["pareto"]
+    points = {point["label"]: point for point in pareto["points"]}
+    rows = []
+    for one in pareto["recommended"]:
+        if one["label"] is None:
+            rows.append([one["use_case"], "no point does it", "", "", "", ""])
+            continue
+        point = points[one["label"]]
+        numbers = (point[name] for name in ("figure", "worst_site", "mb_moved", "seconds"))
+        taken = " = ".join([one["label"], *one["ties"]])
+        rows.append([one["use_case"], taken, *(f"{n:.3f}" for n in numbers)])
+    title = "What to take"
+    if "seconds" not in pareto["axes"]:
+        title += "; cells ran side by side or in two ways: mind no seconds"
+    return title, ["use case", "point", "figure", "worst site", "MB", "seconds"], rows

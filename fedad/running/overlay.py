@@ -1,0 +1,115 @@
+"""A TOML file, `key=value` words and a run's folder -> the configuration of a run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedad.config import Config, read
+from fedad.errors import ConfigError, DataError
+from fedad.plumbing.journal import events_of
+from fedad.reporting.run_folder import FAILURE, RECORD
+
+FOLDERS = ("data.dir", "embedder.cache")  # knobs that hold one
+
+
+def read_config(path: Path | None, overrides: Sequence[str]) -> Config:
+    """The defaults, below a TOML overlay, below `key=value` overrides.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a knob or value that is wrong.
+    """
+    knobs = flat(read_toml(path)) if path else {}
+    return read(absolute({**knobs, **read_knobs(overrides)}))
+
+
+def chosen_config(path: Path | None, overrides: Sequence[str], resume: Path | None) -> Config:
+    """The configuration of a new run, or of the run in the folder `resume`, which has its own.
+
+    Raises:
+        ConfigError, DataError: both a file and a run are named, or either is wrong.
+    """
+    if resume is None:
+        return read_config(path, overrides)
+    if path is not None:
+        raise ConfigError(
+            f"{path} and --resume {resume}: expected one of them, since a run goes on as it was "
+            "begun; -c round.train-seconds=... gives it time"
+        )
+    return resumed_config(resume.absolute(), overrides)
+
+
+def resumed_config(folder: Path, overrides: Sequence[str]) -> Config:
+    """The configuration that goes on with the run in `folder`; `overrides` may give it time.
+
+    Raises:
+        ConfigError: an override that is wrong; the folder is left as it is.
+        DataError: no run has begun there, or it has finished.
+    """
+    if (folder / RECORD).exists():
+        raise DataError(f"{folder}: the run has finished: {RECORD} is there")
+    knobs = {**events_of(folder)[0]["config"], **read_knobs(overrides)}
+    config = read({**absolute(knobs), "round.out": str(folder), "round.resume": True})
+    (folder / FAILURE).unlink(missing_ok=True)
+    return config
+
+
+def read_knobs(overrides: Sequence[str]) -> dict[str, Any]:
+    """`["coreset.local-ratio=0.2"]` -> `{"coreset.local-ratio": 0.2}`.
+
+    Raises:
+        ConfigError: an override without `=`.
+    """
+    knobs = {}
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise ConfigError(f"-c {override}: expected key=value, such as coreset.local-ratio=0.2")
+        knobs[key.strip()] = _value(value.strip())
+    return knobs
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: no such file, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not TOML ({error})") from error
+
+
+def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as `table.key`."""
+    knobs: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            knobs |= flat(value, f"{prefix}{key}.")
+        else:
+            knobs[prefix + key] = value
+    return knobs
+
+
+def absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """The knobs with absolute paths: Flower's processes stand elsewhere than the user.
+
+    A folder that is "" or "off" stays so; weights are a path only where they have a suffix.
+    """
+    paths = [key for key in FOLDERS if knobs.get(key, "off") not in ("", "off")]
+    if Path(str(knobs.get("embedder.weights", ""))).suffix:
+        paths.append("embedder.weights")
+    return {**knobs, **{key: str(Path(str(knobs[key])).expanduser().absolute()) for key in paths}}
+
+
+def _value(text: str) -> str | int | float | bool:
+    """A value as TOML reads it; what TOML cannot read is a string without its quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
