@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_check
 
 import numpy as np
 
+from fedad.averaging.counted import check_images
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config
 from fedad.errors import ConfigError, DataError, MismatchError
@@ -154,6 +155,15 @@ class MethodBase:
     def judges(self, model: Any, category: str) -> bool:
         """Whether any site had good images of the category."""
         return category in model.categories
+
+    def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
+        """The upload, if it stands for no more images than the site enrolled."""
+        check_images(upload, site)
+        return upload, []
+
+    def describe(self, model: Any) -> dict[str, Any]:
+        """How many images of each product the model stands for."""
+        return {"images": int(model.images.sum()), "images_by_category": model.by_product()}
 
 
 @runtime_checkable

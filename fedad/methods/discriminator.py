@@ -21,14 +21,14 @@ import numpy as np
 from pydantic import Field
 
 from fedad.aggregation.base import weights_of
+from fedad.averaging.counted import Counted, check_images, of_all, of_features
 from fedad.averaging.tensors import Averaging, averaged
 from fedad.errors import UploadError
-from fedad.messages.payload import Payload
-from fedad.messages.schema import COUNTS, FLOATS, Array, Names
+from fedad.messages.schema import FLOATS, Array
 from fedad.methods.base import MethodBase, Round, Turn, check_scorable
 from fedad.plumbing.progress import track
 from fedad.seeding import stream
-from fedad.types import Enrolled, Features, Fingerprint
+from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used: a server only averages
     import torch
@@ -57,7 +57,7 @@ class Knobs:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Heads(Payload):
+class Heads(Counted):
     """A head for each of C products, of D features and H neurons.
 
     logit = out . leaky(norm(hidden (adapt x + shift) + offset) gain + bias)
@@ -70,10 +70,6 @@ class Heads(Payload):
     gain: Annotated[np.ndarray, Array("C H", FLOATS)]
     bias: Annotated[np.ndarray, Array("C H", FLOATS)]
     out: Annotated[np.ndarray, Array("C H", FLOATS)]
-    images: Annotated[np.ndarray, Array("C", ("int64",), least=0, most=COUNTS)]
-    categories: Annotated[tuple[str, ...], Names("C")]
-    sites: Annotated[tuple[str, ...], Names("S")]
-    fingerprint: Fingerprint
     dtype: Literal["float32", "float16"] = "float32"
 
     def check(self) -> None:
@@ -110,10 +106,9 @@ class Discriminator(MethodBase):
         rng: np.random.Generator,
     ) -> Heads:
         """The broadcast heads of the site's products, trained for `discriminator.epochs`."""
-        categories = tuple(sorted({*features.categories}))
-        heads = []
-        with track("training", self.knobs.epochs * len(categories)) as progress:
-            for number, name in enumerate(categories):
+        about, heads = of_features(features), []
+        with track("training", self.knobs.epochs * len(about["categories"])) as progress:
+            for number, name in enumerate(about["categories"]):
                 done = number * self.knobs.epochs
                 head = self._head(name, features.shape[-1], turn.model)
                 for epoch, trained in enumerate(self._trained(features, name, head, rng), start=1):
@@ -123,33 +118,20 @@ class Discriminator(MethodBase):
         layers: dict[str, Any] = {
             layer: np.stack([head[layer] for head in heads]) for layer in LAYERS
         }
-        return Heads(
-            **layers,
-            images=np.array([features.categories.count(name) for name in categories], np.int64),
-            categories=categories,
-            sites=("",),
-            fingerprint=features.fingerprint,
-        )
+        return Heads(**layers, **about)
 
     def merge(self, uploads: Sequence[Heads], turn: Turn, *, rng: np.random.Generator) -> Heads:
         """Each product's head averaged over the sites that have it; images are summed."""
-        categories = tuple(sorted({name for upload in uploads for name in upload.categories}))
-        found = []
-        for name in categories:
+        about, found = of_all(uploads), []
+        for name in about["categories"]:
             some = [
                 one.take([one.categories.index(name)]) for one in uploads if name in one.categories
             ]
             images = [int(one.images[0]) for one in some]
             weights = weights_of([one.sites[0] for one in some], images, self.config.merge)
-            merged = averaged(some, weights, self.knobs.averaging)
-            found.append(merged.replace(images=np.array([sum(images)], np.int64)))
-        layers = {
-            layer: np.concatenate([getattr(one, layer) for one in found])
-            for layer in (*LAYERS, "images")
-        }
-        sites = tuple(sorted({site for upload in uploads for site in upload.sites}))
-        whole = found[0].replace(**layers, categories=categories, sites=sites)
-        return whole.rounded(self.config.wire.dtype)
+            found.append(averaged(some, weights, self.knobs.averaging))
+        layers = {layer: np.concatenate([getattr(one, layer) for one in found]) for layer in LAYERS}
+        return found[0].replace(**layers, **about).rounded(self.config.wire.dtype)
 
     def score(
         self, model: Heads, features: Features, *, own: Heads | None = None
@@ -179,12 +161,7 @@ class Discriminator(MethodBase):
             raise UploadError(
                 f"heads of {upload.out.shape[1]} neurons, expected {self.knobs.hidden}", "shape"
             )
-        enrolled = np.array([site.train[name] for name in upload.categories])
-        if (upload.images < 1).any() or (upload.images > enrolled).any():
-            raise UploadError(
-                f"heads trained on {upload.images.sum():,} images, of {enrolled.sum():,} enrolled",
-                "counts",
-            )
+        check_images(upload, site)
         return upload, []
 
     def describe(self, model: Heads) -> dict[str, Any]:
@@ -192,7 +169,7 @@ class Discriminator(MethodBase):
         return {
             "weights": sum(getattr(model, layer).size for layer in LAYERS),
             "heads": len(model.categories),
-            "images_by_category": dict(zip(model.categories, model.images.tolist(), strict=True)),
+            "images_by_category": model.by_product(),
         }
 
     def scale(self, model: Heads) -> dict[str, tuple[float, float]]:

@@ -12,6 +12,7 @@ paper, or the principal axes of all sites' patches, which takes a round of momen
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ import numpy as np
 from pydantic import Field
 from scipy.linalg import cholesky, solve_triangular
 
+from fedad.averaging.counted import Counted, check_images, of_all, of_features
 from fedad.averaging.moments import (
     Moments,
     mean_and_covariance,
@@ -56,20 +58,14 @@ class Knobs:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Sums(Payload):
+class Sums(Counted):
     """The moments of P-dimensional patches, for each of C products and K cells; T = P (P + 1) / 2
     values are an upper triangle. They add over sites."""
 
     count: Annotated[np.ndarray, Array("C K", ("int64",), least=0, most=COUNTS)]
     sums: Annotated[np.ndarray, Array("C K P", DOUBLES, least=-SUMS, most=SUMS)]
     products: Annotated[np.ndarray, Array("C K T", DOUBLES, least=-PRODUCTS, most=PRODUCTS)]
-    images: Annotated[np.ndarray, Array("C", ("int64",), least=0, most=COUNTS)]
-    features: Annotated[
-        int, Number(1, 2**20, alike=True)
-    ]  # D, of a patch before it is brought to P
-    categories: Annotated[tuple[str, ...], Names("C")]
-    sites: Annotated[tuple[str, ...], Names("S")]
-    fingerprint: Fingerprint
+    features: Annotated[int, Number(1, 2**20, alike=True)]  # D, before they are brought to P
 
     def of(self, category: int, cell: int) -> Moments:
         """The moments of one product and cell."""
@@ -95,17 +91,13 @@ class Axes(Payload):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Normals(Payload):
+class Normals(Counted):
     """The distribution of each product and cell: mean (P,), covariance as a triangle (T,)."""
 
     mean: Annotated[np.ndarray, Array("C K P", DOUBLES, least=-SUMS, most=SUMS)]
     covariance: Annotated[np.ndarray, Array("C K T", DOUBLES, least=-PRODUCTS, most=PRODUCTS)]
     axes: Annotated[np.ndarray, Array("D P", DOUBLES)]  # (D, P) of features
     patches: Annotated[int, Number(0, COUNTS)]
-    images: Annotated[np.ndarray, Array("C", ("int64",), least=0, most=COUNTS)]
-    categories: Annotated[tuple[str, ...], Names("C")]
-    sites: Annotated[tuple[str, ...], Names("S")]
-    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True)
@@ -130,32 +122,32 @@ class Gaussian(MethodBase):
     ) -> Sums:
         """The moments of the site's patches: of all features for the axes, then along the axes.
 
+        Products with fewer images than `gaussian.least-images` are left out: their sums would tell
+        too much of each image.
+
         Raises:
-            DataError: a product with fewer images than `gaussian.least-images`.
+            DataError: no product has so many.
         """
-        categories = tuple(sorted({*features.categories}))
-        images = np.array([features.categories.count(name) for name in categories], np.int64)
-        for name, count in zip(categories, images.tolist(), strict=True):
-            if count < (least := self.knobs.least_images):
-                raise DataError(
-                    f"{name}: {count} good images, and sums of fewer than gaussian.least-images = "
-                    f"{least} would tell too much of each: add images, or leave the product out"
-                )
+        least = self.knobs.least_images
+        about = of_features(features, least=least)
+        if not about["categories"]:
+            counts = dict(sorted(Counter(features.categories).items()))
+            raise DataError(
+                f"no product has gaussian.least-images = {least} good images here, there are "
+                f"{counts}: sums of fewer would tell too much of each image"
+            )
         h, w, size = features.shape
         if self._finds_axes(turn):
             cells, axes = np.zeros(h * w, np.intp), np.eye(size)
         else:
             cells, axes = self._cells(h, w), self._axes(turn, size)
-        table = [self._moments(features, name, cells, axes) for name in categories]
+        table = [self._moments(features, name, cells, axes) for name in about["categories"]]
         return Sums(
             count=np.array([[cell.number for cell in row] for row in table], np.int64),
             sums=np.array([[cell.sums for cell in row] for row in table]),
             products=np.array([[cell.products for cell in row] for row in table]),
-            images=images,
             features=size,
-            categories=categories,
-            sites=("",),
-            fingerprint=features.fingerprint,
+            **about,
         )
 
     def merge(
@@ -220,15 +212,9 @@ class Gaussian(MethodBase):
             UploadError: other cells or dimensions than were asked for, other counts than the
                 site's images have, or moments that no such patches have.
         """
-        enrolled = np.array([site.train[name] for name in upload.categories])
         least, per_image = self.knobs.least_images, site.fingerprint.patches
         images = upload.images
-        if (images < least).any() or (images > enrolled).any():
-            raise UploadError(
-                f"moments of {images.sum():,} images, of {enrolled.sum():,} enrolled; expected at "
-                f"least {least} of each product",
-                "counts",
-            )
+        check_images(upload, site, least=least)
         if (upload.count.sum(1) != images * per_image).any() or not upload.count.all():
             raise UploadError(
                 f"moments of {upload.count.sum():,} patches, and {images.sum():,} images have "
@@ -245,7 +231,12 @@ class Gaussian(MethodBase):
                 f"moments of {upload.sums.shape[2]} dimensions, expected {wanted}", "shape"
             )
         self._check_lengths(upload, site)
-        return upload, []
+        few = sorted({name for name, count in site.train.items() if count} - {*upload.categories})
+        return upload, [
+            f"site {site.site} has {site.train[name]} good images of {name}, fewer than "
+            f"gaussian.least-images = {least}, and left the product out"
+            for name in few
+        ]
 
     def describe(self, model: Normals) -> dict[str, Any]:
         """How many distributions of how many dimensions, and what they stand for."""
@@ -254,7 +245,7 @@ class Gaussian(MethodBase):
             "distributions": c * k,
             "dimensions": p,
             "patches": model.patches,
-            "images_by_category": dict(zip(model.categories, model.images.tolist(), strict=True)),
+            "images_by_category": model.by_product(),
         }
 
     def scale(self, model: Normals) -> dict[str, tuple[float, float]]:
@@ -326,21 +317,18 @@ class Gaussian(MethodBase):
 
 def _added(uploads: Sequence[Sums]) -> Sums:
     """The moments of all sites, in the order of the uploads, over all their products."""
-    categories = tuple(sorted({name for upload in uploads for name in upload.categories}))
+    about = of_all(uploads)
+    categories = about["categories"]
     shapes = [getattr(uploads[0], name).shape[1:] for name in ("count", "sums", "products")]
     count, sums, products = (np.zeros((len(categories), *shape)) for shape in shapes)
-    images = np.zeros(len(categories), np.int64)
     for upload in uploads:
         at = [categories.index(name) for name in upload.categories]
         count[at] += upload.count
         sums[at] += upload.sums
         products[at] += upload.products
-        images[at] += upload.images
     return uploads[0].replace(
         count=count.astype(np.int64),
         sums=sums,
         products=products,
-        images=images,
-        categories=categories,
-        sites=tuple(sorted({site for upload in uploads for site in upload.sites})),
+        **about,
     )
