@@ -91,6 +91,36 @@ def test_only_the_wire_knows_flower(path):
     assert part(path) == "running" or not words & {"server_app", "client_app"}
 
 
+EXTENDED = ("averaging", "banks", "methods", "metrics", "privacy")  # rooms that people add to
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if part(p) in EXTENDED], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_what_people_extend_says_what_it_does(path):
+    for place_, node in public(ast.parse(path.read_text())):
+        assert ast.get_docstring(node), f"{path}: {place_} has no docstring"
+
+
+def public(tree, inside=""):
+    """The public classes and functions of a file, methods too, with their names."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name[0] != "_":
+            yield inside + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node, f"{node.name}.")
+
+
+def test_one_loop_trains_in_process():
+    """Only `round.py` calls a method's `fit`."""
+    for path in SOURCES:
+        calls = [n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        fits = [c for c in calls if isinstance(c, ast.Attribute) and c.attr == "fit"]
+        where = path.relative_to(ROOT).as_posix()
+        if where not in ("fedad/round.py", "fedad/running/attacked.py"):
+            assert not fits, f"{where} fits by itself"
+
+
 UNPICKLING = {"pickle", "dill", "joblib", "cloudpickle", "shelve", "marshal", "jsonpickle"}
 RUNNING = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "pandas.read_pickle"}
 RUNNING |= {"yaml.load", "yaml.unsafe_load", "yaml.full_load", "numpy.load", "torch.load"}

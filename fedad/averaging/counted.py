@@ -64,7 +64,7 @@ def check_images(upload: Counted, site: Enrolled, *, least: int = 1) -> None:
     Raises:
         UploadError: of the word `counts`.
     """
-    enrolled = np.array([site.train[name] for name in upload.categories])
+    enrolled = np.array([site.train[name] for name in upload.categories], np.int64)
     if (upload.images < least).any() or (upload.images > enrolled).any():
         raise UploadError(
             f"a {upload.record()} of {upload.images.sum():,} images, of {enrolled.sum():,} "

@@ -145,6 +145,7 @@ class MethodBase:
 
     @classmethod
     def of(cls, config: Config, *, device: str = "cpu") -> Self:
+        """The method with its knobs."""
         return cls(config, device)
 
     @cached_property

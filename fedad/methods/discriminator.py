@@ -47,6 +47,8 @@ Layers = dict[str, "torch.Tensor"]
 
 @dataclass(frozen=True)
 class Knobs:
+    """`discriminator.*`: how the heads are trained and averaged."""
+
     rounds: Annotated[int, Field(ge=1)] = 10
     epochs: Annotated[int, Field(ge=1)] = 2  # of each round
     hidden: Annotated[int, Field(ge=1)] = 256  # neurons of the discriminator
@@ -86,15 +88,19 @@ class Heads(Counted):
 
 @dataclass(frozen=True)
 class Discriminator(MethodBase):
+    """The method; see the module."""
+
     rejoins = True
 
     @cached_property
     def knobs(self) -> Knobs:
+        """`discriminator.*`."""
         found: Knobs = self.config.knobs("discriminator")
         return found
 
     @cached_property
     def rounds(self) -> Sequence[Round]:
+        """`discriminator.rounds` alike: heads go up, averaged heads come down."""
         return (Round(Heads, Heads),) * self.knobs.rounds
 
     def fit(

@@ -12,7 +12,6 @@ paper, or the principal axes of all sites' patches, which takes a round of momen
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +30,7 @@ from fedad.averaging.moments import (
     square,
     triangle,
 )
-from fedad.errors import DataError, MismatchError, UploadError
+from fedad.errors import MismatchError, UploadError
 from fedad.messages.payload import Payload
 from fedad.messages.schema import COUNTS, DOUBLES, Array, Names, Number
 from fedad.methods.base import MethodBase, Round, Turn, check_scorable
@@ -49,6 +48,8 @@ LONGER = 4.0  # times the longest probed patch: as long as patches may be on ave
 
 @dataclass(frozen=True)
 class Knobs:
+    """`gaussian.*`: which patches share a distribution, and of how many dimensions it is."""
+
     cells: Literal["blocks", "global"] = "blocks"  # a distribution a block of positions, or one
     block: Annotated[int, Field(ge=1)] = 8  # side of a block, in patches
     dimensions: Annotated[int, Field(ge=1)] = 100  # that features are brought to, at most all
@@ -102,13 +103,17 @@ class Normals(Counted):
 
 @dataclass(frozen=True)
 class Gaussian(MethodBase):
+    """The method; see the module."""
+
     @cached_property
     def knobs(self) -> Knobs:
+        """`gaussian.*`."""
         found: Knobs = self.config.knobs("gaussian")
         return found
 
     @cached_property
     def rounds(self) -> Sequence[Round]:
+        """One round of moments; before it, where axes are found, one of moments of all features."""
         moments = Round(Sums, Normals)
         return (Round(Sums, Axes), moments) if self.knobs.reduction == "pca" else (moments,)
 
@@ -122,30 +127,23 @@ class Gaussian(MethodBase):
     ) -> Sums:
         """The moments of the site's patches: of all features for the axes, then along the axes.
 
-        Products with fewer images than `gaussian.least-images` are left out: their sums would tell
-        too much of each image.
-
-        Raises:
-            DataError: no product has so many.
+        Products with fewer images than `gaussian.least-images` are left out, perhaps all of them:
+        their sums would tell too much of each image.
         """
-        least = self.knobs.least_images
-        about = of_features(features, least=least)
-        if not about["categories"]:
-            counts = dict(sorted(Counter(features.categories).items()))
-            raise DataError(
-                f"no product has gaussian.least-images = {least} good images here, there are "
-                f"{counts}: sums of fewer would tell too much of each image"
-            )
+        about = of_features(features, least=self.knobs.least_images)
         h, w, size = features.shape
         if self._finds_axes(turn):
             cells, axes = np.zeros(h * w, np.intp), np.eye(size)
         else:
             cells, axes = self._cells(h, w), self._axes(turn, size)
         table = [self._moments(features, name, cells, axes) for name in about["categories"]]
+        k, p = int(cells.max()) + 1, axes.shape[1]
+        sums = [cell.sums for row in table for cell in row]
+        products = [cell.products for row in table for cell in row]
         return Sums(
-            count=np.array([[cell.number for cell in row] for row in table], np.int64),
-            sums=np.array([[cell.sums for cell in row] for row in table]),
-            products=np.array([[cell.products for cell in row] for row in table]),
+            count=np.array([cell.number for row in table for cell in row], np.int64).reshape(-1, k),
+            sums=np.array(sums, np.float64).reshape(-1, k, p),
+            products=np.array(products, np.float64).reshape(-1, k, p * (p + 1) // 2),
             features=size,
             **about,
         )
@@ -169,8 +167,10 @@ class Gaussian(MethodBase):
         c, k, p = total.sums.shape
         normals = [mean_and_covariance(total.of(i, j)) for i in range(c) for j in range(k)]
         return Normals(
-            mean=np.array([mean for mean, _ in normals]).reshape(c, k, p),
-            covariance=np.array([triangle(one) for _, one in normals]).reshape(c, k, -1),
+            mean=np.array([mean for mean, _ in normals], np.float64).reshape(c, k, p),
+            covariance=np.array([triangle(one) for _, one in normals], np.float64).reshape(
+                c, k, p * (p + 1) // 2
+            ),
             axes=self._axes(turn, total.features),
             patches=int(total.count.sum()),
             images=total.images,

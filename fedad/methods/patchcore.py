@@ -40,18 +40,23 @@ OWN = -1  # in place of a site's number: the site's own bank, which did not trav
 
 @dataclass(frozen=True)
 class PatchCore(MethodBase):
+    """The method; see the module."""
+
     rounds = (Round(Bank, Bank),)
 
     @cached_property
     def select(self) -> Coreset:
+        """`coreset.selection`."""
         return self.config.configured("coreset.selection")
 
     @cached_property
     def aggregate(self) -> Aggregation:
+        """`merge.aggregation`."""
         return self.config.configured("merge.aggregation")
 
     @cached_property
     def nearest(self) -> Scoring:
+        """`score.scoring`."""
         return self.config.configured("score.scoring")
 
     def fit(

@@ -87,5 +87,11 @@ def test_a_product_with_few_images_is_left_out_and_the_server_says_so():
         "site graz has 1 good images of hose, fewer than gaussian.least-images = 4, and left the "
         "product out"
     ]
-    with pytest.raises(ValueError, match=r"no product has gaussian\.least-images = 9"):
-        fit(config_of("gaussian", **{"least-images": 9}), plant, embed)
+    shy = config_of("gaussian", **{"least-images": 9})
+    nothing = fit(shy, plant, embed).upload
+    assert nothing.categories == ()
+    assert type(nothing).unpack(*nothing.pack()).sums.shape == (0, 4, 4)
+    model = learn(shy, [plant], embed).model
+    assert not method_of(shy).judges(model, "bolt")
+    generous = site("lyon", count=9)
+    assert learn(shy, [plant, generous], embed).model.by_product() == {"bolt": 9, "hose": 9}
