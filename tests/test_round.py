@@ -80,9 +80,14 @@ def test_the_order_in_which_sites_answer_does_not_matter(config, sites, embed, p
     same_findings(dict(sorted(other.findings.items())), plain.findings)
 
 
-def test_another_seed_keeps_other_rows(config, sites, embed, plain):
+def test_another_seed_draws_other_rows_and_kcenter_draws_none(config, sites, embed, plain):
     other = replace(config, round=replace(config.round, seed=1))
-    assert not np.array_equal(run_round(other, sites, embed).model.rows, plain.model.rows)
+    same_bank(run_round(other, sites, embed).model, plain.model)
+    drawn = [
+        run_round(replace(c, coreset=replace(c.coreset, selection="uniform")), sites, embed)
+        for c in (config, other)
+    ]
+    assert not np.array_equal(*(one.model.rows for one in drawn))
 
 
 def test_one_site_is_centralised(config, sites, embed):

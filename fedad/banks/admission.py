@@ -1,7 +1,7 @@
 """Can this site have made this bank? Its form is checked already; what is well formed may lie.
 
-- Its rows are at most `coreset.local-ratio` of the patches that it says it had, and not much longer
-  than what its network makes of the drawn images of the handshake.
+- Its rows are at most `coreset.local-ratio` of the patches that it says it had, and neither much
+  longer nor vastly shorter than what its network makes of the drawn images of the handshake.
 - It learned from no more images than it enrolled.
 - Its counts are clamped to what its rows can stand for. A site keeps `coreset.local-ratio` of its
   patches, so a lie about images has to be paid for in rows, and their bytes are limited.
@@ -20,6 +20,7 @@ from fedad.errors import UploadError
 from fedad.types import Enrolled
 
 LONGER = 4.0  # times the longest probed patch: real parts came to 1.5, a tenfold outlier to 10
+SHORTER = 1e-5  # times the same: a uniform image came to .29, with random weights to .001
 
 
 def admit_bank(config: Config, bank: Bank, enrolled: Enrolled) -> tuple[Bank, list[str]]:
@@ -64,12 +65,19 @@ def _check_rows(bank: Bank, enrolled: Enrolled) -> None:
         raise UploadError(
             f"it sent {len(bank):,} rows, and says it had {bank.patches.sum():,} patches", "counts"
         )
-    if not np.array_equal(bank.row, np.arange(len(bank))):
-        raise UploadError("a bank whose rows are not numbered in order", "column")
-    longest = float(np.sqrt(np.square(bank.rows).sum(1, dtype=np.float64)).max())
+    if not np.array_equal(np.sort(bank.row), np.arange(len(bank))):
+        raise UploadError("a bank whose rows are not ranked from 0 on, each once", "column")
+    lengths = np.sqrt(np.einsum("nd,nd->n", bank.rows, bank.rows, dtype=np.float64))
+    longest, shortest = float(lengths.max()), float(lengths.min())
     if longest > LONGER * enrolled.longest:
         raise UploadError(
             f"a row of its bank has the length {longest:.3g}, expected at most {LONGER:g} times "
+            f"the {enrolled.longest:.3g} that its network makes of the drawn images",
+            "norm",
+        )
+    if shortest < SHORTER * enrolled.longest:  # a processor takes 100 times as long for the tiniest
+        raise UploadError(
+            f"a row of its bank has the length {shortest:.3g}, expected at least {SHORTER:g} times "
             f"the {enrolled.longest:.3g} that its network makes of the drawn images",
             "norm",
         )

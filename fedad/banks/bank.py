@@ -21,9 +21,10 @@ MOST_ROWS = 2**31 - 1  # what a row's number in its upload can be
 class Bank(Payload):
     """M rows of D features, and where each of them came from.
 
-    The rows of an upload keep the order in which they were selected, farthest first, so that a
-    prefix is a smaller coreset. `images` and `patches` say what the rows stand for: how many good
-    images and patches each of S sites had of each of C categories.
+    `row` is a row's rank in its site's selection, farthest first, so that the lowest ranks are a
+    smaller coreset. An upload is sorted by value: its bytes are a function of the set of its rows,
+    and tell nothing of where in which image a row was. `images` and `patches` say what the rows
+    stand for: how many good images and patches each of S sites had of each of C categories.
 
     `source` and `radius` never leave a site: of which patch of its images each row is, and within
     what distance of a row every patch lies, where rows were selected in parts.
@@ -32,7 +33,7 @@ class Bank(Payload):
     rows: Annotated[np.ndarray, Array("M D", FLOATS)]
     category: Annotated[np.ndarray, Array("M", ("int32",), into="categories")]
     site: Annotated[np.ndarray, Array("M", ("int32",), into="sites")]
-    row: Annotated[np.ndarray, Array("M", ("int32",), least=0, most=MOST_ROWS)]  # in its upload
+    row: Annotated[np.ndarray, Array("M", ("int32",), least=0, most=MOST_ROWS)]  # its rank
     categories: Annotated[tuple[str, ...], Names("C")]
     sites: Annotated[tuple[str, ...], Names("S")]
     images: Annotated[np.ndarray, Array("S C", ("int64",), least=0, most=COUNTS)]
@@ -76,6 +77,26 @@ class Bank(Payload):
             for s, c in np.argwhere((self.images > 0) | (self.patches > 0)).tolist()
         }
 
+    def sealed(self, site: str, dtype: str) -> Bank:
+        """As `Payload.sealed`, and sorted by value."""
+        closed = super().sealed(site, dtype)
+        by_rank = np.argsort(closed.row, kind="stable")
+        order = by_rank[by_value(closed.rows[by_rank])]
+        return closed.take(order[np.argsort(closed.category[order], kind="stable")])
+
+    def with_own(self, sealed: Bank) -> Bank:
+        """`sealed`, and of which patch each of its rows is."""
+        source = self.source[np.argsort(self.row)[sealed.row]] if len(self.source) else self.source
+        return sealed.replace(source=source, radius=self.radius)
+
+    def in_selection_order(self) -> Bank:
+        """The rows of one site's upload by rank; any other bank, or one in that order, itself."""
+        ranks = np.arange(len(self))
+        if len(self.sites) > 1 or np.array_equal(self.row, ranks):
+            return self
+        order = np.argsort(self.row, kind="stable")
+        return self.take(order) if np.array_equal(self.row[order], ranks) else self
+
     def take(self, rows: np.ndarray) -> Bank:
         """The bank of these rows, in this order; what it stands for stays the same."""
         return self.replace(
@@ -97,6 +118,13 @@ class Bank(Payload):
             images=self.images[:, [number]],
             patches=self.patches[:, [number]],
         )
+
+
+def by_value(rows: np.ndarray) -> np.ndarray:
+    """(M,) int: the order of `rows` (M, D) by their bytes; equal rows stay as they are."""
+    plain = np.ascontiguousarray(rows + 0.0)  # -0.0 is 0.0
+    keys = plain.view(np.dtype((np.void, plain.itemsize * plain.shape[1])))
+    return np.argsort(keys.ravel(), kind="stable")
 
 
 def join(banks: Sequence[Bank]) -> Bank:

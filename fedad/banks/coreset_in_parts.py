@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedad.coresets.kcenter import WORKSPACE, cover
+from fedad.coresets.kcenter import WORKSPACE, central, cover
 
 OVERSAMPLE = 2.0  # points gathered of a part, in shares of the result
 
@@ -52,8 +52,7 @@ def cover_in_parts(
     for part in parts:
         whole = len(part) == total
         keep = size if whole else min(len(part), math.ceil(OVERSAMPLE * size * len(part) / total))
-        start = int(rng.integers(len(part)))
-        rows, radius = cover(part, keep, (start,), device, _workspace(memory))
+        rows, radius = cover(part, keep, (central(part),), device, _workspace(memory))
         chosen = Cover(part[rows], rows + seen, radius)
         seen += len(part)
         if whole:

@@ -29,13 +29,17 @@ Distances = Mapping[str, Mapping[str, float]]  # site -> category -> mean score 
 
 
 def merge_covering(
-    config: Config, merged: Callable[[Config], Bank], ask: Callable[[Bank], Distances]
+    config: Config,
+    merged: Callable[[Config], Bank],
+    ask: Callable[[Bank], Distances],
+    most: int = 1 + REMERGES,
 ) -> tuple[Bank, list[float]]:
     """The bank whose worst site is covered best, and how far that was after each merge.
 
     Args:
         merged: the bank of all uploads under a configuration.
         ask: what the sites say of a bank. Who does not answer has no say.
+        most: how often they may be asked; if not at all, the bank is that by image count.
 
     Distances are told in means over sites of the first merge, category by category, so that 1 is
     usual; a category that nobody told of then does not count. The first merge is by image count:
@@ -44,7 +48,7 @@ def merge_covering(
     factors: dict[str, float] = {}
     scale: dict[str, float] = {}
     found: list[tuple[float, Bank]] = []
-    for _ in range(1 + REMERGES):
+    for _ in range(min(most, 1 + REMERGES)):
         bank = merged(_weighted(config, factors))
         told = ask(bank)
         scale = scale or _scale(told)
@@ -57,6 +61,8 @@ def merge_covering(
             site: factors.get(site, 1.0) * math.exp(EAGER * (min(how / usual, MOST) - 1))
             for site, how in far.items()
         }
+    if not found:
+        return merged(_weighted(config, {})), []
     best = min(range(len(found)), key=lambda k: found[k][0])
     return found[best][1], [worst for worst, _ in found]
 

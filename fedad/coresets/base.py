@@ -19,7 +19,9 @@ class Coreset(Protocol):
         device: where a torch coreset computes; it never changes the result.
 
     Returns:
-        (size,) row numbers in the order chosen, so that a prefix is a smaller coreset.
+        (size,) row numbers in the order chosen, so that a prefix is a smaller coreset. A file
+        whose order depends on values alone, and on nothing that is drawn, has the line
+        `RANKED = True`: the order then leaves a site as ranks. Otherwise the server draws one.
 
     Raises:
         ValueError: a size that the points cannot give, or points that are not finite.

@@ -18,15 +18,17 @@ import numpy as np
 
 from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares
 from fedad.banks.admission import admit_bank
-from fedad.banks.bank import Bank, join
+from fedad.banks.bank import Bank, by_value, join
 from fedad.banks.capacity import kept_rows, uploadable
 from fedad.banks.describe import describe_bank
-from fedad.banks.origin import knows, of_site, without_image, without_site
+from fedad.banks.origin import knows, of_site, with_everyone, without_image, without_site
 from fedad.banks.scale import scale_of
 from fedad.coresets.base import Coreset
 from fedad.errors import ConfigError
 from fedad.methods.base import MethodBase, Round, Traced, Turn, check_scorable
+from fedad.plugins import states
 from fedad.scoring.base import Scoring
+from fedad.seeding import stream
 from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used: a server may only merge
@@ -78,8 +80,12 @@ class PatchCore(MethodBase):
             for name, patches in ([(None, np.arange(len(of_patch)))] if self._mixed else groups)
         ]
         source = np.concatenate([cover.numbers for cover in covers])
+        rows = np.concatenate([cover.points for cover in covers])
+        if not self._ranked:  # the order in which rows were drawn would tell which patches they are
+            order = by_value(rows.astype(self.config.wire.dtype).astype(np.float32))
+            rows, source = rows[order], source[order]
         return Bank(
-            rows=np.concatenate([cover.points for cover in covers]),
+            rows=rows,
             category=of_patch[source],
             site=np.zeros(len(source), np.int32),
             row=np.arange(len(source), dtype=np.int32),
@@ -96,6 +102,8 @@ class PatchCore(MethodBase):
     def merge(self, uploads: Sequence[Bank], turn: Turn, *, rng: np.random.Generator) -> Bank:
         """One bank of `bank.size` rows; where that is 0, of `coreset.local-ratio` of all patches.
 
+        Each site has a row of each product that it gave rows of: a site may hold the server to it.
+
         Raises:
             ConfigError: a `bank.size` above what was uploaded.
         """
@@ -103,12 +111,14 @@ class PatchCore(MethodBase):
         def choose(points: np.ndarray, size: int, kept: Sequence[int]) -> np.ndarray:
             return self.select(points, size, rng=rng, kept=kept, device=self.device)
 
-        groups = self._by_group(uploads)
+        groups = self._by_group([self._in_order(upload) for upload in uploads])
         # Joined without their features, of which there should not be another copy in memory.
         sizes = self._sizes([join([_counted(bank) for bank in group]) for group in groups])
         return join(
             [
-                self.aggregate(group, size, knobs=self.config.merge, choose=choose)
+                with_everyone(
+                    self.aggregate(group, size, knobs=self.config.merge, choose=choose), group
+                )
                 for group, size in zip(groups, sizes, strict=True)
             ]
         )
@@ -159,6 +169,12 @@ class PatchCore(MethodBase):
     def foresee(self, images: Sequence[Mapping[str, int]], patches_per_image: int) -> None:
         """Refuse a `bank.size` above what the sites can upload; see `base.Foreseeing`."""
         rows = uploadable(self.config, images, patches_per_image)
+        least = sum(count > 0 for counts in images for count in counts.values())
+        if 0 < self.config.bank.size < least:
+            raise ConfigError(
+                f"bank.size = {self.config.bank.size}: {least} pairs of a site and a product have "
+                "good images, and each has a row in the bank: raise it"
+            )
         if self.config.bank.size > rows:
             raise ConfigError(
                 f"bank.size = {self.config.bank.size}: the sites can upload {rows} rows: "
@@ -197,6 +213,18 @@ class PatchCore(MethodBase):
                 neighbours=self.config.score.neighbours,
             )
         return maps, scores, whose
+
+    @property
+    def _ranked(self) -> bool:
+        """Whether the order of selection is one of values, which may leave the site."""
+        return states("coresets", self.config.coreset.selection, "RANKED = True")
+
+    def _in_order(self, upload: Bank) -> Bank:
+        """The upload so that its first rows are a smaller coreset: by rank, or drawn."""
+        if self._ranked or len(upload.sites) > 1:
+            return upload.in_selection_order()
+        rng = stream(self.config.round.seed, *upload.sites, "merge")
+        return upload.take(rng.permutation(len(upload)))
 
     @property
     def _mixed(self) -> bool:

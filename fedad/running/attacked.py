@@ -54,7 +54,7 @@ class Attacked:
         sent = {}
         for site, defects in self.defects.items():
             rng = stream(self.config.round.seed, site, "attack", attack)
-            lie = lie_of(self.upload(site), rng=rng, defects=defects)
+            lie = lie_of(self.upload(site).in_selection_order(), rng=rng, defects=defects)
             try:
                 sent[site] = Bank.unpack(*lie.pack())
             except UploadError:
