@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from logging import ERROR
 from pathlib import Path
@@ -41,26 +41,36 @@ def watch() -> threading.Thread | None:
 
 
 def _arguments(words: list[str]) -> argparse.Namespace | None:
-    """What SuperExec starts a ClientApp with: where its SuperNode is, and the task's token."""
+    """What SuperExec starts a ClientApp with; None if this process is none."""
     if not words or not Path(words[0]).name.startswith("flwr-clientapp"):
         return None
+    return task_of(words[1:])
+
+
+def task_of(words: Sequence[str]) -> argparse.Namespace | None:
+    """What SuperExec starts a program with: where its SuperNode is, and the task's token."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--runtime-api-address")
     parser.add_argument("--token")
     parser.add_argument("--insecure", action="store_true")
     parser.add_argument("--root-certificates")
-    found = parser.parse_known_args(words[1:])[0]
+    found = parser.parse_known_args(words)[0]
     return found if found.runtime_api_address and found.token else None  # as with --help
+
+
+def client_of(task: argparse.Namespace) -> RuntimeHttpClient:
+    """A line to a task's SuperNode, which asks each question once."""
+    return RuntimeHttpClient.from_server_address(
+        server_address=task.runtime_api_address,
+        insecure=task.insecure,
+        root_certificates=task.root_certificates,
+        interceptors=[RuntimeTokenHttpInterceptor(task.token)],
+    )
 
 
 def _ask(arguments: argparse.Namespace) -> Callable[[], bool | None]:
     """A question: is the task known (True), unknown (False), or nobody there (None)?"""
-    client = RuntimeHttpClient.from_server_address(
-        server_address=arguments.runtime_api_address,
-        insecure=arguments.insecure,
-        root_certificates=arguments.root_certificates,
-        interceptors=[RuntimeTokenHttpInterceptor(arguments.token)],
-    )
+    client = client_of(arguments)
 
     def ask() -> bool | None:
         try:

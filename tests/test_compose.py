@@ -1,12 +1,15 @@
 """docker/compose.yaml and the bare processes of `make federation`: the same commands and flags."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from fedad.deploy import services
+from fedad.deploy.certificates import make_keys
 from fedad.deploy.federation import _FEDAD, Federation
 from fedad.deploy.services import Kit, Listen
 from fedad.running.flower import environment_of
@@ -42,7 +45,7 @@ def expected():
         listen = Listen("0.0.0.0", services.SUPERNODE_PORT)
         found[f"{site}-supernode"] = services.supernode(kit, "fedad.example:8443", listen)
         found[f"{site}-superexec"] = services.guarded(
-            services.site_superexec(kit, f"{site}-supernode:9094")
+            kit, services.site_superexec(kit, f"{site}-supernode:9094")
         )
     return {name: services.supervised(command) for name, command in found.items()}
 
@@ -89,7 +92,7 @@ def test_a_flag_that_only_one_of_them_has_is_seen(compose, bare):
 
 def test_the_proxys_configuration_is_that_of_the_bare_one():
     made = services.proxy_configuration(
-        Path("/keys"), Path("/tmp"), Listen("0.0.0.0", services.PROXY_PORT), "superlink:8000"
+        Path("/keys"), Path("/scratch"), Listen("0.0.0.0", services.PROXY_PORT), "superlink:8000"
     )
     assert (DOCKER / "nginx.conf").read_text() == made
 
@@ -143,3 +146,89 @@ def test_the_image_has_the_environment_of_the_bare_processes(tmp_path):
         name: value for name, value in flower.items() if name != "FLWR_HOME"
     }
     assert "USER fedad" in text
+
+
+@pytest.fixture(scope="module")
+def sees(compose, tmp_path_factory):
+    """Service -> the files of keys that it sees, as `fedad certs` lays them out: (folder, name)."""
+    root = tmp_path_factory.mktemp("compose")
+    make_keys(root / "keys", hosts=["fedad.example"], sites=SITES, days=30)
+
+    def files_of(service):
+        for volume in service["volumes"]:
+            there = (root / "docker" / volume.split(":")[0]).resolve()
+            for path in (there, *there.rglob("*")):
+                if path.is_file() and path.is_relative_to(root / "keys"):
+                    yield path.relative_to(root / "keys").as_posix()
+
+    (root / "docker").mkdir()
+    return {name: set(files_of(service)) for name, service in compose.items()}
+
+
+def test_no_container_sees_the_authoritys_key(compose, sees):
+    assert all(sees.values())
+    for files in sees.values():
+        assert not [name for name in files if name.startswith("authority/")]
+    for service in compose.values():  # nor by a folder above it, whatever is laid there later
+        assert not {v.split(":")[0] for v in service["volumes"]} & {"..", "../keys", "/", "../"}
+
+
+def test_the_proxy_sees_its_certificate_and_who_may_come_and_no_secret(sees):
+    server = {f"server/{name}" for name in ("ca.crt", "superlink.crt", "superlink.key")}
+    known = {f"server/sites/{site}.{ending}" for site in SITES for ending in ("pub", "known")}
+    assert sees["proxy"] == server | known
+
+
+def test_what_runs_apps_does_not_see_the_key_by_which_its_site_is_known(sees):
+    for site in SITES:
+        assert sees[f"{site}-superexec"] == {f"{site}/superexec.secret"}
+        assert {name.partition("/")[0] for name in sees[f"{site}-supernode"]} == {site}
+
+
+def test_bodies_lie_on_a_disk_and_not_in_memory(compose):
+    text, proxy = (DOCKER / "nginx.conf").read_text(), compose["proxy"]
+    (place,) = re.findall(r"client_body_temp_path (\S+);", text)
+    mounts = {volume.split(":")[1]: volume.split(":")[0] for volume in proxy["volumes"]}
+    (mount,) = (Path(m) for m in mounts if Path(place).is_relative_to(m))
+    assert mounts[str(mount)] == "proxy-scratch"
+    assert not any(Path(place).is_relative_to(tmpfs) for tmpfs in proxy["tmpfs"])
+    (files,) = re.findall(r"worker_rlimit_nofile (\d+);", text)
+    assert proxy["ulimits"]["nofile"] == int(files)
+    assert str(mount) in (DOCKER / "Dockerfile").read_text()  # owned by who runs there
+
+
+def test_every_service_is_the_user_whom_the_operator_names(compose):
+    assert {service["user"] for service in compose.values()} == {"${FEDAD_UID:-10001}"}
+    text = (DOCKER / "Dockerfile").read_text()
+    assert "ARG UID=10001" in text
+    assert 'useradd --uid "${UID}"' in text
+    assert {service["build"]["args"]["UID"] for service in compose.values()} == {
+        "${FEDAD_UID:-10001}"
+    }
+
+
+BASE = "python:3.11-slim-bookworm@sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("base", "good"),
+    [
+        (BASE, True),
+        ("python:3.11-slim-bookworm", False),
+        ("", False),
+        (BASE[:-1], False),
+        (BASE.replace("sha256", "md5"), False),
+        (f"{BASE} --other", False),
+    ],
+)
+def test_the_image_is_made_from_a_base_by_its_digest_alone(base, good):
+    """Nothing is the default: a digest is looked up by who builds, where a registry is reached."""
+    text = (DOCKER / "Dockerfile").read_text()
+    first, *_ = re.findall(r"^[A-Z]+ .*", text, re.MULTILINE)
+    assert first == "ARG BASE"
+    assert re.findall(r"^FROM .*", text, re.MULTILINE) == ["FROM ${BASE}"]
+    look = re.search(r"^RUN (echo .*?)\n\n", text, re.MULTILINE | re.DOTALL).group(1)
+    done = subprocess.run(
+        ["sh", "-c", look], check=False, env={"BASE": base, "PATH": os.environ["PATH"]}
+    )
+    assert (done.returncode == 0) == good

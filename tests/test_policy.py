@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import os
-import subprocess
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import MagicMock
 
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from client_app import gate
 from client_app.allowed import Leave
 from client_app.app import app as client_app
 from client_app.site import Node
 from fedad import wire
 from fedad.config import read
 from fedad.datasets.base import open_dataset
-from fedad.deploy.guard import PROGRAM, guard, stand_in
 from fedad.deploy.site_folders import split
 from fedad.errors import ConfigError
 from fedad.partition import partition
-from fedad.policy import AUDIT, CHECKED_APP, DAY, PolicyError, Warden, audit_of, read_policy
+from fedad.policy import (
+    AUDIT,
+    CHECKED_APP,
+    DAY,
+    OWN_APP,
+    Policy,
+    PolicyError,
+    Warden,
+    audit_of,
+    read_policy,
+)
 from fedad.types import Site
 from server_app.local_grid import LocalGrid
 from server_app.strategy import MethodStrategy
+from tests.conftest import LENIENT
 
 RUN, OTHER = "a" * 32, "b" * 32
 APP = "3" * 64
@@ -48,11 +51,20 @@ def refused(warden: Warden) -> list[str]:
     return [one["line"] for one in audit_of(warden.folder) if one["event"] == "refused"]
 
 
-def test_an_empty_policy_allows_all_and_notes_nothing(warden):
+def test_an_empty_policy_has_defaults_for_every_line(warden):
     free = warden("")
+    assert free.policy == Policy()
     free.admit(RUN, ["bolt"])
-    free.admit_upload(RUN, 10**12)
-    assert not audit_of(free.folder)
+    free.admit_upload(RUN, 200_000_000)
+    with pytest.raises(PolicyError, match="at most 200 may leave"):
+        free.admit_upload(RUN, 200_000_001)
+    with pytest.raises(PolicyError, match=r"embedder.pool = 1: 3 or more"):
+        free.admit_settings(RUN, read({"embedder.pool": 1}), lambda: 1024)
+    for number in range(3):
+        free.admit(f"{number}" * 32, ["bolt"])
+    with pytest.raises(PolicyError, match="4 runs have begun in 24 hours with 'bolt'"):
+        free.admit(OTHER, ["bolt"])
+    free.admit(OTHER, ["hose"])  # of another product none has
 
 
 def test_a_product_that_is_not_listed_is_not_given(warden):
@@ -151,103 +163,32 @@ def test_a_policy_that_is_not_there_lets_nothing_pass(tmp_path):
         read_policy(tmp_path / "gone.toml")
 
 
-def test_the_gate_looks_at_an_app_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.delenv(CHECKED_APP, raising=False)
-    policy, good = tmp_path / "policy.toml", b"a good app"
-    policy.write_text(f'apps = ["{hashlib.sha256(good).hexdigest()}"]')
-    node = {"site": "lyon", "policy": str(policy), "output-dir": str(tmp_path / "own")}
-    with pytest.raises(PolicyError) as refusal:
-        gate.look_at(b"another app", node, "7")
-    assert str(tmp_path) not in str(refusal.value)
-    (line,) = audit_of(tmp_path / "own")
-    assert line["told"] == f"the app {hashlib.sha256(b'another app').hexdigest()}"
-    assert CHECKED_APP not in os.environ
-    gate.look_at(good, node, "7")
-    assert os.environ.pop(CHECKED_APP) == hashlib.sha256(good).hexdigest()
+def test_without_a_list_only_the_installed_app_runs(warden, monkeypatch):
+    strict = warden("")
+    monkeypatch.setenv(OWN_APP, APP)
+    monkeypatch.setenv(CHECKED_APP, APP)
+    strict.admit(RUN, [])
+    monkeypatch.setenv(CHECKED_APP, "4" * 64)
+    with pytest.raises(PolicyError, match=f"the app {'4' * 64} is not the one installed here"):
+        strict.admit(RUN, [])
+    monkeypatch.delenv(CHECKED_APP)
+    strict.admit(RUN, [])  # the installed package's own code, which no server sent
+    strict.guarded = True
+    with pytest.raises(PolicyError, match="start SuperExec by `fedad guard`"):
+        strict.admit(RUN, [])
 
 
-@pytest.fixture
-def told(monkeypatch, in_a_run, tmp_path):
-    """What Flower's own ClientApp process, gated, sends of a message whose app is b"an app"."""
-    from flwr.supernode.runtime import run_clientapp as flower
-
-    node = {"site": "lyon", "output-dir": str(tmp_path / "own")}
-    context, run = MagicMock(node_config=node), MagicMock(run_id=7)
-    task = (Message(RecordDict(), 1, "train"), context, run, SimpleNamespace(content=b"an app"))
-    quiet = ("RuntimeHttpClient", "HeartbeatSender", "register_signal_handlers", "event")
-    for name in (*quiet, "flwr_exit", "push_message", "install_from_fab"):
-        monkeypatch.setattr(flower, name, MagicMock())
-    monkeypatch.setattr(flower, "pull_task_input", lambda client: task)
-    monkeypatch.setattr(gate, "_forget", lambda: None)
-    program = importlib.import_module("flwr.supernode.cli.flwr_clientapp")
-    monkeypatch.setattr(
-        program, "flwr_clientapp", partial(flower.run_clientapp, "nowhere", "token", True)
-    )
-    monkeypatch.setenv(CHECKED_APP, "")
-
-    def sent(**more: str) -> str:
-        node.update(more)
-        gate.main()
-        (_, answer, _), _ = flower.push_message.call_args
-        return str(answer.error.reason)
-
-    sent.flower = flower
-    return sent
-
-
-REFUSAL = f"<class 'fedad.policy.PolicyError'>:<'{gate.REFUSED}'>"
-
-
-@pytest.mark.parametrize("text", [None, "= nothing", 'apps = ["abc"]', f'apps = ["{APP}"]'])
-def test_the_gate_tells_the_server_one_sentence_and_the_audit_why(text, told, tmp_path):
-    policy = tmp_path / "policy.toml"
-    if text is not None:
-        policy.write_text(text)
-    assert told(policy=str(policy)) == REFUSAL
-    (line,) = audit_of(tmp_path / "own")
-    assert (line["event"], line["run"]) == ("refused", "7")
-    assert str(policy) in line["told"] or line["line"] == "apps"
-
-
-def test_the_gate_says_no_more_where_the_audit_cannot_be_written(told, tmp_path, caplog):
-    (tmp_path / "own").write_text("a file where the folder goes")
-    assert told(policy=str(tmp_path / "gone.toml")) == REFUSAL
-    assert str(tmp_path / "own") in caplog.text
-
-
-def test_the_gate_says_no_more_where_the_app_cannot_be_unpacked(told, tmp_path):
-    told.flower.install_from_fab.side_effect = OSError(28, "No space left", str(tmp_path))
-    assert told() == REFUSAL
-
-
-def test_flower_still_has_what_the_gate_stands_in_for():
-    """The gate replaces two names in a module of Flower's; another version may have others."""
-    from flwr.supernode.cli.flwr_clientapp import flwr_clientapp
-    from flwr.supernode.runtime import run_clientapp
-
-    assert callable(run_clientapp.pull_task_input)
-    assert callable(run_clientapp.install_from_fab)
-    assert callable(flwr_clientapp)
-
-
-def test_our_program_stands_in_flowers_place(tmp_path):
-    program = stand_in(tmp_path) / PROGRAM
-    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0
-    assert "--runtime-api-address" in done.stdout
-    with pytest.raises(ConfigError, match="no-such-program: cannot be started"):
-        guard(["no-such-program"])
-
-
-def test_a_factory_with_a_policy_answers_what_it_allows(config, knobs, tmp_path, monkeypatch):
+def test_a_factory_with_a_policy_answers_what_it_allows(
+    config, knobs, factory, tmp_path, monkeypatch
+):
     for part in ("run_id", "node_id", "task_id"):
         monkeypatch.setattr(TaskIdentity, f"_{part}", 1)
     sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
     nodes = [
-        {"site": folder.name, "data-dir": str(folder), "output-dir": str(tmp_path / folder.name)}
+        factory(folder.name, folder, tmp_path / folder.name)
         for folder in split(sites, tmp_path / "data")
     ]
-    (tmp_path / "policy.toml").write_text('categories = ["bolt"]')
+    (tmp_path / "policy.toml").write_text(f'{LENIENT}categories = ["bolt"]')
     nodes[1]["policy"] = str(tmp_path / "policy.toml")
     settings = {**knobs, "data.dir": "", "round.min-sites": 2, "score.replicates": 5}
     strategy = MethodStrategy(read(settings))
