@@ -8,6 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from logging import ERROR
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -31,8 +32,11 @@ from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
 from fedad.errors import DataError, FedadError
+from fedad.judging.groups import countable
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
 from fedad.methods.base import method_of
+from fedad.plumbing.files import private_umask
+from fedad.plumbing.shown import for_log, for_log_lines
 
 DISK = (errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EROFS)
 
@@ -43,14 +47,19 @@ app = ClientApp()
 def hello(message: Message, context: Context) -> Message:
     """Who this site is, how many images it has of what, and how it embeds the drawn images."""
 
-    def introduce(node: Node) -> RecordDict:
+    def introduce(node: Node, leave: Leave) -> RecordDict:
         mark, features = probe_of(node.embed)
-        about = {
+        test = countable(node.site.test, leave.smallest_group)
+        about: dict[str, object] = {
             "version": __version__,
             "train": Counter(sample.category for sample in node.site.train),
-            "test": Counter(sample.category for sample in node.site.test),
+            "test": Counter(sample.category for sample in test),
             "fingerprint": asdict(mark),
         }
+        if silent := {s.category for s in node.site.test} - {s.category for s in test}:
+            about["withheld"] = sorted(silent)
+        if (answers := leave.coverage_left()) is not None:
+            about["coverage"] = answers
         told = ConfigRecord({"json": json.dumps(about)})
         return RecordDict({"about": told, "probe": wire.pack_probe(features)})
 
@@ -61,7 +70,7 @@ def hello(message: Message, context: Context) -> Message:
 def upload(message: Message, context: Context) -> Message:
     """What this site may send of its good images in a round; the rest stays in its folder."""
 
-    def learned(node: Node) -> RecordDict:
+    def learned(node: Node, leave: Leave) -> RecordDict:
         from client_app.work import learn
 
         folder, number = run_folder(node.folder, message), _round(node, message)
@@ -69,6 +78,7 @@ def upload(message: Message, context: Context) -> Message:
             in_round(folder, "upload.safetensors", number),
             mark(node.config, message.content),
             lambda: learn(node, folder, number, message.content),
+            permit=partial(leave.to_answer, train_stage(number)),
         )
         forget_old(node.folder)
         return content
@@ -80,14 +90,16 @@ def upload(message: Message, context: Context) -> Message:
 def coverage(message: Message, context: Context) -> Message:
     """How far this site's good images are from a bank: one number a category."""
 
-    def measured(node: Node) -> RecordDict:
-        from client_app.work import measure
+    def measured(node: Node, leave: Leave) -> RecordDict:
+        from client_app.work import check_model, measure
 
         folder, made_of = run_folder(node.folder, message), mark(node.config, message.content)
+        check_model(node, folder, message.content, leave)
         return once(
             coverage_file(folder, made_of),
             made_of,
-            lambda: measure(node, folder, message.content),
+            lambda: measure(node, folder, message.content, leave),
+            permit=partial(leave.to_answer, COVERAGE),
         )
 
     return _answer(message, context, COVERAGE, measured)
@@ -97,21 +109,23 @@ def coverage(message: Message, context: Context) -> Message:
 def evaluate(message: Message, context: Context) -> Message:
     """Counts of this site's test images under the broadcast bank; scores and pictures stay here."""
 
-    def judged(node: Node) -> RecordDict:
-        from client_app.work import judge
+    def judged(node: Node, leave: Leave) -> RecordDict:
+        from client_app.work import check_model, judge
 
         folder = run_folder(node.folder, message)
+        check_model(node, folder, message.content, leave)
         return once(
             folder / FINDINGS,
             mark(node.config, message.content),
-            lambda: judge(node, folder, message.content),
+            lambda: judge(node, folder, message.content, leave),
+            permit=partial(leave.to_answer, EVALUATE),
         )
 
     return _answer(message, context, EVALUATE, judged)
 
 
 def _answer(
-    message: Message, context: Context, stage: str, work: Callable[[Node], RecordDict]
+    message: Message, context: Context, stage: str, work: Callable[[Node, Leave], RecordDict]
 ) -> Message:
     """Reply with what `work` gives, bound to site and run, or with why there is nothing.
 
@@ -120,12 +134,13 @@ def _answer(
     """
     content, simulated = RecordDict(), "partition-id" in context.node_config
     try:
+        private_umask()
         watch()
         node = node_of(context)
         leave = Leave(context, node, message)
         leave.to_work()
         with progress_of(node):
-            content = work(node)
+            content = work(node, leave)
         leave.to_send(content)
         stage = train_stage(_round(node, message)) if stage == TRAIN else stage
         uploads = [kinds.upload for kinds in method_of(node.config).rounds]
@@ -133,7 +148,8 @@ def _answer(
     except Exception as failed:
         error = _of_disk(failed) or failed
         known = isinstance(error, FedadError)
-        log(ERROR, "%s", error if known else traceback.format_exc())
+        for line in [for_log(error)] if known else for_log_lines(traceback.format_exc()):
+            log(ERROR, "%s", line)
         reason = {
             "kind": type(error).__name__ if known else "InternalError",
             "reason": str(getattr(error, "reason", "")) if known else "",

@@ -29,6 +29,7 @@ from fedad.errors import ConfigError, DataError
 from fedad.messages.file import load
 from fedad.messages.payload import Payload
 from fedad.methods.base import Round
+from fedad.plumbing.shown import for_log
 
 FINDINGS = "findings.safetensors"
 KEY = re.compile(r"[0-9a-f]{32}")
@@ -80,13 +81,20 @@ def last_own(folder: Path, rounds: Sequence[Round], until: int) -> Payload | Non
     return None
 
 
-def once(path: Path, made_of: str, make: Callable[[], RecordDict]) -> RecordDict:
+def once(
+    path: Path,
+    made_of: str,
+    make: Callable[[], RecordDict],
+    permit: Callable[[str], None] = lambda made_of: None,
+) -> RecordDict:
     """The answer sealed at `path`; at the first time what `make` gives, sealed before it is sent.
 
     Args:
         made_of: all that the answer depends on, as `mark` gives it.
+        permit: whether it may be made; it is not asked of what is sealed already.
 
     Raises:
+        PolicyError: `permit` says no.
         ConfigError: the same run asks for something else than before.
         DataError: the site's disk is full or cannot be written.
     """
@@ -94,12 +102,13 @@ def once(path: Path, made_of: str, make: Callable[[], RecordDict]) -> RecordDict
         try:
             content, about = wire.load(path)
         except DataError as error:
-            log(WARNING, "%s: it is made anew", error)
+            log(WARNING, "%s: it is made anew", for_log(error))
         else:
             if about["made-of"] != made_of:
                 raise ConfigError(f"{path}: the same run has asked for something else before")
             log(INFO, "sent as sealed before")
             return content
+    permit(made_of)
     content = make()
     try:
         wire.save(path, content, **{"made-of": made_of})

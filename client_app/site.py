@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from logging import INFO, WARNING
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context
+from flwr.supercore import log
 
-from fedad.config import Config, read
+from fedad.config import AT_THE_SITE, Config, read
 from fedad.config import EmbedderKnobs as Knobs
-from fedad.datasets.base import open_dataset
+from fedad.datasets.base import DRAWN, open_dataset
+from fedad.embedders.patch_count import patches_of
 from fedad.errors import ConfigError
 from fedad.partition import one_site, partition
 from fedad.plumbing.files import cache_root
 from fedad.plumbing.progress import Files, Log, Sink, shown_by
+from fedad.plumbing.shown import for_log
+from fedad.policy import CHECKED_APP, Policy, Warden, policy_for
 from fedad.types import Site
 
 if TYPE_CHECKING:  # a site that only says who it is needs no network in memory
@@ -33,6 +39,7 @@ class Node:
     folder: Path
     config: Config
     simulated: bool
+    policy: Policy | None = None  # of a factory; a virtual site has none
 
     @property
     def embed(self) -> Embedder:
@@ -42,26 +49,56 @@ class Node:
 def node_of(context: Context) -> Node:
     """The plant that this node is.
 
-    A factory's node-config has `site` and `data-dir`, and `output-dir` if its folder is not to be
-    below the home folder; a virtual node has `partition-id` and `num-partitions`.
+    A factory's node-config has `site` and `data-dir`, `output-dir` if its folder is not to be below
+    the home folder, `policy` if it has one, and the knobs of `AT_THE_SITE` that are not to be as
+    shipped, such as `threads`; a virtual node has `partition-id` and `num-partitions`.
 
     Raises:
         ConfigError: a node-config with neither, or virtual nodes that do not fit the sites.
+        PolicyError: the run asks for more than the factory's policy allows; no image was read.
         DataError: a data folder that is missing or not as expected.
     """
     config, node = read(context.run_config), context.node_config
-    if "partition-id" in node:
+    if "partition-id" in node and CHECKED_APP not in os.environ:
         return _virtual(config, int(node["partition-id"]), int(node.get("num-partitions", 0)))
     if "site" in node and "data-dir" in node:
-        name = str(node["site"])
-        own = replace(config.data, dir=str(node["data-dir"]))
-        folder = Path(str(node.get("output-dir") or cache_root() / "sites" / name)).expanduser()
-        site = one_site(name, open_dataset(own), own, seed=config.round.seed)
-        return Node(site, folder, replace(config, data=own), simulated=False)
+        return _factory(config, node, str(context.run_id))
     raise ConfigError(
         f"node-config {dict(node)}: expected site and data-dir (a factory) or partition-id and "
         "num-partitions (a virtual site)"
     )
+
+
+def _factory(config: Config, node: Mapping[str, Any], run: str) -> Node:
+    name = str(node["site"])
+    folder = Path(str(node.get("output-dir") or cache_root() / "sites" / name)).expanduser()
+    path = str(node.get("policy", ""))
+    policy = policy_for(run, Path(path) if path else None, folder)
+    config = settled(config, node)
+    Warden(policy, folder).admit_settings(run, config, partial(patches_of, config))
+    if config.data.dataset == DRAWN:
+        raise ConfigError(f"data.dataset = {DRAWN!r}: a factory has images, none are drawn there")
+    own = replace(config.data, dir=str(node["data-dir"]))
+    site = one_site(name, open_dataset(own), own, seed=config.round.seed)
+    return Node(site, folder, replace(config, data=own), simulated=False, policy=policy)
+
+
+def settled(config: Config, node: Mapping[str, Any]) -> Config:
+    """The configuration with what a factory settles for itself: as node-config says, or as shipped.
+
+    What the run asked for instead is named in the site's log.
+
+    Raises:
+        ConfigError: a value in node-config that cannot be.
+    """
+    asked, shipped = config.flat(), Config().flat()
+    given = {key: node.get(key.partition(".")[2], shipped[key]) for key in AT_THE_SITE}
+    made = read({**asked, **given, "data.dir": "", "round.out": "", "round.track": ""})
+    for key, value in given.items():
+        if asked[key] != value:
+            told = f"{key} = {value!r}, as this site has it, not {asked[key]!r}, as the run asks"
+            log(WARNING, "%s", for_log(told))
+    return made
 
 
 def _virtual(config: Config, number: int, count: int) -> Node:
@@ -88,11 +125,7 @@ def progress_of(node: Node) -> Iterator[None]:
 
 
 def _log(line: str) -> None:
-    from logging import INFO
-
-    from flwr.supercore import log
-
-    log(INFO, line)
+    log(INFO, "%s", for_log(line))
 
 
 @lru_cache(maxsize=1)

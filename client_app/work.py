@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from logging import INFO, WARNING
 from pathlib import Path
@@ -11,18 +12,21 @@ from pathlib import Path
 from flwr.app import MetricRecord, RecordDict
 from flwr.supercore import log
 
+from client_app.allowed import Leave
 from client_app.sealed import in_round, last_own
 from client_app.site import Node
 from fedad import wire
 from fedad.banks.bank import Bank
+from fedad.banks.origin import lacking
 from fedad.errors import ConfigError
 from fedad.images.usable import sift
 from fedad.judging.distances import distances
-from fedad.judging.thresholds import calibrate
+from fedad.judging.thresholds import Threshold, calibrate
 from fedad.messages.faults import Fault, lines, tally
 from fedad.messages.file import save
 from fedad.methods.base import Turn, method_of
 from fedad.plumbing.files import write_json
+from fedad.plumbing.shown import for_log
 from fedad.reporting.gallery import Gallery
 from fedad.round import examine, fit
 
@@ -44,7 +48,7 @@ def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDic
     return content
 
 
-def measure(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
+def measure(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> RecordDict:
     """How far the site's good images are from a bank that may still be merged anew."""
     log(INFO, "measuring how well a bank covers us")
     began = time.perf_counter()
@@ -53,12 +57,28 @@ def measure(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
     if not isinstance(own, Bank):
         raise ConfigError(f"{folder}: there is no bank of this site: it was not asked to train")
     site, _ = sift(node.config, replace(node.site, test=()))
-    content = wire.pack_distances(distances(node.config, site, node.embed, bank, own))
+    least = leave.smallest_group
+    told = distances(node.config, site, node.embed, bank, own, smallest=least)
+    content = wire.pack_distances(told)
     content["metrics"] = _metrics(began, [])
     return content
 
 
-def judge(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
+def check_model(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> None:
+    """Whether this site answers about a model: one of few sites, its own among them.
+
+    Raises:
+        PolicyError: it does not.
+    """
+    rounds = method_of(node.config).rounds
+    model, own = wire.unpack(broadcast, rounds[-1].model), last_own(folder, rounds, len(rounds))
+    lost: Sequence[str] = ()
+    if isinstance(model, Bank) and isinstance(own, Bank):
+        lost = lacking(model, own, node.site.name)
+    leave.to_judge(model.sites, lost)
+
+
+def judge(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> RecordDict:
     """The site's findings with the model that was broadcast; scores and pictures stay here."""
     log(INFO, "judging")
     began = time.perf_counter()
@@ -69,7 +89,12 @@ def judge(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
     known = tuple(s for s in node.site.test if method.judges(model, s.category))
     site, faults = sift(config, replace(node.site, test=known))
     thresholds = calibrate(config, site, embed, model, own)
-    findings = examine(config, site, embed, model, thresholds, own=own, watch=gallery.watch)
+    findings = examine(
+        *(config, site, embed, model, _supported(thresholds, leave.smallest_group)),
+        own=own,
+        watch=gallery.watch,
+        smallest=leave.smallest_group,
+    )
     gallery.write(node.folder)
     write_json(
         node.folder / "thresholds.json",
@@ -80,8 +105,16 @@ def judge(node: Node, folder: Path, broadcast: RecordDict) -> RecordDict:
     return content
 
 
+def _supported(thresholds: Mapping[str, Threshold], least: int) -> dict[str, Threshold]:
+    """The thresholds that enough good images stand behind; of the others nothing is told."""
+    return {
+        name: one if one.images >= least else Threshold(math.nan, 0)
+        for name, one in thresholds.items()
+    }
+
+
 def _metrics(began: float, faults: Sequence[Fault]) -> MetricRecord:
     """Seconds, and how often each fault occurred; which files they are stands in the site's log."""
     for line in lines(faults):
-        log(WARNING, "%s", line)
+        log(WARNING, "%s", for_log(line))
     return MetricRecord({"seconds": time.perf_counter() - began, **tally(faults)})

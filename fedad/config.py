@@ -113,10 +113,14 @@ class RoundKnobs:
     out: str = ""  # absolute path of the run folder; empty keeps none
     resume: bool = False  # go on with the run that `out` holds
     expected: str = ""  # comma list of the sites waited for; empty: any `data.sites`
+    # How the sites must embed, as `fedad preflight site` prints it; empty: as most of them do.
+    fingerprint: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    largest_test_set: Positive = 100_000  # images a site and product; who says more is refused
     min_sites: Annotated[int, Field(ge=0)] = 0  # go on with so many at a deadline; 0: only with all
     enrol_seconds: Seconds = 120.0
     train_seconds: Seconds = 3600.0
     evaluate_seconds: Seconds = 3600.0
+    merge_seconds: Seconds = 3600.0  # of a merge at the server; uploads are kept when it is over
     rejoin_seconds: Seconds = 120.0  # how long a site that was lost may take to come back
 
 
@@ -213,11 +217,24 @@ WAYS = (
     "wire.largest-mb",
     "round.resume",
     "round.expected",
+    "round.fingerprint",
+    "round.largest-test-set",
     "round.min-sites",
     "round.enrol-seconds",
     "round.train-seconds",
     "round.evaluate-seconds",
+    "round.merge-seconds",
     "round.rejoin-seconds",
+)
+# Knobs that a deployed site sets in its node-config, by their name after the dot: a server opens no
+# path of its choosing there, and does not say how much of the machine is used.
+AT_THE_SITE = (
+    "embedder.weights",
+    "embedder.cache",
+    "embedder.cache-gb",
+    "embedder.batch",
+    "embedder.threads",
+    "embedder.device",
 )
 Value = str | int | float | bool
 COVERAGE = "coverage"  # the weighting for which the sites are asked

@@ -1,35 +1,58 @@
 """What a site lets a run do: a file on the site's own disk, which no run can change.
 
-    apps = ["3f1c..."]           # sha256 of the apps (FABs) that may run; needs `fedad guard`
-    categories = ["bolt"]        # the only products that a run may be given anything of
-    largest-upload-mb = 100      # the most that one answer may hold
-    runs-a-day = 4               # runs that may begin within 24 hours; going on with one counts
+    apps = ["3f1c..."]               # sha256 of the apps that may run; else the installed fedad's
+    categories = ["bolt"]            # the only products that a run may be given anything of
+    configurations = ["91ab..."]     # exact configurations; else the bounds below hold
+    shallowest-layer = "layer2"      # of embedder.layers and embedder.grid
+    smallest-pool = 3
+    largest-size = 512
+    largest-local-ratio = 0.1
+    largest-rows-an-image = 250
+    backbones = [...]                # as selections, aggregations, methods, releases
+    largest-upload-mb = 200          # the most that one answer may hold
+    runs-a-day = 4                   # of a product, that may begin within 24 hours
+    coverage-a-day = 2               # distances to a bank, of a product
+    smallest-group = 5               # images behind each number that leaves
+    largest-federation = 32          # sites that a bank may name
 
-Every line may be left out. A SuperNode names the file by `policy="/etc/fedad/policy.toml"` in its
-node-config. What is refused leaves a line in `audit.jsonl` in the site's own folder, and the server
-hears one word.
+A line that is left out, or a missing file, means the default: `fedad/permits/rules.py`. A SuperNode
+names the file by `policy="/etc/fedad/policy.toml"` in its node-config. What is refused leaves a
+line in `audit.jsonl` in the site's own folder, and the server hears one word.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
-import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
-
+from fedad.config import Config
 from fedad.errors import ConfigError, FedadError
-from fedad.plugins import did_you_mean
+from fedad.permits.audit import AUDIT, alone, audit_of, note
+from fedad.permits.rules import Policy, line_of, read_policy
+from fedad.permits.settings import beyond
 
-AUDIT = "audit.jsonl"
+__all__ = [
+    "AUDIT",
+    "CHECKED_APP",
+    "DAY",
+    "OWN_APP",
+    "Policy",
+    "PolicyError",
+    "Warden",
+    "audit_of",
+    "line_of",
+    "note",
+    "policy_for",
+    "read_policy",
+]
+
 CHECKED_APP = "FEDAD_CHECKED_APP"  # set by `fedad guard` to the sha256 of the app that it let in
+OWN_APP = "FEDAD_OWN_APP"  # set by `fedad guard` to the sha256 of the app that this fedad builds
 DAY = 24 * 3600.0
 MEGABYTE = 1_000_000
+COVERAGE = "coverage"  # the answer of which a day has a few; of any other a run has one
 
 
 class PolicyError(FedadError):
@@ -40,44 +63,11 @@ class PolicyError(FedadError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Policy:
-    """What is allowed; None is anything."""
-
-    apps: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] | None = None
-    categories: tuple[str, ...] | None = None
-    largest_upload_mb: Annotated[float, Field(gt=0)] | None = None
-    runs_a_day: Annotated[int, Field(ge=0)] | None = None
-
-
-def read_policy(path: Path) -> Policy:
-    """The policy in a file.
-
-    Raises:
-        ConfigError: no such file, no TOML, an unknown line or a value that cannot be. A site whose
-            policy cannot be read takes part in nothing.
-    """
-    try:
-        given = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}): expected the site's policy, which "
-            "node-config names"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML ({error})") from error
-    known = {line_of(one.name): one for one in fields(Policy)}
-    for line in given:
-        if line not in known:
-            raise ConfigError(
-                f"{path}: there is no line {line!r}{did_you_mean(line, known)}: expected "
-                f"{', '.join(known)}"
-            )
-    return Policy(**{known[line].name: _value(path, line, given[line]) for line in given})
-
-
-def policy_for(run: str, path: Path, folder: Path) -> Policy:
-    """As `read_policy`; one that cannot be read leaves a line in the audit in `folder`."""
+def policy_for(run: str, path: Path | None, folder: Path) -> Policy:
+    """As `read_policy`, or the defaults without a file; one that cannot be read leaves a line in
+    the audit in `folder`."""
+    if path is None:
+        return Policy()
     try:
         return read_policy(path)
     except ConfigError as error:
@@ -86,10 +76,28 @@ def policy_for(run: str, path: Path, folder: Path) -> Policy:
 
 
 class Warden:
-    """Holds requests against a site's policy, and keeps the account of them."""
+    """Holds requests against a site's policy, and keeps the account of them.
 
-    def __init__(self, policy: Policy, folder: Path) -> None:
-        self.policy, self.folder = policy, folder
+    Args:
+        folder: the site's own, where the account is.
+        guarded: whether the app that runs came from a server, so that `fedad guard` must have
+            looked at it.
+    """
+
+    def __init__(self, policy: Policy, folder: Path, *, guarded: bool = False) -> None:
+        self.policy, self.folder, self.guarded = policy, folder, guarded
+
+    def admit_settings(self, run: str, config: Config, patches: Callable[[], int]) -> None:
+        """Whether a run may ask for so much of an image.
+
+        Args:
+            patches: of an image under this configuration; asked once its layers are allowed.
+
+        Raises:
+            PolicyError: it asks for more than a line allows.
+        """
+        for line, told in beyond(self.policy, config, patches):
+            self._refuse(run, line, told)
 
     def admit(self, run: str, categories: Iterable[str]) -> None:
         """Whether a run may have anything of this site; the first time it counts as a run.
@@ -99,15 +107,70 @@ class Warden:
                 enough runs have begun today.
         """
         self._check_app(run)
+        products = sorted(set(categories))
         if (allowed := self.policy.categories) is not None:
-            for name in sorted(set(categories) - set(allowed)):
+            for name in sorted(set(products) - set(allowed)):
                 self._refuse(run, "categories", f"the run would be given something of {name!r}")
-        if (most := self.policy.runs_a_day) is not None:
-            begun = self._begun()
-            if run not in begun:
-                if len(begun) >= most:
-                    self._refuse(run, "runs-a-day", f"{len(begun)} runs have begun in 24 hours")
-                self._note("begun", run)
+        with alone(self.folder):
+            for name in products or [""]:
+                begun = {str(one["run"]) for one in self._today("begun", name)}
+                if run not in begun and len(begun) >= self.policy.runs_a_day:
+                    told = f"{len(begun)} runs have begun in 24 hours"
+                    self._refuse(run, "runs-a-day", f"{told} with {name!r}" if name else told)
+            if not any(
+                one["run"] == run and {*one.get("categories", products)} >= {*products}
+                for one in self._today("begun")
+            ):
+                self._note("begun", run, categories=products)
+
+    def admit_answer(self, run: str, stage: str, made_of: str, categories: Iterable[str]) -> None:
+        """Whether a new answer may be computed: what was asked before and sealed is none.
+
+        Args:
+            stage: what is asked, such as "train-2" or "coverage".
+            made_of: a digest of the question. The same question again tells nothing new.
+
+        Raises:
+            PolicyError: the run, or for distances the day, has had its answers.
+        """
+        with alone(self.folder):
+            for name in sorted(set(categories)) or [""]:
+                given = [one for one in self._today("answered", name) if one["stage"] == stage]
+                if stage != COVERAGE:
+                    given = [one for one in given if one["run"] == run]
+                told_of = {str(one["made-of"]) for one in given}
+                most = self.policy.coverage_a_day if stage == COVERAGE else 1
+                if made_of not in told_of and len(told_of) >= most:
+                    line = "coverage-a-day" if stage == COVERAGE else "runs-a-day"
+                    self._refuse(run, line, f"{len(told_of)} answers to {stage} of {name!r} today")
+            told = {"stage": stage, "made-of": made_of, "categories": sorted(set(categories))}
+            self._note("answered", run, **told)
+
+    def coverage_left(self, run: str, categories: Iterable[str]) -> int:
+        """How many answers about distances this run may have in all, those that it had included."""
+        key, had = run.partition("/")[0], [0]
+        for name in set(categories):
+            given = [one for one in self._today("answered", name) if one["stage"] == COVERAGE]
+            others = [one for one in given if not str(one["run"]).startswith(key)]
+            had.append(len({str(one["made-of"]) for one in others}))
+        return max(0, self.policy.coverage_a_day - max(had))
+
+    def admit_model(self, run: str, sites: Iterable[str], lacking: Iterable[str]) -> None:
+        """Whether a model that was broadcast may be answered about.
+
+        Args:
+            sites: those that it names.
+            lacking: products that this site gave something of, and the model has nothing of it.
+
+        Raises:
+            PolicyError: it names too many sites, or was made without what this site gave.
+        """
+        named, most = len({*sites}), self.policy.largest_federation
+        if named > most:
+            told = f"the model names {named} sites, at most {most} are believed"
+            self._refuse(run, "largest-federation", told)
+        for name in sorted(lacking):
+            self._refuse(run, "largest-federation", f"the model has none of our rows of {name!r}")
 
     def admit_upload(self, run: str, size: int) -> None:
         """Whether so many bytes may leave.
@@ -115,68 +178,34 @@ class Warden:
         Raises:
             PolicyError: they may not.
         """
-        most = self.policy.largest_upload_mb
-        if most is not None and size > most * MEGABYTE:
-            told = f"an answer of {size / MEGABYTE:.1f} MB, at most {most:g} may leave"
+        if size > self.policy.largest_upload_mb * MEGABYTE:
+            most = f"at most {self.policy.largest_upload_mb:g} may leave"
+            told = f"an answer of {size / MEGABYTE:.1f} MB, {most}"
             self._refuse(run, "largest-upload-mb", told)
 
     def _check_app(self, run: str) -> None:
-        if self.policy.apps is None:
-            return
-        app = os.environ.get(CHECKED_APP, "")
-        if not app:
+        app, own = os.environ.get(CHECKED_APP, ""), os.environ.get(OWN_APP, "")
+        if not app and (self.guarded or self.policy.apps is not None):
             self._refuse(run, "apps", "nobody looked at the app: start SuperExec by `fedad guard`")
-        if app not in self.policy.apps:
+        if self.policy.apps is not None and app not in self.policy.apps:
             self._refuse(run, "apps", f"the app {app} is not in the policy")
+        if self.policy.apps is None and app and app != own:
+            self._refuse(run, "apps", f"the app {app} is not the one installed here")
 
     def _refuse(self, run: str, line: str, told: str) -> None:
         self._note("refused", run, line=line, told=told)
         raise PolicyError(f"the site's policy refuses ({line}): {told}", line)
 
-    def _begun(self) -> set[str]:
-        """The runs that began in the last 24 hours."""
+    def _today(self, event: str, category: str = "") -> list[dict]:
+        """The lines of the last 24 hours, of a product; older versions' lines are of all."""
         since = time.time() - DAY
-        return {
-            str(one["run"])
+        return [
+            one
             for one in audit_of(self.folder)
-            if one["event"] == "begun" and one["time"] > since
-        }
+            if one["event"] == event
+            and one["time"] > since
+            and (not category or category in one.get("categories", [category]))
+        ]
 
-    def _note(self, event: str, run: str, **told: str) -> None:
+    def _note(self, event: str, run: str, **told: object) -> None:
         note(self.folder, event, run=run, **told)
-
-
-def note(folder: Path, event: str, **told: str) -> None:
-    """Add a line to a site's audit, on disk before anything else happens."""
-    folder.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"time": time.time(), "event": event, **told})
-    with (folder / AUDIT).open("a") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def audit_of(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a site's audit, oldest first; one that a crash cut short is left out."""
-    path = folder / AUDIT
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            found.append(dict(json.loads(line)))
-        except ValueError:
-            continue
-    return found
-
-
-def _value(path: Path, line: str, value: Any) -> Any:
-    kind = get_type_hints(Policy, include_extras=True)[line.replace("-", "_")]
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].replace("Input should be", "expected")
-        raise ConfigError(f"{path}: {line} = {value!r}: {message}") from None
-
-
-def line_of(name: str) -> str:
-    """A field's name as a policy has it."""
-    return name.replace("_", "-")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fedad.banks.bank import Bank
-from fedad.banks.coverage import Distances, merge_covering
+from fedad.banks.coverage import REMERGES, Distances, merge_covering
 from fedad.config import COVERAGE, Config
 from fedad.images.usable import sift
 from fedad.judging.distances import distances
 from fedad.judging.findings import Findings, find
+from fedad.judging.groups import counted_as, grouped
 from fedad.judging.thresholds import Threshold, calibrate
 from fedad.judging.verdicts import Verdict, judge
 from fedad.messages.payload import Payload, check_alike
@@ -127,14 +128,15 @@ def agree(
     uploads: Sequence[Any],
     ask: Callable[[Bank], Distances],
     turn: Turn = FIRST,
+    most: int = 1 + REMERGES,
 ) -> tuple[Any, list[float]]:
     """The model of a round, and how far the worst site was after each merge, if sites are asked.
 
-    `merge.weighting = coverage` takes asking the sites, and merging anew (`cover`).
+    `merge.weighting = coverage` takes asking the sites, `most` times, and merging anew.
     """
     if config.merge.weighting != COVERAGE:
         return merge(config, uploads, turn), []
-    return merge_covering(config, lambda weighted: merge(weighted, uploads, turn), ask)
+    return merge_covering(config, lambda weighted: merge(weighted, uploads, turn), ask, most)
 
 
 def merge(config: Config, uploads: Sequence[Any], turn: Turn = FIRST) -> Any:
@@ -158,10 +160,16 @@ def examine(
     *,
     own: Any | None = None,
     watch: Callable[[Iterable[Verdict]], Iterable[Verdict]] = iter,
+    smallest: int = 1,
 ) -> Findings:
-    """What a site says of its test images; what `watch` sees of each stays there."""
+    """What a site says of its test images; what `watch` sees of each stays there.
+
+    Args:
+        smallest: images that a group must have for anything to be said of it.
+    """
     verdicts = watch(judge(config, site.test, embed, model, own=own, site=site.name))
-    return find(config, site.name, verdicts, thresholds)
+    groups = counted_as(site.test, smallest)
+    return find(config, site.name, grouped(verdicts, groups), thresholds)
 
 
 def _later(turn: Turn) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from flwr.supercore import log
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError, DataError, FedadError
+from fedad.plumbing.files import private_umask
 from fedad.plumbing.journal import NAME as JOURNAL
 from fedad.plumbing.journal import TakenError
+from fedad.plumbing.shown import for_log_lines, for_terminal
 from fedad.reporting.run_folder import FAILURE, new_folder, write_failure, write_run
 from server_app.kept import Kept
 from server_app.strategy import MethodStrategy
@@ -28,6 +30,7 @@ def main(grid: Grid, context: Context) -> None:
 
     Where another run has begun there, this one leaves nothing until it may go on with that.
     """
+    private_umask()
     out = str(context.run_config.get("round.out", ""))
     folder = None
     try:
@@ -35,7 +38,7 @@ def main(grid: Grid, context: Context) -> None:
         config = read(context.run_config)
         folder = Path(out) if out else _folder(config)
         _run(grid, config, folder)
-        log(INFO, "everything is in %s", folder)
+        log(INFO, "everything is in %s", for_terminal(folder))
     except TakenError:  # whose folder it is has the last word there
         raise
     except Exception as error:
@@ -74,5 +77,6 @@ def _known(error: Exception) -> FedadError:
             f"{error.filename or 'the run folder'}: cannot be written ({error.strerror}): "
             "is the server's disk full?"
         )
-    log(ERROR, "%s", traceback.format_exc())
+    for line in for_log_lines(traceback.format_exc()):
+        log(ERROR, "%s", line)
     return FedadError(f"the server failed ({type(error).__name__}: {error}), see its log")

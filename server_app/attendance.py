@@ -19,9 +19,10 @@ from fedad.config import Config
 from fedad.embedders.handshake import longest
 from fedad.messages import envelope
 from fedad.messages.faults import REFUSED, SKIPPED, USED
+from fedad.plumbing.shown import for_log
 from fedad.types import Enrolled
 from server_app.kept import Kept
-from server_app.registry import Register, RunRefusedError, SiteLog
+from server_app.registry import LONGEST_REASON, Register, RunRefusedError, SiteLog
 
 Told = dict[str, Any]
 
@@ -117,7 +118,7 @@ class Attendance:
     def warn(self, *warnings: str) -> None:
         self.warnings += warnings
         for warning in warnings:
-            log(WARNING, "%s", warning)
+            log(WARNING, "%s", for_log(warning, LONGEST_REASON))
 
     def sent_to(self, name: str, content: RecordDict) -> None:
         """Count what moves to a site, by record."""

@@ -18,6 +18,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 from flwr.supercore import log
 
+from fedad.plumbing.shown import for_log
 from server_app.quarantine import printable
 
 # Flower's error codes of what passes: a message or its reply was lost, the SuperNode is gone, the
@@ -94,7 +95,7 @@ class _Talk:
             reply, crashes = self._pull(), 0
             while reply.code:
                 crashes += reply.code in CRASHED
-                log(WARNING, "%s: %s", self.name, reply.reason)
+                log(WARNING, "%s: %s", for_log(self.name), for_log(reply.reason))
                 if crashes >= TRIES or not self._is_back():
                     break
                 self.ids = []
@@ -102,7 +103,7 @@ class _Talk:
                 reply = self._pull()
             return reply
         except Exception as error:  # of the transport: the site counts as silent
-            return Reply(self.node, None, f"its reply could not be fetched ({error})")
+            return Reply(self.node, None, for_log(f"its reply could not be fetched ({error})"))
 
     def _pull(self) -> Reply:
         """Ask for the reply until it is there or time is up.

@@ -34,23 +34,43 @@ from fedad.reporting.run_folder import model_file
 Told = dict[str, Any]
 
 
-class Packed(Mapping[str, Findings]):
-    """What each site found, by name, and unpacked whenever it is read.
-
-    Unpacked, the counts of resampled images take several times the memory, of every site.
-    """
+class Judged(Mapping[str, Findings]):
+    """What each site found, by name: unpacked once, its report made once, its replicates added to
+    the others' and left out, since those of every site would take much memory."""
 
     def __init__(self) -> None:
-        self.contents: dict[str, RecordDict] = {}
+        self._each: dict[str, Findings] = {}
+        self._sum = Findings()
+        self._taken: dict[str, RecordDict] = {}  # as they came
+
+    def take(self, site: str, content: RecordDict, found: Findings | None = None) -> None:
+        """What a site found, unpacked already or not; it takes the place of what it said before."""
+        again = site in self._taken
+        self._taken[site] = content
+        if again:
+            self._each, self._sum = {}, Findings()
+            for name, one in self._taken.items():
+                self._add(name, wire.unpack_findings(one))
+        else:
+            self._add(site, found or wire.unpack_findings(content))
+
+    @property
+    def together(self) -> Findings:
+        """What all sites found, with replicates."""
+        return self._sum
+
+    def _add(self, site: str, found: Findings) -> None:
+        self._each[site] = found.reduced()
+        self._sum += found
 
     def __getitem__(self, site: str) -> Findings:
-        return wire.unpack_findings(self.contents[site])
+        return self._each[site]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self.contents))
+        return iter(sorted(self._each))
 
     def __len__(self) -> int:
-        return len(self.contents)
+        return len(self._each)
 
 
 class Kept:
@@ -64,7 +84,7 @@ class Kept:
         self.rounds, self.journal = rounds, journal
         self.turn = Turn()
         self.uploads: dict[str, Any] = {}
-        self.findings = Packed()
+        self.findings = Judged()
         begun = journal.last("begun") if journal else None
         self.key = str(begun["key"]) if begun else secrets.token_hex(16)
 
@@ -111,7 +131,7 @@ class Kept:
                 kind = self.rounds[event["round"] - 1].upload
                 self.uploads[site] = load(_whole(folder, event), kind)
         for site, event in journal.by_site("judged").items():
-            self.findings.contents[site], _ = wire.load(_whole(folder, event))
+            self.findings.take(site, wire.load(_whole(folder, event))[0])
 
     def enrolled(self) -> dict[str, Told]:
         """What sites said of themselves before this start, by name."""
@@ -146,13 +166,13 @@ class Kept:
             digest = save(self.journal.folder / file, upload)
             self.note("uploaded", site=site, round=number, file=file, sha256=digest, told=told)
 
-    def keep_findings(self, site: str, content: RecordDict, told: Told) -> None:
-        """A site's findings, on disk before they count, as they came."""
-        self.findings.contents[site] = content
+    def keep_findings(self, site: str, content: RecordDict, found: Findings, told: Told) -> None:
+        """A site's findings, on disk before they count, as they came; `found` is in `content`."""
         if self.journal:
             file = f"findings/{site}.safetensors"
             digest = wire.save(self.journal.folder / file, content)
             self.note("judged", site=site, file=file, sha256=digest, told=told)
+        self.findings.take(site, content, found)
 
     def keep_model(self, model: Payload, sites: Iterable[str], method: str) -> None:
         """The model of the round: from now on no further upload enters it."""

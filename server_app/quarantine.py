@@ -10,7 +10,6 @@ depends on more than the message: what is refused once is refused again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from logging import WARNING
 from pathlib import Path
@@ -27,12 +26,14 @@ from fedad.messages import envelope
 from fedad.messages.schema import read_dataclass
 from fedad.methods.base import method_of
 from fedad.plumbing.files import is_name, write_atomic, write_json
+from fedad.plumbing.parse import from_json
+from fedad.plumbing.shown import for_log
 from fedad.types import Fingerprint
 
 FOLDER = "quarantine"
 LONGEST = 300  # characters of a sentence about what a site sent
 MOST_PRODUCTS = 1000
-ABOUT = {"version", "train", "test", "fingerprint"}  # what it may say of itself
+ABOUT = {"version", "train", "test", "withheld", "coverage", "fingerprint"}  # what it may say
 MEGABYTE = 1_000_000
 
 
@@ -83,8 +84,11 @@ class Door:
         name = str(said.get("name", ""))
         self.check(content, name, envelope.HELLO)
         try:
-            said = json.loads(str(content.config_records["about"]["json"]))
+            said = from_json(str(content.config_records["about"]["json"]))
             about = {"version": said["version"], **{k: _counts(said[k]) for k in ("train", "test")}}
+            if "coverage" in said:
+                about |= _counts({"coverage": said["coverage"]})
+            about["withheld"] = sorted(_counts(dict.fromkeys(said.get("withheld", []), 1)))
             if more := sorted({*said} - ABOUT):
                 raise UploadError(f"it says {more[0]!a:.80} of itself", "fields")
             mark = read_dataclass("its fingerprint", Fingerprint, said["fingerprint"])
@@ -145,8 +149,7 @@ def sentence(error: Exception) -> str:
 
 def printable(text: object) -> str:
     """A foreign text on one line of bounded length."""
-    short = str(text)[:LONGEST]
-    return short if short.isprintable() else ascii(short)[1:-1][:LONGEST]
+    return for_log(text, LONGEST)
 
 
 def refusal_of(content: RecordDict, *, virtual: bool) -> str:

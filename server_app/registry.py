@@ -8,22 +8,33 @@ believed. Two that say the same are both left out: nobody can tell which of them
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 from flwr.common.constant import HEARTBEAT_INTERVAL_INF
 from flwr.serverapp import Grid
 
 from fedad import __version__
-from fedad.config import Config, words
+from fedad.config import Config, RoundKnobs, words
 from fedad.embedders.handshake import Probe, compare
 from fedad.errors import ConfigError, DataError, FedadError
 from fedad.methods.base import Foreseeing, method_of
+from fedad.plumbing.alike import like, pairs_alike
 from fedad.plumbing.files import is_site_name
+from fedad.plumbing.shown import for_log
 from server_app.exchange import Reply
 from server_app.quarantine import Introduction, printable, sentence
 
+OURS = (
+    "all sites",
+    "together",
+    "mean",
+    "mean of sites",
+)  # what figures of several sites are called
+LONGEST_REASON = 700  # characters: two fingerprints, and in what they differ
+MOST_WARNINGS = 20  # of products that look alike
 Names = dict[int, str]  # node -> the name that its key was registered with, or ""
 
 
@@ -76,8 +87,11 @@ def wait_for(grid: Grid, expected: tuple[str, ...], count: int, seconds: float) 
 class Register:
     """The sites that have said who they are, and why others do not take part."""
 
-    def __init__(self, registered: Names, expected: tuple[str, ...]) -> None:
+    def __init__(
+        self, registered: Names, expected: tuple[str, ...], knobs: RoundKnobs | None = None
+    ) -> None:
         self.registered, self.expected = registered, expected
+        self.knobs = knobs or RoundKnobs()
         self.sites: dict[str, SiteLog] = {}
         self.missing: dict[str, str] = {}
         self.words: dict[str, str] = {}  # of those whose introduction was refused, why in a word
@@ -107,10 +121,15 @@ class Register:
             return
         if wrong := _why_not(name, about, known) or self._nameless(known):
             self._lose(called, printable(wrong), "identity")
+        elif wrong := _too_many(about, self.knobs.largest_test_set):
+            self._lose(called, printable(wrong), "counts")
         elif name in self.seen:
             self.sites.pop(name, None)
             told = f"two nodes say that they are site {name!r}: has it an old key too?"
             self._lose(name, told, "identity")
+        elif twin := like(name, self.sites):
+            told = f"its name {name!r} could be taken for {twin!r}, which takes part: rename it"
+            self._lose(name, printable(told), "identity")
         elif self.expected and name not in self.expected:
             self.left_out.append(f"site {name} is not in round.expected and was left out")
         else:
@@ -131,10 +150,10 @@ class Register:
         Who was expected and was not heard of at all is missing.
         """
         probes = {name: site.probe for name, site in self.sites.items() if site.probe}
-        hands = compare(probes)
+        hands = compare(probes, self.knobs.fingerprint)
         for name, reason in hands.refused.items():
             del self.sites[name]
-            self._lose(name, printable(reason), "probe")
+            self._lose(name, for_log(reason, LONGEST_REASON), "probe")
         for name in self.expected:
             if name not in self.sites:
                 self.missing.setdefault(name, "it did not come")
@@ -144,11 +163,36 @@ class Register:
 def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
     if not is_site_name(name):
         return f"its name {name!r} cannot be a file's, or has a comma or ="
+    if name in OURS or name.startswith("node "):
+        return f"its name {name!r} stands for other things in the record: give it another"
     if registered not in ("", name):
         return f"its key is registered as {registered!r}, and it says that it is {name!r}"
     if about["version"] != __version__:
         return f"it runs fedad {about['version']}, the server {__version__}: install one"
     return ""
+
+
+def _too_many(about: Mapping[str, Any], most: int) -> str:
+    """Why a site's test images count for too much: nobody but the site itself has seen them."""
+    for category, images in about["test"].items():
+        if images > most:
+            return (
+                f"it says that it has {images:,} test images of {category!r}, and "
+                f"round.largest-test-set = {most:,}: raise it if that is true"
+            )
+    return ""
+
+
+def _look_alikes(sites: Mapping[str, Any]) -> Iterator[str]:
+    """Products of two names that could be taken for one another: one product would be two."""
+    whose: dict[str, str] = {}
+    for site, about in sites.items():
+        whose |= {name: site for name in (*about["train"], *about["test"]) if name not in whose}
+    for one, other in islice(pairs_alike(whose), MOST_WARNINGS):
+        yield printable(
+            f"{one!r} (site {whose[one]}) and {other!r} (site {whose[other]}) look alike and are "
+            "two products: is it one, written in two ways?"
+        )
 
 
 def check_sites(config: Config, sites: Mapping[str, Any], *, per_image: int) -> list[str]:
@@ -172,6 +216,13 @@ def check_sites(config: Config, sites: Mapping[str, Any], *, per_image: int) -> 
         for name, about in sites.items()
         if not about["train"]
     ]
+    warnings += [
+        f"site {name} says nothing of {', '.join(about['withheld'])}: it has fewer test images of "
+        "it than its policy's smallest-group"
+        for name, about in sites.items()
+        if about.get("withheld")
+    ]
+    warnings += _look_alikes(sites)
     for name, about in sites.items():
         for unknown in sorted(set(about["test"]) - learned):
             told = f"site {name} has test images of {unknown!r}, of which no site has a good image"

@@ -6,6 +6,7 @@ counts, so that a run that ended early asks only for the rest (`server_app/kept.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,17 +21,21 @@ from flwr.supercore import log
 
 from fedad import wire
 from fedad.banks.bank import Bank
+from fedad.banks.coverage import REMERGES
 from fedad.config import COVERAGE, Config, words
+from fedad.embedders.handshake import pin_of
 from fedad.errors import ConfigError
-from fedad.evaluation import loose, summarise
+from fedad.evaluation import loose
 from fedad.judging import admission
 from fedad.judging.findings import Findings
 from fedad.judging.thresholds import can_calibrate
 from fedad.messages import envelope
 from fedad.methods.base import method_of
+from fedad.plumbing.shown import for_log
 from fedad.reporting.record import record_of
 from fedad.round import agree, merge
 from server_app.attendance import Attendance, called, learning
+from server_app.deadline import Deadline
 from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
 from server_app.quarantine import Door, Introduction, sentence
@@ -51,6 +56,7 @@ class MethodStrategy(Strategy):
         self.attendance = Attendance(config, self.kept)
         self.grid: Grid | None = None
         self.seconds: dict[str, float] = {}
+        self.deadline = Deadline(math.inf, "")  # of the merge that goes on
 
     def summary(self) -> None:
         rounds, sites = len(self.method.rounds), self.config.data.sites
@@ -143,7 +149,7 @@ class MethodStrategy(Strategy):
             self._keep(message, "evaluate", self._keep_findings)
         self.attendance.require()
         self.attendance.warnings += _uncalibrated(self.config, self.findings)
-        told = summarise(self.together.counts)
+        told = self.together.report
         self.attendance.warn(*loose(told))
         means = told["mean"]
         figures = {key: float(one["value"]) for key, one in means.items()}
@@ -167,7 +173,7 @@ class MethodStrategy(Strategy):
     @property
     def together(self) -> Findings:
         """What all sites found."""
-        return sum(self.findings.values(), Findings())
+        return self.kept.findings.together
 
     def record(self) -> dict[str, Any]:
         """What `record.json` says of the run."""
@@ -176,6 +182,7 @@ class MethodStrategy(Strategy):
             name: {
                 "images_train": site.about["train"],
                 "images_test": site.about["test"],
+                **({"fingerprint": pin_of(site.probe)} if site.probe else {}),
                 **site.told,
             }
             for name, site in some.sites.items()
@@ -184,6 +191,7 @@ class MethodStrategy(Strategy):
             self.config,
             self.model,
             self.findings,
+            self.together,
             sites=sites,
             seconds=self.seconds,
             warnings=some.warnings,
@@ -214,7 +222,7 @@ class MethodStrategy(Strategy):
             nodes, self.door.virtual = wait_for(grid, awaited, left, knobs.enrol_seconds)
         if len(nodes) + len(through) < (knobs.min_sites or count):
             raise RunRefusedError(too_few(self.config, nodes))
-        register = Register(nodes, expected)
+        register = Register(nodes, expected, knobs)
         who = RecordDict({wire.RUN: ConfigRecord({"key": self.kept.key})})
         asked = [self._message(node, MessageType.QUERY, who) for node in nodes]
         rejoin = knobs.rejoin_seconds
@@ -228,7 +236,7 @@ class MethodStrategy(Strategy):
         about = {name: some.sites[name].about for name in some.present}
         for name, told in about.items():
             self.kept.keep_site(name, told)
-        some.warn(*register.left_out)
+        some.warn(*register.left_out, *_embedding_otherwise(self.config, some))
         some.warn(*check_sites(self.config, about, per_image=some.patches_per_image))
 
     def _ask(
@@ -280,17 +288,33 @@ class MethodStrategy(Strategy):
         self.attendance.warn(*warnings)
         self.attendance.heard_from(name, content, "fit")
         self.kept.keep_upload(name, upload, self.attendance.sites[name].told)
-        log(INFO, "site %s uploaded a %s", name, kind.record())
+        log(INFO, "site %s uploaded a %s", for_log(name), kind.record())
 
     def _keep_findings(self, name: str, content: RecordDict) -> None:
         found, enrolled = wire.unpack_findings(content), self.attendance.enrolled(name)
-        admission.admit_findings(self.config, found, enrolled, self.model.sites)
-        summarise(found.counts, found.replicates)  # what cannot be reported must not be kept
+        judged = {name for name in enrolled.test if self.method.judges(self.model, name)}
+        admission.admit_findings(self.config, found, enrolled, self.model.sites, judged)
+        found.report  # noqa: B018 - what cannot be reported must not be kept; it is made once
         self.attendance.heard_from(name, content, "evaluate")
-        self.kept.keep_findings(name, content, self.attendance.sites[name].told)
-        log(INFO, "site %s has judged its images", name)
+        self.kept.keep_findings(name, content, found, self.attendance.sites[name].told)
+        log(INFO, "site %s has judged its images", for_log(name))
 
     def _merge(self) -> Any:
+        """What `_merged` gives, within `round.merge-seconds`.
+
+        Raises:
+            LateError: it takes longer; the uploads are kept, and the run may go on with them.
+        """
+        seconds = self.config.round.merge_seconds
+        self.deadline = Deadline(
+            seconds,
+            f"the merge was not done in round.merge-seconds = {seconds:g}: what the sites uploaded "
+            "is kept: raise it and go on by round.resume (--resume), or look for a site whose rows "
+            "are odd",
+        )
+        return self.deadline.run(self._merged)
+
+    def _merged(self) -> Any:
         """The model of the uploads that are believed.
 
         Who is found lying when it is asked about distances (`merge.weighting = coverage`) leaves
@@ -299,13 +323,17 @@ class MethodStrategy(Strategy):
         """
         some, turn = self.attendance, self.kept.turn
         uploads = some.believed()
-        model, worst = agree(self._fitting(uploads), [*uploads.values()], self._distances, turn)
+        answers = [some.sites[name].about.get("coverage", math.inf) for name in some.present]
+        most = int(min([1 + REMERGES, *answers]))
+        config = self._fitting(uploads)
+        model, worst = agree(config, [*uploads.values()], self._distances, turn, most)
         if liars := uploads.keys() - some.believed().keys():
             told = ", ".join(map(called, sorted(liars)))
             some.warn(f"the bank is merged without {told}, by image count")
             uploads = some.believed()
             counted = replace(self.config, merge=replace(self.config.merge, weighting="n"))
             return merge(self._fitting(uploads, counted), [*uploads.values()], turn)
+        self.deadline.check()  # too late to write anything
         if worst:
             self.kept.note("covered", worst=worst)
         return model
@@ -348,8 +376,10 @@ class MethodStrategy(Strategy):
             some.sent_to(name, content)
         asked = self._messages(f"{MessageType.QUERY}.{COVERAGE}", content, learned, COVERAGE)
         if self.grid is not None:
-            for answer in self._ask(self.grid, asked, COVERAGE, self.config.round.train_seconds):
-                self._keep(answer, COVERAGE, keep)
+            seconds = self.config.round.train_seconds
+            with self.deadline.stopped():
+                for answer in self._ask(self.grid, asked, COVERAGE, seconds):
+                    self._keep(answer, COVERAGE, keep)
         some.require()
         lied = len(some.believed()) < len(self.kept.uploads)
         return {} if lied else dict(sorted(found.items()))
@@ -385,6 +415,17 @@ class MethodStrategy(Strategy):
         self.kept.note("stage", stage=stage)
         yield
         self.seconds[stage] = time.perf_counter() - began
+
+
+def _embedding_otherwise(config: Config, some: Attendance) -> list[str]:
+    """Which sites compute with other settings than the run asks for: their node-config's."""
+    return [
+        f"site {name} embeds with {knob} = {theirs}, as its node-config says, not {ours}"
+        for name in sorted(some.present)
+        for knob in ("threads", "batch")
+        if (theirs := getattr(some.enrolled(name).fingerprint, knob))
+        != (ours := getattr(config.embedder, knob))
+    ]
 
 
 def _uncalibrated(config: Config, findings: Mapping[str, Findings]) -> list[str]:

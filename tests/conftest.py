@@ -100,6 +100,29 @@ def knobs(plants, tmp_path_factory) -> dict[str, str | int | float]:
     }
 
 
+LENIENT = """\
+backbones = ["test_resnet.r160_in1k"]
+largest-local-ratio = 0.25
+smallest-group = 1
+runs-a-day = 100
+methods = ["discriminator", "gaussian", "patchcore"]
+"""
+
+
+@pytest.fixture(scope="session")
+def factory(knobs, tmp_path_factory):
+    """The node-config of a factory that lets the small network's runs in, from its folders."""
+    policy = tmp_path_factory.mktemp("policy") / "policy.toml"
+    policy.write_text(LENIENT)
+    own = {key: knobs[f"embedder.{key}"] for key in ("weights", "batch", "threads", "cache")}
+
+    def node_config(site, data, output="", **more):
+        paths = {"data-dir": str(data), "output-dir": str(output), "policy": str(policy)}
+        return {"site": site, **paths, **own, **more}
+
+    return node_config
+
+
 @pytest.fixture(scope="session")
 def config(knobs):
     return read(knobs)

@@ -19,6 +19,7 @@ FLOW = [
     ["seeding", "plugins"],
     ["plumbing"],
     ["config"],
+    ["permits"],
     ["policy"],
     ["messages"],
     ["types"],

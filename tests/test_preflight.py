@@ -6,6 +6,7 @@ With a server, and one in another's place: tests/reliability/test_gates.py.
 import hashlib
 import shutil
 import socket
+import sys
 
 import pytest
 from flwr.cli.build import build_fab_from_disk
@@ -13,11 +14,13 @@ from flwr.cli.build import build_fab_from_disk
 from fedad.config import read
 from fedad.deploy import checks, plant, site_checks
 from fedad.deploy.certificates import make_keys
+from fedad.deploy.guard import programs
 from fedad.deploy.reach import split_address
 from fedad.deploy.server_checks import server_checks
 from fedad.errors import ConfigError
 from fedad.plumbing import memory
 from fedad.running.flower import app_digest, assemble
+from tests.conftest import LENIENT
 
 AWAY = {"server"}  # what fails while there is no server
 APP = "3" * 64
@@ -45,7 +48,7 @@ def check(knobs, keys, plants, nobody, tmp_path):
     def run(data=plants, policy=None, *, passed=False, **changed):
         settings = read({**config.flat(), **changed})
         looked_at = site_checks.site_checks(
-            settings, "lyon", keys / "lyon", data, tmp_path, nobody, policy
+            settings, "lyon", keys / "lyon", data, tmp_path / "output", nobody, policy
         )
         return {one.name: one for one in looked_at if one.passed == passed}
 
@@ -53,9 +56,10 @@ def check(knobs, keys, plants, nobody, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _app(monkeypatch):
-    """It takes Flower two seconds to make this fedad's app, for each look at a site."""
+def _app(monkeypatch, tmp_path):
+    """It takes seconds to make this app and the guard's programs, for each look at a site."""
     monkeypatch.setattr(site_checks, "app_digest", lambda: APP)
+    monkeypatch.setattr(site_checks, "programs", lambda **how: tmp_path / "programs")
 
 
 def test_only_the_server_is_missing(check):
@@ -104,6 +108,9 @@ def test_a_policy_that_can_be_read_and_lists_this_app(check, tmp_path):
     path.write_text(f'apps = ["{"4" * 64}"]')
     assert APP in check(policy=path)["policy"].told
     path.write_text(f'apps = ["{APP}"]\nruns-a-day = 4')
+    told = check(policy=path)["policy"].told
+    assert "is refused (backbones: embedder.backbone = test_resnet" in told
+    path.write_text(f'apps = ["{APP}"]\nruns-a-day = 4\n{LENIENT}'.replace("runs-a-day = 100", ""))
     told = check(policy=path, passed=True)["policy"].told
     assert told.startswith(f"{path} limits apps, runs-a-day")
 
@@ -112,6 +119,16 @@ def test_a_policy_that_can_be_read_and_lists_this_app(check, tmp_path):
 def test_the_app_is_the_one_that_flower_would_bring(tmp_path):
     whole = build_fab_from_disk(assemble(tmp_path / "app"))
     assert app_digest() == hashlib.sha256(whole).hexdigest()
+
+
+def test_a_guard_that_cannot_be_put_in_flowers_place(check, monkeypatch, tmp_path):
+    monkeypatch.setattr(site_checks, "programs", programs)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    guard = tmp_path / "cache" / "fedad" / "guard"
+    assert str(guard) in check(passed=True)["guard"].told
+    assert not [*guard.glob("programs-*")]
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    assert "/no/such/python" in check()["guard"].told
 
 
 def test_weights_that_are_not_there(check):
@@ -139,6 +156,29 @@ def test_a_server_without_a_superlink(keys, nobody, tmp_path):
     failed = {one.name for one in looked_at if not one.passed}
     assert failed == {"superlink", "proxy"}
     assert next(one.told for one in looked_at if one.name == "sites") == "2 keys: graz, lyon"
+    (keys / "server" / "sites" / "lyon.known").unlink()  # as an older version's keys have none
+    (told,) = (
+        c for c in server_checks(keys / "server", nobody, nobody, tmp_path) if "known" in c.told
+    )
+    assert not told.passed
+    make_keys(keys, hosts=(), sites=(), days=30)
+    assert all(
+        c.passed
+        for c in server_checks(keys / "server", nobody, nobody, tmp_path)
+        if c.name == "sites"
+    )
+
+
+def test_what_other_users_may_read_is_named_with_what_shuts_it(check, keys, tmp_path, nobody):
+    (tmp_path / "output").mkdir(mode=0o755)
+    (keys / "server" / "ca.crt").chmod(0o644)
+    assert check()["modes"].told.startswith(f"{tmp_path / 'output'}: mode 0755, which lets other")
+    assert check()["modes"].fix == f"chmod -R go= {tmp_path / 'output'}"
+    looked_at = server_checks(keys / "server", nobody, nobody, tmp_path / "output")
+    failed = [
+        one.told.partition(":")[0] for one in looked_at if one.name == "modes" and not one.passed
+    ]
+    assert failed == [str(keys / "server" / "ca.crt"), str(tmp_path / "output")]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def meddling(change):
     return app
 
 
-def test_a_factorys_node_config_gives_the_bank_of_the_simulation(settings, plants, tmp_path):
+def test_a_factorys_node_config_gives_the_bank_of_the_simulation(
+    factory, settings, plants, tmp_path
+):
     """One folder a site: what deployment reads gives the bytes that the simulation gives."""
     for category in ("bolt", "hose"):
         for row in csv.DictReader((plants / category / "sites.csv").read_text().splitlines()):
@@ -79,7 +81,7 @@ def test_a_factorys_node_config_gives_the_bank_of_the_simulation(settings, plant
         for site in ("graz", "lyon", "turin"):
             shutil.copy(plants / category / "defects_config.json", tmp_path / site / category)
     factories = [
-        {"site": site, "data-dir": str(tmp_path / site), "output-dir": str(tmp_path / site / "out")}
+        factory(site, tmp_path / site, tmp_path / site / "out")
         for site in ("turin", "graz", "lyon")
     ]
     deployed = start({**settings, "data.dir": "/ignored"}, factories)
@@ -144,8 +146,8 @@ def test_a_name_that_no_site_can_have_is_refused(name, settings):
         start(settings, nodes(), meddling(rename))
 
 
-def test_two_nodes_of_one_name_are_refused(settings, plants):
-    twins = [{"site": "lyon", "data-dir": str(plants)}] * 3
+def test_two_nodes_of_one_name_are_refused(settings, plants, factory, tmp_path):
+    twins = [factory("lyon", plants, tmp_path)] * 3
     with pytest.raises(RunRefusedError, match="two nodes say that they are site 'lyon'"):
         start(settings, twins)
 
@@ -157,7 +159,8 @@ def test_two_nodes_of_one_name_are_refused(settings, plants):
         ({"site": "lyon", "data-dir": "/gone"}, "DataError tree, see"),
     ],
 )
-def test_what_fails_at_a_factory_is_told_without_a_path(settings, node, says):
+def test_what_fails_at_a_factory_is_told_without_a_path(settings, node, says, factory, tmp_path):
+    node = factory(node["site"], node["data-dir"], tmp_path) if node else node
     with pytest.raises(RunRefusedError, match=says) as refusal:
         start({**settings, "data.sites": 1}, [node])
     assert "/gone" not in str(refusal.value)
@@ -375,7 +378,7 @@ def test_findings_that_cannot_be_reported_are_not_kept(settings, monkeypatch):
             raise IndexError("out of range")
         return summarise(*counts)
 
-    monkeypatch.setattr("server_app.strategy.summarise", failing)
+    monkeypatch.setattr("fedad.judging.findings.summarise", failing)
     strategy = start({**settings, "round.min-sites": 2}, nodes())
     assert strategy.attendance.missing["graz"]["word"] == "content"
     assert set(strategy.findings) == {"lyon", "turin"}

@@ -21,7 +21,7 @@ from fedad.errors import ConfigError, FedadError
 from fedad.partition import partition
 from server_app.local_grid import LocalGrid
 from server_app.strategy import MethodStrategy
-from tests.conftest import SITES
+from tests.conftest import LENIENT, SITES
 
 SECRET = "zebra"  # in every path and every file name of these factories
 TELLING = (SECRET, ".png", ".safetensors", ".json", "Traceback", "No such file", "/tmp", "/root")
@@ -54,8 +54,14 @@ def sent(root: Path, knobs, weighting: str = "n") -> bytes:
 
     settings = {**knobs, "data.dir": "", "data.skip-budget": 0.4, "score.replicates": 3}
     settings |= {"round.min-sites": 1, "merge.weighting": weighting}
+    policy = root.parent / "policy.toml"
+    policy.write_text(f"{LENIENT}coverage-a-day = 20\n")
+    own = {k: knobs[f"embedder.{k}"] for k in ("weights", "batch", "threads", "cache")}
     nodes = [
-        {"site": name, "data-dir": str(root / name), "output-dir": str(root / "out" / name)}
+        {
+            **{"site": name, "data-dir": str(root / name), "output-dir": str(root / "out" / name)},
+            **{"policy": str(policy), **own},
+        }
         for name in SITES
     ]
     with contextlib.suppress(FedadError):

@@ -8,6 +8,7 @@ process cannot end the others, so those look whether it is there.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import signal
@@ -22,12 +23,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from fedad.config import Value
 from fedad.deploy import services
 from fedad.deploy.certificates import make_keys
 from fedad.deploy.link import Link
 from fedad.deploy.services import Kit, Listen
 from fedad.deploy.supervise import OWNER
 from fedad.errors import DataError, FedadError
+from fedad.plumbing.files import private_file, private_folder, write_atomic
 from fedad.running.flower import environment_of, free_port, last_error
 
 HOST = "127.0.0.1"
@@ -41,10 +44,13 @@ class Federation:
     Args:
         work: a folder for keys, logs, the SuperLink's database and each process's own home.
         sites: name -> the folder of that site's images.
+        settings: what their node-configs have besides; see `services.settings_of`.
     """
 
-    def __init__(self, work: Path, sites: Mapping[str, Path]) -> None:
-        self.work, self.sites = work.absolute(), dict(sites)
+    def __init__(
+        self, work: Path, sites: Mapping[str, Path], settings: Mapping[str, Value] | None = None
+    ) -> None:
+        self.work, self.sites, self.settings = work.absolute(), dict(sites), settings or {}
         self.keys = self.work / "keys"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports = {name: free_port() for name in ("superlink", "proxy", *self.sites)}
@@ -96,14 +102,14 @@ class Federation:
                 kit, self.proxy, Listen(HOST, ports[site])
             )
             commands[f"{site}-superexec"] = services.guarded(
-                services.site_superexec(kit, f"{HOST}:{ports[site]}"), _FEDAD
+                kit, services.site_superexec(kit, f"{HOST}:{ports[site]}"), _FEDAD
             )
         return {name: services.supervised(command, _FEDAD) for name, command in commands.items()}
 
     def kit(self, site: str) -> Kit:
         """The files of a site."""
         data = self.sites[site].absolute()
-        return Kit(site, self.keys / site, data, self.output(site))
+        return Kit(site, self.keys / site, data, self.output(site), settings=self.settings)
 
     def output(self, site: str) -> Path:
         """Where a site keeps what is its own: sealed banks, scores, pictures."""
@@ -115,8 +121,8 @@ class Federation:
     def start(self, name: str, extra: Mapping[str, str] | None = None) -> None:
         """Start one process, with a home and a log of its own, and `extra` in its environment."""
         home = self._home(name)
-        self.log(name).parent.mkdir(exist_ok=True)
-        with self.log(name).open("ab") as written:
+        private_folder(self.log(name).parent)
+        with private_file(self.log(name)).open("ab") as written:
             self.processes[name] = subprocess.Popen(
                 self.commands()[name],
                 cwd=home,
@@ -148,14 +154,16 @@ class Federation:
 
     def _start_server(self) -> None:
         scratch = self.work / "nginx"
-        scratch.mkdir(parents=True, exist_ok=True)
-        (self.work / "nginx.conf").write_text(
+        private_folder(scratch)
+        write_atomic(
+            self.work / "nginx.conf",
             services.proxy_configuration(
                 self.keys / "server",
                 scratch,
                 Listen(HOST, self.ports["proxy"]),
                 f"{HOST}:{self.ports['superlink']}",
-            )
+                getpass.getuser() if os.geteuid() == 0 else "",
+            ),
         )
         self.start("superlink")
         for name in ("superexec", "proxy", *(f"{site}-superexec" for site in self.sites)):
@@ -184,12 +192,10 @@ class Federation:
         with ThreadPoolExecutor() as pool:
             keys = (self.keys / "server" / "sites" / f"{site}.pub" for site in new)
             list(pool.map(link.register, keys, new))
-        listed.write_text("\n".join([*known, *new]))
+        write_atomic(listed, "\n".join([*known, *new]))
 
     def _home(self, name: str) -> Path:
-        home = self.work / "homes" / name
-        home.mkdir(parents=True, exist_ok=True)
-        return home
+        return private_folder(self.work / "homes" / name)
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +11,11 @@ from pathlib import Path
 from fedad.config import Config
 from fedad.datasets.base import open_dataset
 from fedad.deploy.federation import Federation
+from fedad.deploy.services import settings_of
 from fedad.deploy.site_folders import split
 from fedad.deploy.submit import run_on
 from fedad.partition import partition
+from fedad.plumbing.console import say
 from fedad.running.overlay import read_config
 
 SITES = ("lyon", "graz")  # as in docker/compose.yaml
@@ -34,10 +35,10 @@ def rehearse(overrides: Sequence[str], runs: Path) -> Path:
     work = Path(tempfile.mkdtemp(prefix="fedad-federation-"))
     try:
         plants = demo_plants(config, work / "data", SITES)
-        with Federation(work, plants) as up:
+        with Federation(work, plants, settings=settings_of(config)) as up:
             folder = run_on(up.link(), factory_config(config, SITES), runs)
     except BaseException:
-        print(f"every process's log is in {work / 'logs'}", file=sys.stderr)
+        say(f"every process's log is in {work / 'logs'}", error=True)
         raise
     shutil.rmtree(work)
     return folder

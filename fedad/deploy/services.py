@@ -11,9 +11,13 @@ SuperLink's port may run code on every machine of the federation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+
+from fedad.config import AT_THE_SITE, Config, Value
 
 SERVER_NAME = "superlink"  # which every server certificate of ours holds
 SUPERLINK_PORT, PROXY_PORT, SUPERNODE_PORT = 8000, 8443, 9094
@@ -34,7 +38,8 @@ class Kit(NamedTuple):
     keys: Path  # ca.crt, node.key, superexec.secret
     data: Path
     output: Path
-    policy: Path | None = None  # what it lets a run do; without one, anything
+    policy: Path | None = None  # what it lets a run do; else the defaults
+    settings: Mapping[str, Value] = MappingProxyType({})  # knobs of `AT_THE_SITE` not as shipped
 
 
 def superlink(keys: Path, database: Path, listen: Listen) -> list[str]:
@@ -68,6 +73,8 @@ def supernode(kit: Kit, superlink_address: str, listen: Listen) -> list[str]:
     """A site's side of the line: fetches messages, and hands them to its own SuperExec."""
     node = f'site="{kit.site}" data-dir="{kit.data}" output-dir="{kit.output}"'
     node += f' policy="{kit.policy}"' if kit.policy else ""
+    for key, value in kit.settings.items():
+        node += f" {key.partition('.')[2]}={json.dumps(value)}"
     return [
         *("flower-supernode", "--isolation", "process", "--superlink", superlink_address),
         *("--root-certificates", str(kit.keys / "ca.crt")),
@@ -85,9 +92,15 @@ def site_superexec(kit: Kit, supernode_address: str) -> list[str]:
     ]
 
 
-def guarded(command: Sequence[str], fedad: Sequence[str] = ("fedad",)) -> list[str]:
-    """A site's SuperExec under `fedad guard`, which looks at each app and at its SuperNode."""
-    return [*fedad, "guard", "--", *command]
+def settings_of(config: Config) -> dict[str, Value]:
+    """What node-config has to say for a site to embed as `config` does."""
+    asked, shipped = config.flat(), Config().flat()
+    return {key: asked[key] for key in AT_THE_SITE if asked[key] != shipped[key]}
+
+
+def guarded(kit: Kit, command: Sequence[str], fedad: Sequence[str] = ("fedad",)) -> list[str]:
+    """A site's SuperExec under `fedad guard`, which looks at each task, app and its SuperNode."""
+    return [*fedad, "guard", "--output", str(kit.output), "--", *command]
 
 
 def supervised(command: Sequence[str], fedad: Sequence[str] = ("fedad",)) -> list[str]:
@@ -95,33 +108,42 @@ def supervised(command: Sequence[str], fedad: Sequence[str] = ("fedad",)) -> lis
     return [*fedad, "supervise", "--", *command]
 
 
-def proxy_configuration(keys: Path, scratch: Path, listen: Listen, superlink_address: str) -> str:
+def proxy_configuration(
+    keys: Path, scratch: Path, listen: Listen, superlink_address: str, user: str = ""
+) -> str:
     """nginx's configuration: TLS on both sides, the Fleet API alone, bodies up to 16 MiB.
 
     Args:
-        scratch: a folder that nginx may write to.
+        keys: the server's; `sites/*.known` are those that `fedad certs` has made a key for.
+        scratch: a folder on a disk that nginx may write to.
         superlink_address: host:port; a name has to be one that Docker knows.
+        user: who nginx is, where root starts it: by itself it becomes somebody without rights to
+            `scratch`.
     """
     return _NGINX % {
+        "user": f"user {user};\n" if user else "",
         "keys": keys,
         "scratch": scratch,
         "listen": f"{listen.host}:{listen.port}",
         "superlink": superlink_address,
         "name": SERVER_NAME,
         "body": BODY_MIB,
-        "buffer": BODY_MIB + 1,
     }
 
 
+# Figures: tests/redteam/test_proxy.py. A SuperNode has two or three connections, asks every three
+# seconds, and sends and takes pieces of 5 MiB one after the other; it tries again after a 503, and
+# after no other refusal.
 _NGINX = """\
 # What sites see of the server. Made by fedad/deploy/services.py; a test compares the two.
-daemon off;
+%(user)sdaemon off;
 worker_processes 1;
+worker_rlimit_nofile 16384;
 pid %(scratch)s/nginx.pid;
 error_log stderr warn;
 
 events {
-    worker_connections 1024;
+    worker_connections 4096;  # each may take 75 KiB, half-done handshakes do
 }
 
 http {
@@ -133,19 +155,60 @@ http {
     uwsgi_temp_path %(scratch)s/uwsgi;
     scgi_temp_path %(scratch)s/scgi;
 
+    # Whose public key a request carries, among those that were made for sites. Nobody else knows
+    # these keys, though only the SuperLink sees whether the signature is theirs too. All others
+    # together are one stranger, who keeps no site from its turn.
+    map_hash_bucket_size 512;
+    map $http_flwr_public_key $site {
+        default "";
+        include %(keys)s/sites/*.known;
+    }
+    map $site $stranger {
+        default "";
+        "" stranger;
+    }
+    map $site $address {
+        default "";
+        "" $binary_remote_addr;
+    }
+
+    # Requests at a time whose headers have come: of each site, of a stranger's address, of all
+    # strangers. This also bounds the connections to the SuperLink, and the disk: 16 MiB each.
+    limit_conn_zone $site zone=site:1m;
+    limit_conn_zone $address zone=address:4m;
+    limit_conn_zone $stranger zone=stranger:64k;
+    limit_conn site 8;
+    limit_conn address 16;
+    limit_conn stranger 64;
+    limit_conn_log_level info;
+    limit_req_zone $site zone=asked:1m rate=200r/s;
+    limit_req_zone $address zone=tried:4m rate=20r/s;
+    limit_req zone=asked burst=1000 nodelay;
+    limit_req zone=tried burst=40 nodelay;
+    limit_req_log_level info;
+
+    # Before its headers have come, a connection has seconds and a few kilobytes.
+    client_header_timeout 10s;  # the handshake, then the headers
+    client_header_buffer_size 2k;
+    large_client_header_buffers 2 4k;
+    client_body_timeout 15s;  # from one read to the next, as the following
+    send_timeout 15s;
+    keepalive_timeout 15s;
+    reset_timedout_connection on;
+    lingering_close off;
+
     server {
-        listen %(listen)s ssl;
+        listen %(listen)s ssl backlog=4096;
         ssl_certificate %(keys)s/superlink.crt;
         ssl_certificate_key %(keys)s/superlink.key;
         ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_buffer_size 4k;
 
         # A body is refused by its length before any of it is read, and the SuperLink, which reads
-        # a request into memory before it asks who sends it, sees only whole ones. Nothing of it is
-        # written to a disk: a body in chunks fills a little more than its own length.
+        # a request into memory before it asks who sends it, sees only whole ones. Until then a
+        # body lies on a disk, in a file without a name.
         client_max_body_size %(body)dm;
-        client_body_buffer_size %(buffer)dm;
-        client_body_timeout 30s;
-        client_header_timeout 30s;
+        client_body_buffer_size 16k;
 
         # A name in a variable is looked up again, by Docker's own server of names: a SuperLink
         # that is made anew may have another address.

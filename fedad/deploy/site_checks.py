@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from fedad.config import Config
 from fedad.deploy.certificates import public_of
-from fedad.deploy.checks import Check, attempt, fleet, key_files, reachable, trusted
+from fedad.deploy.checks import Check, attempt, fleet, key_files, private, reachable, trusted
+from fedad.deploy.guard import programs
 from fedad.deploy.plant import Plant
 from fedad.deploy.reach import Server
+from fedad.embedders.patch_count import patches_of
 from fedad.errors import FedadError
-from fedad.policy import Policy, line_of, read_policy
+from fedad.permits.settings import beyond, digest_of
+from fedad.plumbing.files import cache_root
+from fedad.plumbing.parse import read_toml
+from fedad.policy import Policy, read_policy
 from fedad.running.flower import app_digest
 
 AHEAD, BEHIND = 4.0, 300.0  # seconds; Flower refuses signatures 5 s ahead and 305 s behind
@@ -41,18 +48,30 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
     """
     server, plant = Server(proxy, keys / "ca.crt"), Plant(config, name, data, output)
     yield from key_files(keys, KEYS)
+    yield from private(dict.fromkeys([keys, output, *_caches(config)]))
     fix = "copy the folder that fedad certs made for this site"
     yield attempt("identity", lambda: _identity(keys, name), fix)
     yield from _line(server)
     policy_fix = "mend the file, or list the app if the server's fedad is the same as this one"
-    yield attempt("policy", lambda: _policy(policy), policy_fix)
+    yield attempt("policy", lambda: _policy(policy, config), policy_fix)
+    fix = "mend what fedad guard needs: a cache on a disk of this user's own, and this Python"
+    yield attempt("guard", _guard, fix)
     yield attempt("weights", plant.weights, "put the weights where embedder.weights says")
+    pin_fix = "install the same fedad and weights as the others, or ask the server which are right"
+    yield attempt("fingerprint", plant.fingerprint, pin_fix)
     data_there = attempt("data", plant.images, "fedad data check DIR names every file")
     yield data_there
     if data_there.passed:  # what they take depends on how many images there are
         fix = "set coreset.memory-gb to what this machine can spare"
         yield attempt("disk", plant.disk, f"free space below {output}")
         yield attempt("memory", plant.memory, fix)
+
+
+def _caches(config: Config) -> list[Path]:
+    """Where features and what was found out about images are kept on this machine, if anywhere."""
+    chosen = config.embedder.cache
+    own = [Path(chosen).expanduser()] if chosen not in ("", "off") else []
+    return [folder for folder in (cache_root(), *own) if folder.exists()]
 
 
 def _identity(keys: Path, site: str) -> str:
@@ -64,6 +83,13 @@ def _identity(keys: Path, site: str) -> str:
         whose = b" ".join(public[2:]).decode(errors="replace")
         raise FedadError(f"{keys}: node.pub is the key of {whose!a}, and this is {site!a}")
     return f"node.key and node.pub are the pair of {site}"
+
+
+def _guard() -> str:
+    """That `fedad guard` can put its programs in the place of Flower's; they are removed again."""
+    folder = programs(over_exec=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"its programs can be executed in {folder.parent}"
 
 
 def _line(server: Server) -> Iterator[Check]:
@@ -88,11 +114,17 @@ def _clock(server: Server) -> str:
     return gap
 
 
-def _policy(path: Path | None) -> str:
-    """What the site's policy allows, and the app that this fedad is, to be listed there."""
+def _policy(path: Path | None, config: Config) -> str:
+    """What the site's policy limits, and what would be listed there: the app, the configuration."""
     policy, app = read_policy(path) if path else Policy(), app_digest()
     if policy.apps is not None and app not in policy.apps:
         raise FedadError(f"{path}: this fedad's app is not among its apps: {app}")
-    lines = [line_of(name) for name, value in vars(policy).items() if value is not None]
-    limited = f"{path} limits {', '.join(lines) or 'nothing'}" if path else "none: any app may run"
-    return f"{limited}; this fedad's app is {app}"
+    refused = [
+        f"{line}: {told}" for line, told in beyond(policy, config, partial(patches_of, config))
+    ]
+    if refused and path:
+        raise FedadError(f"{path}: a run with this configuration is refused ({'; '.join(refused)})")
+    limited = f"{path} limits {', '.join(read_toml(path)) or 'nothing'}" if path else "none"
+    asked = f"this configuration, {digest_of(config)}, is "
+    asked += f"refused by the defaults ({'; '.join(refused)})" if refused else "allowed"
+    return f"{limited}; {asked}; this fedad's app is {app}"

@@ -15,7 +15,21 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.embedder import Embed
 
 
-def distances(config: Config, site: Site, embed: Embed, bank: Bank, own: Bank) -> dict[str, float]:
-    """At a site: the mean score of its good images of each category, by the bank without them."""
+DIGITS = 2  # of a distance: more would tell how an image moved it
+
+
+def distances(
+    config: Config, site: Site, embed: Embed, bank: Bank, own: Bank, *, smallest: int = 1
+) -> dict[str, float]:
+    """At a site: the mean score of its good images of each category, by the bank without them, to
+    two digits.
+
+    Args:
+        smallest: images that a category must have for its distance to be told.
+    """
     scores = good_scores(config, site, embed, bank, own)
-    return {name: float(np.mean(found)) for name, found in sorted(scores.items())}
+    return {
+        name: float(f"{np.mean(found):.{DIGITS}g}")
+        for name, found in sorted(scores.items())
+        if len(found) >= smallest
+    }

@@ -18,10 +18,12 @@ from fedad.config import Config
 from fedad.deploy.federation import Federation
 from fedad.deploy.link import Link
 from fedad.deploy.rehearsal import factory_config
+from fedad.deploy.services import Kit
 from fedad.errors import DataError
 from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD
 from fedad.running.overlay import resumed_config
+from tests.conftest import LENIENT
 
 SITES = ("graz", "lyon", "turin")
 VICTIM = "lyon"
@@ -37,11 +39,23 @@ PROCESSES = {
 STAGES = {"enrol": "enrol", "aggregate": "merge", "broadcast": "evaluate"}
 LINES = {"build": r"learning, round", "upload": r"sealed upload", "evaluate": r"judging"}
 PHASES = ("enrol", "build", "upload", "aggregate", "broadcast", "evaluate")
+TINY = {"embedder.weights": "random", "embedder.batch": 4, "embedder.threads": 1}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NeverCameError(AssertionError):
     """What was waited for did not come in time."""
+
+
+class Plants(Federation):
+    """Factories that let the small network's runs in, as many as a test begins."""
+
+    def __init__(self, work: Path, sites: dict[str, Path], settings: dict | None = None) -> None:
+        super().__init__(work, sites, settings or TINY)
+
+    def kit(self, site: str) -> Kit:
+        (self.work / "policy.toml").write_text(LENIENT)
+        return super().kit(site)._replace(policy=self.work / "policy.toml")
 
 
 @dataclass
@@ -52,10 +66,10 @@ class Template:
     plants: dict[str, Path]
 
     @contextlib.contextmanager
-    def federation(self, work: Path, kind: type[Federation] = Federation) -> Iterator[Federation]:
+    def federation(self, work: Path, kind: type[Federation] = Plants) -> Iterator[Federation]:
         """A federation that is up in `work`; whatever happens, none of its processes is left."""
         shutil.copytree(self.folder, work, dirs_exist_ok=True)
-        up = kind(work, self.plants)
+        up = kind(work, self.plants, TINY)
         sessions: list[int] = []
         try:
             with up:
@@ -67,7 +81,7 @@ class Template:
 
 def make_template(folder: Path, plants: dict[str, Path]) -> Template:
     """Register the sites once, with a SuperLink that is stopped again."""
-    with Federation(folder, plants):
+    with Plants(folder, plants):
         pass
     for name in ("logs", "homes", "output", "nginx"):
         shutil.rmtree(folder / name, ignore_errors=True)

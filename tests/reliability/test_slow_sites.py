@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from fedad.deploy.federation import Federation
 from fedad.reporting.run_folder import RECORD
-from tests.reliability.harness import Attempt, wait_for_line
+from tests.reliability.harness import Attempt, Plants, wait_for_line
 from tests.reliability.slow_line import SlowLine
 
 pytestmark = pytest.mark.reliability
@@ -18,7 +17,7 @@ RATES = {"lyon": 0.0, "turin": 200.0}  # bytes a second, of replies of some 65,0
 BEGINS = {"train": "learning, round", "evaluate": "judging"}
 
 
-class Slowed(Federation):
+class Slowed(Plants):
     """A federation two of whose sites reach the proxy by lines that can be made slow."""
 
     def __enter__(self):

@@ -7,8 +7,7 @@ import os
 import signal
 from dataclasses import replace
 
-from fedad.deploy.federation import Federation
-from tests.reliability.harness import Attempt, kill, left_of, pids, wait_for_line
+from tests.reliability.harness import Attempt, Plants, kill, left_of, pids, wait_for_line
 from tests.reliability.oracle import Oracle
 
 
@@ -19,7 +18,7 @@ def test_a_killed_supernode_and_a_killed_clientapp_cost_nothing(
     ample = {"enrol_seconds": 200.0, "train_seconds": 400.0, "evaluate_seconds": 400.0}
     round_ = replace(settings.round, expected="graz,lyon", min_sites=0, **ample)
     config = replace(settings, data=replace(settings.data, sites=2), round=round_)
-    with Federation(tmp_path / "up", two) as up:
+    with Plants(tmp_path / "up", two) as up:
         sessions = [process.pid for process in up.processes.values()]
         attempt = Attempt(up, config, tmp_path / "run")
         wait_for_line(up.log("lyon-superexec"), "learning, round", 200)

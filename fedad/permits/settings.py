@@ -1,0 +1,92 @@
+"""Is what a run asks for within a site's policy? Checked at the site, before an image is read.
+
+Which patches leave, and how much of an image each tells, is up to the knobs of a run, which the
+server chooses. Shallow layers, small neighbourhoods and many rows give pictures back
+(`benchmarks/decoder.py`), so a policy bounds each of them, with bounds where it says nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+
+from fedad.config import AT_THE_SITE, Config, words
+from fedad.permits.rules import Policy
+
+MOST_REPLICATES = 2_000  # what any interval needs
+
+
+def digest_of(config: Config) -> str:
+    """The sha256 of all that a run computes with, less what each site settles for itself."""
+    asked = {key: value for key, value in config.essence().items() if key not in AT_THE_SITE}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def beyond(
+    policy: Policy, config: Config, patches_per_image: Callable[[], int]
+) -> Iterator[tuple[str, str]]:
+    """What of a run's configuration the policy does not allow: the line, and why.
+
+    Args:
+        patches_per_image: of this configuration's grid; it is asked once the layers are allowed.
+    """
+    if policy.configurations:
+        if (asked := digest_of(config)) not in policy.configurations:
+            yield "configurations", f"the configuration {asked} is not listed"
+        return
+    found = False
+    for line, told in (*_named(policy, config), *_layers(policy, config), *_sizes(policy, config)):
+        found = True
+        yield line, told
+    if found:
+        return
+    rows = config.coreset.local_ratio * patches_per_image()
+    if rows > policy.largest_rows_an_image:
+        yield (
+            "largest-rows-an-image",
+            f"coreset.local-ratio = {config.coreset.local_ratio:g} and embedder.size = "
+            f"{config.embedder.size} keep {rows:.0f} rows an image, at most "
+            f"{policy.largest_rows_an_image:g} may leave",
+        )
+
+
+def _named(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
+    asked = (
+        ("backbones", "embedder.backbone", config.embedder.backbone),
+        ("selections", "coreset.selection", config.coreset.selection),
+        ("aggregations", "merge.aggregation", config.merge.aggregation),
+        ("methods", "round.method", config.round.method),
+        ("releases", "privacy.release", config.privacy.release),
+    )
+    for line, knob, value in asked:
+        if value not in (allowed := getattr(policy, line)):
+            yield line, f"{knob} = {value}: allowed are {', '.join(allowed) or 'none'}"
+
+
+def _layers(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
+    least = _depth(policy.shallowest_layer)
+    for knob, text in (("layers", config.embedder.layers), ("grid", config.embedder.grid)):
+        if min((_depth(layer) for layer in words(text)), default=-1) < least:
+            told = f"embedder.{knob} = {text}: {policy.shallowest_layer} or deeper is allowed"
+            yield "shallowest-layer", told
+
+
+def _sizes(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
+    embedder = config.embedder
+    if embedder.pool < policy.smallest_pool:
+        told = f"embedder.pool = {embedder.pool}: {policy.smallest_pool} or more is allowed"
+        yield "smallest-pool", told
+    if embedder.size > policy.largest_size:
+        told = f"embedder.size = {embedder.size}: up to {policy.largest_size} is allowed"
+        yield "largest-size", told
+    if (ratio := config.coreset.local_ratio) > policy.largest_local_ratio:
+        told = f"coreset.local-ratio = {ratio:g}: up to {policy.largest_local_ratio:g} is allowed"
+        yield "largest-local-ratio", told
+
+
+def _depth(layer: str) -> int:
+    """2 of `layer2`; -1 of a layer that is named otherwise, which no policy allows."""
+    match = re.fullmatch(r"layer(\d{1,3})", layer)
+    return int(match[1]) if match else -1
