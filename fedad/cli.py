@@ -34,6 +34,8 @@ from fedad.commands.submit import submit
 from fedad.commands.supervise import supervise
 from fedad.commands.unregister import unregister
 from fedad.errors import DataError, FedadError
+from fedad.plumbing.console import never_fail, say
+from fedad.plumbing.files import cache_root, private_umask, write_atomic
 
 Command = Callable[..., None]
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}  # another program's words
@@ -48,41 +50,41 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; an error is one line and an exit code, never a traceback."""
+    private_umask()
+    never_fail()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
     try:
         app()
     except FedadError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        say("stopped", error=True)
         sys.exit(130)
     except Exception as error:
         if isinstance(error, OSError) and error.filename:  # of the user's disk, not of ours
-            print(
+            say(
                 f"error: {error.filename}: {error.strerror}: does its folder exist, may it be "
                 "written, is the disk full?",
-                file=sys.stderr,
+                error=True,
             )
             sys.exit(DataError.exit_code)
         _crash(error)
 
 
 def _crash(error: Exception) -> None:
-    from fedad.plumbing.files import cache_root, write_atomic
-
     path = cache_root() / "crash.txt"
     write_atomic(path, traceback.format_exc())
-    print(
+    say(
         f"error: fedad itself failed ({type(error).__name__}: {error}): please report {path}",
-        file=sys.stderr,
+        error=True,
     )
     sys.exit(70)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"fedad {__version__}")
+        say(f"fedad {__version__}")
         raise typer.Exit
 
 

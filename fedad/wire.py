@@ -21,11 +21,13 @@ from fedad.judging.findings import Borrowed, Findings
 from fedad.messages import array_bytes, envelope
 from fedad.messages.file import load_tensors, save_tensors
 from fedad.messages.payload import Payload
+from fedad.plumbing.parse import from_json
 
 P = TypeVar("P", bound=Payload)
 
 SITE = envelope.SITE  # the record that says who answers, in which run, and what
 REFUSAL = envelope.REFUSAL  # the record of a site that cannot do what it was asked
+MOST_ARRAYS = 256  # of a record; the payloads that there are have up to 8
 STYPE = "numpy.ndarray"  # how Flower says that an array's bytes are in NumPy's format
 DECISIONS = {"decisions", "calibrated", "nearest", "borrowed"}  # in the JSON of the record
 UNREGISTERED = "unregistered"  # the status of a node whose key is shut out
@@ -75,7 +77,7 @@ def unpack_findings(content: RecordDict) -> Findings:
         UploadError: records that are missing, or that no images could give.
     """
     try:
-        told = json.loads(str(_config(content, "decisions")["json"]))
+        told = from_json(str(_config(content, "decisions")["json"]))
         if more := sorted({*told} - DECISIONS):
             raise ValueError(f"there is no {more[0]!a:.80}")
         decisions = {
@@ -137,7 +139,7 @@ def unpack_distances(content: RecordDict) -> dict[str, float]:
     """
     text = str(_config(content, "distances").get("json", ""))
     try:
-        found = {name: float(far) for name, far in json.loads(text).items()}
+        found = {name: float(far) for name, far in from_json(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UploadError(f"distances that do not fit: {error!s:.300}", "counts") from error
     if not all(0 <= far < math.inf for far in found.values()):
@@ -181,7 +183,7 @@ def load(path: Path) -> tuple[RecordDict, dict[str, str]]:
     """
     try:
         tensors, about = load_tensors(path)
-        rest = json.loads(about.pop("content"))
+        rest = from_json(about.pop("content"))
     except (OSError, SafetensorError, UploadError, KeyError, ValueError) as error:
         raise DataError(f"{path}: not a whole message ({error})") from error
     arrays: dict[str, dict[str, np.ndarray]] = {name: {} for name in rest["arrays"]}
@@ -238,7 +240,7 @@ def _pack_counts(name: str, counts: Counts) -> dict[str, ArrayRecord | ConfigRec
 
 def _unpack_counts(content: RecordDict, name: str) -> Counts:
     try:
-        header = json.loads(str(_config(content, f"{name}-header")["json"]))
+        header = from_json(str(_config(content, f"{name}-header")["json"]))
         return evaluation.unpack(header, _numpy(content, name))
     except UploadError:
         raise
@@ -253,6 +255,8 @@ def _arrays(tensors: Mapping[str, np.ndarray]) -> ArrayRecord:
 def _numpy(content: RecordDict, name: str) -> dict[str, np.ndarray]:
     if name not in content.array_records:
         raise UploadError(f"a message without the record {name!r}", "fields")
+    if (count := len(content.array_records[name])) > MOST_ARRAYS:  # before any of them is made
+        raise UploadError(f"a record {name!r} of {count:,} arrays", "fields")
     return {key: _array(array) for key, array in content.array_records[name].items()}
 
 

@@ -27,9 +27,8 @@ def attack(
     overrides: Overrides = None,
 ) -> None:
     """Let sites lie in simulation, and show the others' figures with and without each defence."""
-    from rich.console import Console
-
     from fedad.plugins import names, plugin
+    from fedad.plumbing.console import show
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.attacked import attacked_federation
     from fedad.running.defences import trials
@@ -40,24 +39,20 @@ def attack(
     with shown_by(Bars()):
         federation = attacked_federation(read_config(config, overrides or []), sites or ())
         measured = list(trials(federation, attacks or names("attacks")))
-    Console().print(_table(measured, f"{', '.join(federation.defects)} lies"))
+    show(_table(measured, f"{', '.join(federation.defects)} lies"))
 
 
 def _table(cells: Sequence[Trial], title: str) -> Table:
     """A row an attack, two figures a defence."""
-    from rich.table import Table
-
+    from fedad.plumbing.console import table
     from fedad.running.defences import ABSENT, NOBODY
 
     defences = list(dict.fromkeys(cell.defence for cell in cells))
-    table = Table(title=f"{title}: image/pixel AUROC of the others")
-    table.add_column("attack")
-    for defence in defences:
-        table.add_column(defence, justify="right")
+    made = table(f"{title}: image/pixel AUROC of the others", ("attack", *defences))
     for name in sorted({c.attack for c in cells}, key=lambda n: (n != NOBODY, n != ABSENT, n)):
         row = {cell.defence: cell for cell in cells if cell.attack == name}
-        table.add_row(name, *(_shown(row[defence]) for defence in defences))
-    return table
+        made.add_row(name, *(_shown(row[defence]) for defence in defences))  # our own words
+    return made
 
 
 def _shown(cell: Trial) -> str:

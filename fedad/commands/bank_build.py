@@ -21,6 +21,7 @@ def bank_build(  # noqa: PLR0917 - options, which are named
     overrides: Overrides = None,
 ) -> None:
     """At a plant: its good images -> the bank that it would upload."""
+    from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.by_hand import build
     from fedad.running.overlay import read_config
@@ -30,4 +31,4 @@ def bank_build(  # noqa: PLR0917 - options, which are named
         knobs.append(f"coreset.memory-gb={memory}")
     with shown_by(Bars()):
         bank = build(read_config(None, knobs), site, out)
-    print(f"{len(bank)} rows of {bank.images.sum()} images in {out}")
+    say(f"{len(bank)} rows of {bank.images.sum()} images in {out}")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def bank_info(file: Annotated[Path, typer.Argument(help="A bank.safetensors.")]) -> None:
     """What a bank file holds, and how its features were made."""
-    from rich.console import Console
+    from fedad.plumbing.console import show
 
-    Console().print(info_table(file))
+    show(info_table(file))
 
 
 def info_table(path: Path) -> Table:
@@ -25,21 +25,21 @@ def info_table(path: Path) -> Table:
     Raises:
         DataError: no such file, or no whole model.
     """
-    from rich.table import Table
-
     from fedad.config import Config
     from fedad.methods.base import method_of
+    from fedad.plumbing.console import add_row, table
     from fedad.running.model_file import open_model
 
     config, model = open_model(Config(), path)
-    table = Table(title=str(path), show_header=False)
-    table.add_row("method", config.round.method)
+    made = table(path, ("", ""), words=(0, 1))
+    made.show_header = False
+    add_row(made, "method", config.round.method)
     for name, value in method_of(config).describe(model).items():
         for row in _rows(name, value):
-            table.add_row(*row)
+            add_row(made, *row)
     for name, value in vars(model.fingerprint).items():
-        table.add_row(name, str(value))
-    return table
+        add_row(made, name, value)
+    return made
 
 
 def _rows(name: str, value: Any) -> list[tuple[str, str]]:

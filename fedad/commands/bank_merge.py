@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ def bank_merge(
     overrides: Overrides = None,
 ) -> None:
     """At the server: the plants' banks -> one bank, as a run would merge them."""
+    from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.by_hand import merge_files
     from fedad.running.overlay import read_config
@@ -24,5 +24,5 @@ def bank_merge(
     with shown_by(Bars()):
         merged, warnings = merge_files(read_config(None, overrides or []), files, out)
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"{len(merged)} rows of {', '.join(merged.sites)} in {out}")
+        say(f"warning: {warning}", error=True)
+    say(f"{len(merged)} rows of {', '.join(merged.sites)} in {out}")

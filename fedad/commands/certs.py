@@ -18,10 +18,13 @@ def certs(
 ) -> None:
     """Make an authority, the server's certificate and a key a site; later, keys of more sites."""
     from fedad.deploy.certificates import make_keys
+    from fedad.plumbing.console import say
 
     for path in make_keys(folder, hosts=hosts or (), sites=sites or (), days=days):
-        print(path)
-    print(
-        f"\nKeep {folder / 'authority' / 'ca.key'} off the network: who has it can pose as the "
-        f"server.\nEach other folder goes to its machine, and then: fedad register {folder}/server"
+        say(path)
+    say(
+        "",
+        f"Keep {folder / 'authority' / 'ca.key'} off the network: who has it can pose as the "
+        "server.",
+        f"Each other folder goes to its machine, and then: fedad register {folder}/server",
     )

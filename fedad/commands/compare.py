@@ -34,6 +34,7 @@ def compare(  # noqa: PLR0917 - options, which are named
     """Run every cell of a matrix that is not there yet; then tests, fairness, costs and a page."""
     from fedad.compare.compare import compare as run_and_compare
     from fedad.compare.plan import read_plan
+    from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars
     from fedad.reporting.comparison.printed import print_comparison
     from fedad.reporting.report import report
@@ -43,8 +44,8 @@ def compare(  # noqa: PLR0917 - options, which are named
     matrix = matrix.changed(seeds=seeds, leave_one_out=leave_one_out)
     root = (out or Path("comparisons") / matrix.name).absolute()
     ran, cells = run_and_compare(
-        matrix, root, via=via, jobs=jobs, sink=Bars(), replace=out is not None, say=print
+        matrix, root, via=via, jobs=jobs, sink=Bars(), replace=out is not None, say=say
     )
     print_comparison(read_comparison(root))
     page = report(root)
-    print(f"{ran} cells run, {cells - ran} were there; everything is in {root}; open {page}")
+    say(f"{ran} cells run, {cells - ran} were there; everything is in {root}; open {page}")

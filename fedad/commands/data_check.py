@@ -22,38 +22,35 @@ def data_check(
     dataset: Layout = "autovi",
 ) -> None:
     """Count what a folder holds, read every file, and say what is wrong."""
-    from rich.console import Console
-
     from fedad.plugins import plugin
+    from fedad.plumbing.console import say, show
     from fedad.plumbing.progress import Bars, shown_by
 
     opened = plugin("datasets", dataset)(folder)
-    Console().print(_counts_table(opened))
-    print(f"licence: {opened.licence}")
+    show(_counts_table(opened))
+    say(f"licence: {opened.licence}")
     with shown_by(Bars()):
         unusable, odd = _problems(opened)
-    for line in (*unusable, *odd):
-        print(line)
-    print(f"{len(unusable)} problems" if unusable else "nothing is wrong with it")
+    say(*unusable, *odd)
+    say(f"{len(unusable)} problems" if unusable else "nothing is wrong with it")
     if unusable:
         raise typer.Exit(1)
 
 
 def _counts_table(dataset: Dataset) -> Table:
     """How many images of what, by category."""
-    from rich.table import Table
+    from fedad.plumbing.console import add_row, table
 
-    table = Table(title=f"{dataset.name}: {dataset.root}")
-    for column in ("category", "train good", "test good", "test defective", "defects"):
-        table.add_column(column, justify="left" if column in ("category", "defects") else "right")
+    columns = ("category", "train good", "test good", "test defective", "defects")
+    made = table(f"{dataset.name}: {dataset.root}", columns, words=(0, 4))
     for category in dataset.categories:
         samples = [sample for sample in dataset.samples if sample.category == category]
         split = Counter((sample.split, sample.is_good) for sample in samples)
         defects = Counter(sample.defect for sample in samples if not sample.is_good)
         named = ", ".join(f"{name} {count}" for name, count in sorted(defects.items()))
         numbers = (split["train", True], split["test", True], split["test", False])
-        table.add_row(category, *map(str, numbers), named)
-    return table
+        add_row(made, category, *numbers, named)
+    return made
 
 
 def _problems(dataset: Dataset) -> tuple[list[str], list[str]]:

@@ -14,6 +14,7 @@ def data_draw(
 ) -> None:
     """Draw the demo plants: three products at three plants, in AutoVI's layout."""
     from fedad.datasets.synthetic import synthetic
+    from fedad.plumbing.console import say
 
     dataset = synthetic(folder, seed=seed)
-    print(f"{len(dataset.samples)} images of {', '.join(dataset.categories)} in {folder}")
+    say(f"{len(dataset.samples)} images of {', '.join(dataset.categories)} in {folder}")

@@ -18,9 +18,10 @@ def data_split(
 ) -> None:
     """Deal a data set's images out to one folder a site, as factories have them."""
     from fedad.deploy.site_folders import split
+    from fedad.plumbing.console import say
     from fedad.running.launch import sites_of
     from fedad.running.overlay import read_config
 
     knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
     for path in split(sites_of(read_config(None, knobs)), out):
-        print(path)
+        say(path)

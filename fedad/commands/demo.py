@@ -10,6 +10,7 @@ from fedad.commands.options import Runs, Via, ViaOption
 def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
     """Draw three plants, run the Flower app once, and show what federation brought."""
     from fedad.commands.show import show_run
+    from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars
     from fedad.running.launch import launch
     from fedad.running.overlay import read_config
@@ -17,7 +18,7 @@ def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
     config = read_config(None, ["round.name=demo"])
     folder = launch(config, via=via, root=runs.absolute(), with_yardsticks=True, sink=Bars())
     show_run(folder)
-    print(
+    say(
         "\nNext:\n"
         "  fedad run configs/demo.toml -c wire.dtype=float16 --yardsticks   half the bytes\n"
         f"  fedad bank info {folder / 'bank.safetensors'}\n"

@@ -67,13 +67,12 @@ def _rates(text: str) -> tuple[float, ...]:
 
 def _print(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
     """Print the whole report as JSON, or the headline figures with a line a category."""
-    from rich.console import Console
-
     from fedad.evaluation import table_rows
+    from fedad.plumbing.console import say, show
     from fedad.plumbing.files import as_json_text
 
     if as_json:
-        print(as_json_text(evaluation.report))
+        say(*as_json_text(evaluation.report).replace("\x7f", "\\u007f").split("\n"))
         return
     limits = evaluation.report["limits"]
     headline = 0.05 if 0.05 in limits else limits[0]
@@ -85,19 +84,16 @@ def _print(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
     sizes = {"good": "good", "defective": "defective"}
     areas = {f"auc_spro_{limit}": f"@{limit}" for limit in limits}
     rows = table_rows(evaluation)
-    Console().print(_table("with 95 % intervals", rows, figures))
+    show(_table("with 95 % intervals", rows, figures))
     plain = [{key: cell.split(" ")[0] for key, cell in row.items()} for row in rows]
-    Console().print(_table("AUC-sPRO", plain, sizes | areas))
-    print(f"all figures, by defect and kind, curves and the plot are in {out}")
+    show(_table("AUC-sPRO", plain, sizes | areas))
+    say(f"all figures, by defect and kind, curves and the plot are in {out}")
 
 
 def _table(title: str, rows: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> Table:
-    from rich.table import Table
+    from fedad.plumbing.console import add_row, table
 
-    table = Table(title=title, title_justify="left")
-    table.add_column("category")
-    for name in columns.values():
-        table.add_column(name, justify="right")
+    made = table(title, ("category", *columns.values()))
     for row in rows:
-        table.add_row(*(row[key] for key in ("category", *columns)))
-    return table
+        add_row(made, *(row[key] for key in ("category", *columns)))
+    return made

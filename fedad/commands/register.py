@@ -19,7 +19,8 @@ def register(
 ) -> None:
     """On the server: tell the SuperLink the keys of the sites that may come."""
     from fedad.deploy.register import register_all
+    from fedad.plumbing.console import say
 
     for site, (number, is_new) in register_all(keys, superlink, sites or ()).items():
         line = f"{site} may come" if is_new else f"{site}: known already"
-        print(f"{line}, its key has number {number}" if number else line)
+        say(f"{line}, its key has number {number}" if number else line)

@@ -17,7 +17,8 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained page, its plots as SVG and CSV, and tables for papers."""
+    from fedad.plumbing.console import say
     from fedad.reporting.report import report as write
 
     path = write(folder, out)
-    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB); beside it plots/ and tables/")
+    say(f"{path} ({path.stat().st_size / 1e6:.1f} MB); beside it plots/ and tables/")

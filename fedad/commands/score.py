@@ -26,6 +26,7 @@ def score(
     overrides: Overrides = None,
 ) -> None:
     """Judge images with a bank, and write the maps that `fedad evaluate` reads."""
+    from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.maps import write_maps
     from fedad.running.overlay import read_config
@@ -33,4 +34,4 @@ def score(
     config = read_config(None, overrides or [])
     with shown_by(Bars()):
         count = write_maps(config, folder, bank_file, maps, form=form)
-    print(f"{count} maps in {maps}, image scores in {maps / 'scores.csv'}")
+    say(f"{count} maps in {maps}, image scores in {maps / 'scores.csv'}")

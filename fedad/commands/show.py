@@ -12,30 +12,30 @@ if TYPE_CHECKING:
 
 def show_run(folder: Path) -> None:
     """Print the table of a run, the bytes that moved, who was missing, and where everything is."""
-    from rich.console import Console
-
+    from fedad.plumbing.console import say, show
     from fedad.reporting.record import model_size
     from fedad.reporting.run_folder import read_record
     from fedad.reporting.table import site_tables
 
     record = read_record(folder)
-    for table in site_tables(record["figures"]):
-        Console().print(table)
+    show(*site_tables(record["figures"]))
     for site, absence in record.get("missing", {}).items():
-        print(f"missing since {absence['stage']}: {site}: {absence['reason']}")
+        say(f"missing since {absence['stage']}: {site}: {absence['reason']}")
     moved = record["bytes"]
-    print(
-        f"bytes up {moved['up']:,}, down {moved['down']:,}; no image left its site\n"
-        f"{model_size(record)}; everything is in {folder}"
+    say(
+        f"bytes up {moved['up']:,}, down {moved['down']:,}; no image left its site",
+        f"{model_size(record)}; everything is in {folder}",
     )
 
 
 def show_checks(checks: Iterable[Check]) -> bool:
     """Print a line a check as it is made, and a fix where it failed; return whether all passed."""
+    from fedad.plumbing.console import say
+
     ready = True
     for check in checks:
         ready = ready and check.passed
-        print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.told}")
+        say(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.told}")
         if not check.passed:
-            print(f"     fix: {check.fix}")
+            say(f"     fix: {check.fix}")
     return ready

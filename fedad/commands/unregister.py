@@ -19,6 +19,7 @@ def unregister(
 ) -> None:
     """On the server: shut out a key that was lost or replaced."""
     from fedad.deploy.register import unregister as shut_out
+    from fedad.plumbing.console import say
 
     number = shut_out(keys, superlink, who)
-    print(f"{who} may not come any more" + f" by the key of number {number}" * (who != number))
+    say(f"{who} may not come any more" + f" by the key of number {number}" * (who != number))

@@ -14,6 +14,7 @@ from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.sources import of_runs
 from fedad.config import Config, DataKnobs, MergeKnobs
 from fedad.datasets.base import open_dataset
+from fedad.plumbing.files import read_json
 from fedad.plumbing.progress import track
 from fedad.types import Dataset
 
@@ -45,7 +46,7 @@ class RunCell:
 
     def told(self, root: Path) -> dict[str, Any]:
         """What `cell.json` says: the way, the seconds that the cell took."""
-        return dict(json.loads((self.folder(root) / DONE).read_text()))
+        return read_json(self.folder(root) / DONE, "a finished cell")
 
 
 def cells_of(plan: Plan) -> dict[Place, RunCell]:
@@ -92,7 +93,9 @@ def content_of(config: Config, way: str, images: str) -> str:
 
 def outdated(cells: Iterable[RunCell], root: Path) -> int:
     """How many of the cells that `root` lacks it holds as other code made them."""
-    there = {json.loads(path.read_text()).get("content") for path in root.glob(f"cells/*/{DONE}")}
+    there = {
+        read_json(path, "a finished cell").get("content") for path in root.glob(f"cells/*/{DONE}")
+    }
     return sum(cell.content in there and not cell.is_done(root) for cell in cells)
 
 

@@ -24,6 +24,8 @@ from fedad.evaluation import LIMITS, Cell, Counts, break_down_counts, redrawn, s
 from fedad.evaluation.curve import Bounded
 from fedad.evaluation.resampling import tells
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.parse import from_json
+from fedad.plumbing.tensor_files import check_tensors
 from fedad.reporting.per_image import PerImage, exactly_scored, read_per_image
 from fedad.reporting.record import number
 from fedad.reporting.run_folder import read_record
@@ -198,10 +200,11 @@ def _write(path: Path, asked: Mapping[str, object], found: Drawn) -> None:
 
 def _read(path: Path, asked: Mapping[str, object]) -> Drawn | None:
     try:
+        check_tensors(path)
         with safe_open(path, framework="numpy") as file:
-            header = json.loads(file.metadata()["json"])
+            header = from_json(file.metadata()["json"])
             table = file.get_tensor("figures")
-    except (OSError, SafetensorError, KeyError, TypeError):
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
     if header["asked"] != asked:
         return None

@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError
 from fedad.evaluation import Counts, summarise
 from fedad.plugins import did_you_mean
+from fedad.plumbing.parse import from_yaml, read_text
 from fedad.running.overlay import absolute, flat, read_knobs, read_toml
 
 FEDERATED, ISOLATED, CENTRALISED = "federated", "isolated", "centralised"
@@ -177,12 +177,12 @@ def _checked(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = path.read_text()
-        found = yaml.safe_load(text)
+        text = read_text(path, "YAML")
+        found = from_yaml(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from error
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: expected keys such as axes and seeds, as in {__name__}")
     return text, found

@@ -24,7 +24,7 @@ from fedad.errors import FedadError
 from fedad.images.usable import sift
 from fedad.judging.findings import Findings
 from fedad.judging.verdicts import Verdict
-from fedad.plumbing.files import write_json
+from fedad.plumbing.files import private_file, private_folder, write_json
 from fedad.plumbing.memory import available
 from fedad.plumbing.progress import Silent, Sink, shown_by, track
 from fedad.reporting.per_image import Collector
@@ -144,7 +144,7 @@ def run_cell(job: Job) -> None:
     """Run one cell into its folder; what an interrupted run left there goes first."""
     folder = job.cell.folder(job.root)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    private_folder(folder)
     began = time.perf_counter()
     with shown_by(Silent()):
         sites = sites_of(job.cell.config)
@@ -214,8 +214,7 @@ def alone_in(root: Path) -> Iterator[None]:
     Raises:
         ComparisonError: one is at work there.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as lock:
+    with private_file(private_folder(root) / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

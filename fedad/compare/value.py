@@ -7,7 +7,6 @@ two is told beside it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from fedad.images.usable import sift
 from fedad.judging.verdicts import judge
 from fedad.messages.file import load
 from fedad.methods.base import Forgetting, method_of
-from fedad.plumbing.files import write_json
+from fedad.plumbing.files import read_json, write_json
 from fedad.plumbing.progress import track
 from fedad.privacy.base import Unprotected
 from fedad.reporting.record import number
@@ -73,7 +72,7 @@ def _of_cell(
 ) -> dict[str, Any]:
     path = folder / FILE
     asked = {"figures": list(figures), "code": digest([Path(__file__)])}
-    if path.exists() and (told := json.loads(path.read_text()))["asked"] == asked:
+    if path.exists() and (told := read_json(path, "what sites are worth")).get("asked") == asked:
         return dict(told["sites"])
     found = leave_one_out(folder, config, figures, step)
     write_json(path, {"asked": asked, "sites": found})

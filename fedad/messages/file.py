@@ -19,6 +19,7 @@ from safetensors.numpy import save as to_bytes
 from fedad.errors import DataError, UploadError
 from fedad.messages.payload import Header, Payload, Tensors
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.tensor_files import check_tensors
 
 P = TypeVar("P", bound=Payload)
 METHOD = "method"  # what a model's file is about: the method that scores with it
@@ -44,7 +45,7 @@ def load(path: Path, kind: type[P]) -> P:
         tensors, header = load_tensors(path)
         header.pop(METHOD, None)
         return kind.unpack(tensors, header, private=True)
-    except (OSError, SafetensorError, UploadError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise DataError(f"{path}: not a whole {name} ({error})") from error
 
 
@@ -55,9 +56,10 @@ def about(path: Path) -> dict[str, str]:
         DataError: no such file, or another kind of file.
     """
     try:
+        check_tensors(path)
         with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise DataError(f"{path}: not a whole file of tensors ({error})") from error
 
 
@@ -78,8 +80,9 @@ def load_tensors(path: Path) -> tuple[Tensors, Header]:
     """Read what `save_tensors` wrote.
 
     Raises:
-        OSError, SafetensorError, UploadError: no such file, another kind of file, or not whole.
+        OSError, SafetensorError, ValueError: no such file, another kind of file, or not whole.
     """
+    check_tensors(path)
     with safe_open(path, framework="numpy") as file:
         header = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

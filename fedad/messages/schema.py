@@ -6,7 +6,6 @@ Everything here is checked before anything is made of it, and what is wrong has 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from fedad.errors import UploadError
 from fedad.plumbing.files import is_name
+from fedad.plumbing.parse import from_json
 
 LARGEST = 1e4  # of a feature or a weight: sums of squares stay far from overflow
 COUNTS = 2**48  # of images or patches: sums over sites stay far from overflow
@@ -166,8 +166,8 @@ def read_fact(name: str, slot: Slot, text: str | None) -> Any:
 
 def _read(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return from_json(text)
+    except ValueError as error:
         raise UploadError(f"{name} is no JSON: {text!a:.80}", "header") from error
 
 

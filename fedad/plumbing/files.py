@@ -1,4 +1,9 @@
-"""Files that are whole or not there: written beside their place, flushed, then renamed."""
+"""Files that are whole or not there, and their owner's alone.
+
+They are written beside their place, flushed, then renamed. What a site, a server or a cache keeps
+tells of images, and another user of the machine has no business in it: folders are 0700 and files
+0600 from their first moment on, temporary ones too.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,15 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fedad.errors import DataError
+from fedad.plumbing import parse
 
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+OTHERS = 0o077  # the rights of everybody but the owner
 LONGEST_NAME = 160  # bytes; with its ending, and as a part file's, it stays below 255
 
 
@@ -30,20 +39,67 @@ def is_site_name(name: str) -> bool:
     return is_name(name) and not {",", "="} & {*name}
 
 
-def write_atomic(path: Path, content: bytes | str, *, flush: bool = True) -> None:
+def private_umask() -> None:
+    """Keep all that this process and those it starts will make from other users.
+
+    Every entry point calls it first: the libraries that we write through ask for no mode.
+    """
+    os.umask(OTHERS)
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder, and those above it that are not there, for its owner alone; return it.
+
+    One that is there stays as it is: it may be the user's own, such as `/tmp`.
+
+    Raises:
+        OSError: it cannot be made, or a file is there.
+    """
+    for above in reversed(folder.parents):
+        if not above.exists():
+            above.mkdir(FOLDER_MODE, exist_ok=True)
+    folder.mkdir(FOLDER_MODE, exist_ok=True)
+    return folder
+
+
+def private_file(path: Path) -> Path:
+    """Make an empty file for its owner alone, before somebody opens it, and return its path.
+
+    One that is there keeps its content and loses the rights of others.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE)
+    try:
+        if os.fstat(handle).st_mode & OTHERS:
+            with suppress(PermissionError):  # another user's file, which preflight complains of
+                os.fchmod(handle, FILE_MODE)
+    finally:
+        os.close(handle)
+    return path
+
+
+def write_atomic(
+    path: Path, content: bytes | str, *, flush: bool = True, mode: int = FILE_MODE
+) -> None:
     """Replace `path` by `content`; a crash leaves the old file or the new one, never a part.
 
-    `flush=False` is for what can be made again: the machine's own crash may lose it.
+    Args:
+        flush: False is for what can be made again: the machine's own crash may lose it.
+        mode: of the file from when it has its name; the part is its owner's alone.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; `path` is as it was.
     """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with part.open("wb") as file:
+        with private_file(part).open("wb") as file:
             file.write(data)
+            if mode != FILE_MODE:
+                os.fchmod(file.fileno(), mode)
             if flush:
                 file.flush()
                 os.fsync(file.fileno())
@@ -75,8 +131,8 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         DataError: no such file, or something else.
     """
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
+        return dict(parse.read_json(path))
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not {what} ({error})") from error
 
 

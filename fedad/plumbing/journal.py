@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fedad.errors import ConfigError, DataError
-from fedad.plumbing.files import flush_folder
+from fedad.plumbing.files import flush_folder, private_file, private_folder
+from fedad.plumbing.parse import from_json
 
 NAME = "journal.jsonl"
 
@@ -32,7 +33,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.events, self._mark = folder, list[Event](), ""
-        self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(private_file(folder / NAME), os.O_RDWR | os.O_APPEND)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -51,7 +52,7 @@ class Journal:
                 f"round.out = {str(folder)!r}: a run has begun there: go on with it by "
                 "round.resume = true, or name another folder"
             )
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         journal = cls(folder)
         journal.note("begun", **told)
         flush_folder(folder)
@@ -84,7 +85,7 @@ class Journal:
         text = json.dumps({"event": event, **told}, sort_keys=True)
         mark = _mark(self._mark, text)
         _write_line(self._file, f"{mark} {text}\n".encode())
-        self.events.append(json.loads(text))
+        self.events.append(from_json(text))
         self._mark = mark
 
     def close(self) -> None:
@@ -123,11 +124,18 @@ def _read(folder: Path) -> tuple[list[Event], str, int]:
         found, _, text = line.decode(errors="replace").rstrip("\n").partition(" ")
         if found != _mark(mark, text):
             raise DataError(f"{path}: line {number} is not what was written: was it changed?")
-        events.append(json.loads(text))
+        events.append(_event(path, number, text))
         mark = found
     if not events:
         raise DataError(f"{path}: the journal is empty: the run ended before it began")
     return events, mark, sum(map(len, lines))
+
+
+def _event(path: Path, number: int, text: str) -> Event:
+    try:
+        return dict(from_json(text))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: line {number} is no event ({error}): was it changed?") from error
 
 
 def _mark(before: str, text: str) -> str:

@@ -16,6 +16,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from fedad.plumbing.console import say
+from fedad.plumbing.files import write_atomic
+from fedad.plumbing.shown import for_terminal
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -82,7 +86,7 @@ class Bars:
             from rich.console import Console
 
             self.bars = progress.Progress(
-                progress.TextColumn("{task.description}"),
+                progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
                 progress.TimeRemainingColumn(),
@@ -99,8 +103,8 @@ class Bars:
     def start(self, stage: str, total: int) -> Advance:
         bars = self.bars
         if bars is None:
-            return lines(stage, total, lambda text: print(text, file=self.stream, flush=True))
-        task = bars.add_task(stage, total=total)
+            return lines(stage, total, lambda text: say(text, error=True, to=self.stream))
+        task = bars.add_task(for_terminal(stage), total=total)
 
         def advance(done: int) -> None:
             bars.update(task, completed=done, visible=done < total)
@@ -113,7 +117,6 @@ class Files:
 
     def __init__(self, folder: Path, site: str) -> None:
         self.path = folder / f"{site}.json"
-        folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, stage: str, total: int) -> Advance:
         shown = 0.0
@@ -123,9 +126,8 @@ class Files:
             if time.monotonic() - shown < 0.5 and done < total:
                 return
             shown = time.monotonic()
-            part = self.path.with_suffix(".part")
-            part.write_text(json.dumps({"stage": stage, "done": done, "total": total}))
-            part.replace(self.path)
+            told = json.dumps({"stage": stage, "done": done, "total": total})
+            write_atomic(self.path, told, flush=False)
 
         return advance
 
@@ -151,6 +153,6 @@ def lines(stage: str, total: int, write: Callable[[str], object], every: float =
             return
         shown = now
         left = (now - began) / done * (total - done)
-        write(f"{stage}: {done} of {total}, about {left:.0f} s left")
+        write(f"{for_terminal(stage)}: {done} of {total}, about {left:.0f} s left")
 
     return advance

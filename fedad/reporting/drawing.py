@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
+
+from fedad.plumbing.shown import for_html
 
 # Okabe and Ito's colours, told apart without colour vision; the second set is for dark pages.
 LIGHT = {
@@ -108,7 +109,7 @@ class Drawing:
         extra = {"fill": _colour("ink"), **more}
         self.shapes.append(
             f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}"{_attributes(extra)}>'
-            f"{escape(words)}</text>"
+            f"{for_html(words)}</text>"
         )
 
     def add(self, tag: str, **attributes: object) -> None:
@@ -117,11 +118,11 @@ class Drawing:
     def svg(self, *, alone: bool = False) -> str:
         """The drawing as an element of the page, or `alone` as a file with its own colours."""
         space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
-        own = "" if alone else f' style="max-width:{self.width:g}px"'
+        own = "" if alone else f' width="{self.width:g}"'  # a style would need a wider policy
         head = (
             f'<svg{space}{own} viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
-            f'aria-label="{escape(self.title)}" font-family="system-ui, sans-serif" '
-            f'font-size="12"><title>{escape(self.title)}</title>'
+            f'aria-label="{for_html(self.title)}" font-family="system-ui, sans-serif" '
+            f'font-size="12"><title>{for_html(self.title)}</title>'
         )
         return head + (_own_colours(self) if alone else "") + "".join(self.shapes) + "</svg>"
 
@@ -170,9 +171,13 @@ def _colour(name: str) -> str:
 
 def _attributes(given: dict[str, object]) -> str:
     return "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
-        for name, value in given.items()
+        f' {name.rstrip("_").replace("_", "-")}="{_lines(value)}"' for name, value in given.items()
     )
+
+
+def _lines(value: object) -> str:
+    """Lines of ours stay lines; each holds texts of others."""
+    return "\n".join(map(for_html, str(value).split("\n")))
 
 
 def _n(value: float) -> str:

@@ -6,7 +6,6 @@ pictures into the run folder.
 
 from __future__ import annotations
 
-import csv
 import heapq
 import io
 import json
@@ -17,13 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from fedad.errors import DataError
 from fedad.judging.verdicts import Trace, Verdict
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.parse import read_json
+from fedad.plumbing.shown import csv_text, for_terminal
 from fedad.reporting.heatmap import Scale, draw, relative
 from fedad.reporting.per_image import Collector
 
 KEPT = 10  # pictures of each sort
 HITS, MISSES = "hit", "miss"
+TOLD = {"file", "sort", "rank", "site", "image", "score", "scale"}  # of every picture
 
 
 class Pick(NamedTuple):
@@ -100,11 +103,8 @@ class Gallery:
         return self.scales[verdict.sample.category]
 
     def _csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("image", "category", "defect", "kind", "score"))
-        writer.writerows((*row[:-1], f"{row[-1]:.6g}") for row in self.rows)
-        return text.getvalue()
+        rows = ((*row[:-1], f"{row[-1]:.6g}") for row in self.rows)
+        return csv_text(("image", "category", "defect", "kind", "score"), rows)
 
 
 def _nearest(trace: Trace) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _nearest(trace: Trace) -> dict[str, Any]:
 def _caption(about: dict[str, Any]) -> str:
     near = about["nearest"]
     whose = f", nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
-    return (
+    return for_terminal(
         f"{about['sort']}  {about['site']}  {about['image']}  score {about['score']:.2f}, "
         f"colours from {about['scale'][0]:.3g} to {about['scale'][1]:.3g}{whose}"
     )
@@ -145,8 +145,18 @@ def read_index(folder: Path, where: str = "pictures") -> list[dict[str, Any]]:
     return [
         {**entry, "path": str(index.parent / entry["file"])}
         for index in sorted(folder.glob(f"{where}/index.json"))
-        for entry in json.loads(index.read_text())
+        for entry in _entries(index)
     ]
+
+
+def _entries(index: Path) -> list[dict[str, Any]]:
+    try:
+        entries = [dict(entry) for entry in read_json(index)]
+        if strange := [e for e in entries if not {*e} >= TOLD or Path(e["file"]).name != e["file"]]:
+            raise ValueError(f"an entry that is none: {strange[0]!s:.80}")
+        return entries
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{index}: not what is said of pictures ({error})") from error
 
 
 def _by_rank(entry: dict[str, Any]) -> tuple[float, str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
+
+from fedad.plumbing.shown import for_html, for_script
 
 NONE = "\N{EN DASH}"  # in place of a number
 
@@ -27,7 +27,7 @@ class Section:
 
 def html(value: object) -> str:
     """Any value as HTML."""
-    return str(value) if isinstance(value, Html) else escape(str(value))
+    return str(value) if isinstance(value, Html) else for_html(value)
 
 
 def table(
@@ -68,19 +68,20 @@ def paragraph(*words: object, kind: str = "") -> Html:
 
 def details(summary: str, body: str) -> Html:
     """Something that opens when it is asked for, and is open in print."""
-    return Html(f"<details><summary>{escape(summary)}</summary>{body}</details>")
+    return Html(f"<details><summary>{for_html(summary)}</summary>{body}</details>")
 
 
 def data(mark: str, value: Mapping[str, Any]) -> Html:
     """Numbers for the page's script; no name in them can end or begin an element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return Html(f'<script type="application/json" id="{escape(mark)}">{text}</script>')
+    return Html(
+        f'<script type="application/json" id="{for_html(mark)}">{for_script(value)}</script>'
+    )
 
 
 def copyable(command: str) -> Html:
     """A command with a button that copies it."""
     return Html(
-        f'<div class="command"><code>{escape(command)}</code>'
+        f'<div class="command"><code>{for_html(command)}</code>'
         '<button type="button" class="copy">copy</button></div>'
     )
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedad.reporting.markup import NONE
+from fedad.plumbing.shown import for_markdown, for_tex
 from fedad.reporting.shown_run import ALL, COLUMNS, rows_of
-
-_ESCAPED = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    NONE: "--",
-}
 
 
 def paper_tables(told: Mapping[str, Any], everyone: str = ALL) -> dict[str, str]:
@@ -30,13 +23,14 @@ def both(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> di
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A GitHub table, numbers to the right."""
     rule = ["---", *("---:" for _ in columns[1:])]
-    lines = [columns, rule, *([cell.replace("|", r"\|") for cell in row] for row in rows)]
+    head, *body = ([for_markdown(cell) for cell in line] for line in (columns, *rows))
+    lines = [head, rule, *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A `tabular`, numbers to the right."""
-    head, *body = (" & ".join(map(_escaped, line)) + r" \\" for line in (columns, *rows))
+    head, *body = (" & ".join(map(for_tex, line)) + r" \\" for line in (columns, *rows))
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
@@ -50,7 +44,3 @@ def latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
             "",
         ]
     )
-
-
-def _escaped(text: str) -> str:
-    return "".join(_ESCAPED.get(mark, mark) for mark in text)

@@ -15,12 +15,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fedad.errors import DataError, UploadError
+from fedad.errors import DataError
 from fedad.evaluation import ARRAYS, Binning, Cell, Counts, pack, stacked, unpack
 from fedad.evaluation.bins import EdgeBins
 from fedad.evaluation.tally import Tally
 from fedad.judging.verdicts import Verdict
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.parse import from_json
+from fedad.plumbing.tensor_files import check_tensors
 
 FILE = "images.safetensors"
 _ALL = Cell("", "good", "")  # the one cell that all images are packed in, each as a replicate
@@ -82,8 +84,9 @@ def read_per_image(folder: Path) -> PerImage:
     """
     path = folder / FILE
     try:
+        check_tensors(path)
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["json"])
+            about = from_json((file.metadata() or {})["json"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         packed = {name: tensors[name] for name in ARRAYS}
         return PerImage(
@@ -93,7 +96,7 @@ def read_per_image(folder: Path) -> PerImage:
             alone=tensors["alone"],
             counts=unpack(about["counts"], packed),
         )
-    except (OSError, SafetensorError, KeyError, ValueError, UploadError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not what a site keeps of its test images ({error})") from error
 
 

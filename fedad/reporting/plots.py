@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.shown import csv_text
 from fedad.reporting.drawing import DASHES, SERIES, Axis, Drawing, Frame
 from fedad.reporting.markup import Html, html
 
@@ -36,12 +35,8 @@ class Plot:
 
     def write(self, folder: Path) -> None:
         """`<name>.svg` and `<name>.csv`."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
         write_atomic(folder / f"{self.name}.svg", self.drawing.svg(alone=True), flush=False)
-        write_atomic(folder / f"{self.name}.csv", text.getvalue(), flush=False)
+        write_atomic(folder / f"{self.name}.csv", csv_text(self.columns, self.rows), flush=False)
 
 
 def side_by_side(plots: Sequence[Plot]) -> Html:

@@ -5,23 +5,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib import metadata
+from statistics import fmean
 from typing import Any
 
 from fedad import __version__
 from fedad.config import Config
-from fedad.evaluation import Rate, summarise
+from fedad.evaluation import Rate
 from fedad.judging.findings import Findings
 from fedad.messages.payload import Payload
 from fedad.methods.base import method_of
+from fedad.plumbing.shown import csv_text
 
+MEAN_OF_SITES, OF_SITES = "mean_of_sites", "mean of sites"  # each counted once
 SCHEMA = 2  # 1 had counts in 4,096 bins, and banks alone
 PACKAGES = (
     "flwr",
@@ -40,6 +41,7 @@ def record_of(
     config: Config,
     model: Payload,
     findings: Mapping[str, Findings],
+    together: Findings | None = None,
     *,
     sites: Mapping[str, Mapping[str, Any]],
     seconds: Mapping[str, float],
@@ -49,6 +51,7 @@ def record_of(
 
     Args:
         findings: of each site on its test images, judged by `model`.
+        together: their sum, where it is there already.
         sites: what is known of each site: images, bytes up and down, seconds by stage.
         seconds: of the server, by stage.
     """
@@ -66,7 +69,7 @@ def record_of(
         },
         "seconds": dict(seconds),
         "warnings": warnings,
-        "figures": {"federated": figures_of(findings)},
+        "figures": {"federated": figures_of(findings, together)},
     }
 
 
@@ -78,18 +81,38 @@ def model_size(record: Mapping[str, Any]) -> str:
     return next((f"{about['kind']} of {n:,} {name}" for name, n in sizes), about["kind"])
 
 
-def figures_of(findings: Mapping[str, Findings]) -> dict[str, Any]:
-    """Figures of all sites together and of each alone, from counts."""
-    together = sum((findings[name] for name in sorted(findings)), Findings())
+def figures_of(
+    findings: Mapping[str, Findings], together: Findings | None = None
+) -> dict[str, Any]:
+    """Figures of all sites together, of each alone, and their means over sites, from counts.
+
+    Args:
+        together: the sum of `findings`, where it is there already.
+    """
+    if together is None:
+        together = sum((findings[name] for name in sorted(findings)), Findings())
+    sites = {name: _figures(findings[name]) for name in sorted(findings)}
     return {
         "together": _figures(together),
-        "sites": {name: _figures(findings[name]) for name in sorted(findings)},
+        "sites": sites,
+        MEAN_OF_SITES: mean_of_sites(sites),
     }
+
+
+def mean_of_sites(sites: Mapping[str, Any]) -> dict[str, Any]:
+    """Each figure's mean over sites, every site counted once: what a site says of how many images
+    it has moves `together`, and not this."""
+    found = {}
+    for key in {key: None for told in sites.values() for key in told["mean"]}:
+        values = [number(told["mean"][key]["value"]) for told in sites.values()]
+        known = [value for value in values if not math.isnan(value)]
+        found[key] = {"value": fmean(known) if known else math.nan, "sites": len(known)}
+    return found
 
 
 def _figures(found: Findings) -> dict[str, Any]:
     """The report on counts, what thresholds stopped, and what others' rows did, by category."""
-    return summarise(found.counts, found.replicates) | {
+    return found.report | {
         "decisions": {
             category: {
                 "calibrated_on": found.calibrated.get(category, 0),
@@ -131,9 +154,11 @@ def environment() -> dict[str, Any]:
 
 def per_site_csv(figures: Mapping[str, Any]) -> str:
     """One line for every way of sharing, site, category and figure."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("way", "site", "category", "figure", "value", "bound", "low", "high"))
+    columns = ("way", "site", "category", "figure", "value", "bound", "low", "high")
+    return csv_text(columns, _lines(figures))
+
+
+def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for way, found in figures.items():
         for site, told in {"together": found["together"], **found["sites"]}.items():
             for category, entry in {
@@ -142,8 +167,9 @@ def per_site_csv(figures: Mapping[str, Any]) -> str:
             }.items():
                 for key, one in entry["figures"].items():
                     numbers = (number(one[name]) for name in ("value", "bound", "low", "high"))
-                    writer.writerow((way, site, category, key, *(f"{n:.9g}" for n in numbers)))
-    return text.getvalue()
+                    yield way, site, category, key, *(f"{n:.9g}" for n in numbers)
+        for key, one in found.get(MEAN_OF_SITES, {}).items():
+            yield way, OF_SITES, "mean", key, f"{number(one['value']):.9g}", "nan", "nan", "nan"
 
 
 def number(value: float | None) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from fedad.banks.bank import Bank
 from fedad.errors import DataError
 from fedad.evaluation import Counts, curves, loose, resample, summarise
-from fedad.plumbing.files import write_atomic
+from fedad.plumbing.files import read_json, write_atomic
 from fedad.reporting.comparison import page as compared
 from fedad.reporting.gallery import read_index
 from fedad.reporting.ledger import ledger
@@ -154,7 +153,7 @@ def run_sections(folder: Path, record: Mapping[str, Any]) -> list[Found]:
     drawn = {name: read_curves(folder / "curves" / f"{name}.csv") for name in categories}
     areas = {name: one["figures"] for name, one in categories.items()}
     environment = folder / "environment.json"
-    machine = json.loads(environment.read_text()) if environment.exists() else {}
+    machine = read_json(environment, "what a run ran on") if environment.exists() else {}
     return [
         figures(record["figures"]),
         curve_plots(drawn, areas),
@@ -167,10 +166,17 @@ def run_sections(folder: Path, record: Mapping[str, Any]) -> list[Found]:
 
 
 def read_curves(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a curve's CSV."""
-    with path.open(newline="") as file:
-        head, *rows = csv.reader(file)
-    table = np.array(rows, float).reshape(-1, len(head)).T
+    """The columns of a curve's CSV.
+
+    Raises:
+        DataError: it has none.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        table = np.array(rows, float).reshape(-1, len(head)).T
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: not the columns of a curve ({error})") from error
     return dict(zip(head, table, strict=True))
 
 

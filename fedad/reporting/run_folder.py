@@ -12,7 +12,13 @@ from fedad.errors import DataError, FedadError
 from fedad.evaluation import LIMITS, Counts, as_csv, curves, draw_fpr_spro
 from fedad.messages.file import save
 from fedad.messages.payload import Payload
-from fedad.plumbing.files import read_json, write_atomic, write_json
+from fedad.plumbing.files import (
+    FOLDER_MODE,
+    private_folder,
+    read_json,
+    write_atomic,
+    write_json,
+)
 from fedad.reporting.record import SCHEMA, environment, per_site_csv
 from fedad.reporting.tracking import tracked
 
@@ -33,7 +39,8 @@ def new_folder(name: str, root: Path | None = None) -> Path:
     for number in range(1, 1000):
         folder = root / (stem if number == 1 else f"{stem}-{number}")
         if not folder.exists():
-            folder.mkdir(parents=True)
+            private_folder(folder.parent)
+            folder.mkdir(FOLDER_MODE)
             return folder
     raise DataError(f"{root}: there are a thousand runs named {stem}")
 

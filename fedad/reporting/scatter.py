@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedad.plumbing.shown import for_terminal
 from fedad.reporting.drawing import Axis, Drawing, Frame
 from fedad.reporting.plots import Plot
 
@@ -103,7 +104,7 @@ def _dot(
         role="button",
         aria_label=f"{point['label']}: copy the command",
         data_tip=_words(point),
-        data_command=point["flwr"],
+        data_command=for_terminal(point["flwr"]),
     )
     drawing.text(x + 10, y - 8, str(number), "start", font_size=11)
 
@@ -113,7 +114,7 @@ def _words(point: Mapping[str, Any]) -> str:
     front = "on the front" if point["on_front"] else "another is as good in all and better in some"
     return "\n".join(
         [
-            point["label"],
+            for_terminal(point["label"]),
             f"figure {point['figure']:.4f}, worst site {point['worst_site']:.4f}",
             f"{point['mb_up_a_site']:.3g} MB up a site, {point['mb_down_a_site']:.3g} MB down, "
             f"{point['mb_moved']:.3g} MB in all; {point['seconds']:.3g} s",

@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from fedad.errors import DataError
 from fedad.evaluation import Rate
 from fedad.evaluation.bins import HIGHEST
+from fedad.plumbing.files import read_json
+from fedad.plumbing.shown import for_terminal, from_csv
 from fedad.reporting.drawing import Axis, Drawing, Frame
 from fedad.reporting.markup import Html, data, html
 from fedad.reporting.plots import Plot
@@ -39,19 +42,29 @@ Sites = dict[str, Scores]  # site, or EVERY -> scores
 
 
 def read_scores(site: Path) -> dict[str, Scores]:
-    """Category -> scores, from the `scores.csv` and `thresholds.json` of a site's own folder."""
-    import json
+    """Category -> scores, from the `scores.csv` and `thresholds.json` of a site's own folder.
 
+    Raises:
+        DataError: either is not what a site keeps.
+    """
     found: dict[str, Scores] = {}
-    with (site / "scores.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            scores = found.setdefault(row["category"], Scores())
-            (scores.good if row["defect"] == GOOD else scores.bad).append(float(row["score"]))
+    path = site / "scores.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                scores = found.setdefault(from_csv(row["category"]), Scores())
+                kind = scores.good if from_csv(row["defect"]) == GOOD else scores.bad
+                kind.append(float(row["score"]))
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: not the scores that a site keeps ({error})") from error
     thresholds = site / "thresholds.json"
-    told = json.loads(thresholds.read_text()) if thresholds.exists() else {}
-    for category, one in told.items():
-        if category in found and one["score"] is not None:
-            found[category].threshold = float(one["score"])
+    told = read_json(thresholds, "a site's thresholds") if thresholds.exists() else {}
+    try:
+        for category, one in told.items():
+            if category in found and one["score"] is not None:
+                found[category].threshold = float(one["score"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{thresholds}: not a site's thresholds ({error})") from error
     return found
 
 
@@ -81,7 +94,7 @@ def histogram(category: str, sites: Sites) -> tuple[Plot, Html]:
     """The plot of all scores of a category, and the box in which the slider moves them."""
     told = _told(sites)
     plot = _plot(category, next(iter(sites.values())), told)
-    options = "".join(f"<option>{html(name)}</option>" for name in sites)
+    options = "".join(map(_option, sites))
     return plot, Html(
         f'<div class="scores" data-category="{html(category)}">{plot.figure()}'
         f'<div class="slide"><label>site <select aria-label="site">{options}</select></label>'
@@ -94,6 +107,12 @@ def histogram(category: str, sites: Sites) -> tuple[Plot, Html]:
     )
 
 
+def _option(name: str) -> str:
+    """An entry of a list, whose value a browser takes from its words with single spaces."""
+    value = "" if name == " ".join(name.split()) else f' value="{html(name)}"'
+    return f"<option{value}>{html(name)}</option>"
+
+
 def _told(sites: Sites) -> dict[str, Any]:
     """What the page's script needs: sorted scores, where the plot is, intervals of all rates."""
     every = [score for one in sites.values() for score in (*one.good, *one.bad)]
@@ -104,7 +123,7 @@ def _told(sites: Sites) -> dict[str, Any]:
         "bins": BINS,
         **_PLACE,
         "sites": {
-            name: {
+            for_terminal(name): {  # as the page's list has it
                 "good": sorted(one.good),
                 "bad": sorted(one.bad),
                 "threshold": one.threshold,

@@ -14,6 +14,7 @@ from PIL import Image
 from fedad.reporting.gallery import HITS, MISSES
 from fedad.reporting.markup import NONE, Html, Section, details, html, paragraph, ranged, table
 from fedad.reporting.plots import Plot, fpr_spro, intervals, matrix, roc, side_by_side
+from fedad.reporting.record import MEAN_OF_SITES, OF_SITES
 from fedad.reporting.scores import Sites, histogram
 
 COLUMNS = {
@@ -50,8 +51,14 @@ def figures(told: Mapping[str, Any], everyone: str = ALL) -> Found:
 
 
 def rows_of(told: Mapping[str, Any], everyone: str = ALL) -> list[list[str]]:
-    """The means over categories, of all sites where they share a bank, then of each."""
+    """The means over categories: of all sites where they share a bank, of sites that count once
+    each whatever they say of their images, then of each."""
     rows = [[f"{way}, {everyone}", *_cells(one["together"]["mean"])] for way, one in _joint(told)]
+    rows += [
+        [f"{way}, {OF_SITES}", *_cells(found[MEAN_OF_SITES])]
+        for way, found in told.items()
+        if found.get(MEAN_OF_SITES)
+    ]
     for way, found in told.items():
         rows += [[f"{way}, {site}", *_cells(one["mean"])] for site, one in found["sites"].items()]
     return rows

@@ -48,7 +48,7 @@ section{scroll-margin-top:76px}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(440px,100%),1fr));
  gap:8px 28px;align-items:start}
 figure{margin:.6em 0;min-width:0}
-figure svg{width:100%;height:auto;display:block}
+figure svg{max-width:100%;height:auto;display:block}
 figcaption{font-size:.85rem;color:var(--soft)}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(440px,1fr));gap:14px}
 .gallery figure{margin:0;max-width:none}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from fedad.plumbing.console import add_row, table
+from fedad.reporting.record import OF_SITES, number
 
-from fedad.reporting.record import number
+if TYPE_CHECKING:
+    from rich.table import Table
 
 HEADLINE = {"image_auroc": "image AUROC", "auc_spro_0.05": "AUC-sPRO@0.05"}
 
@@ -16,23 +18,22 @@ HEADLINE = {"image_auroc": "image AUROC", "auc_spro_0.05": "AUC-sPRO@0.05"}
 def site_tables(figures: Mapping[str, Any]) -> list[Table]:
     """A table for each headline figure: a site a line, a way of sharing a column.
 
-    A site's figure is its mean over categories. The last line is the mean over sites by test
-    images; sites with nothing to rank are left out.
+    A site's figure is its mean over categories. Below stand the mean over sites by test images, of
+    which each site says itself how many it has, and the mean in which each site counts once; sites
+    with nothing to rank are left out.
     """
     return [_table(figures, key, title) for key, title in HEADLINE.items()]
 
 
 def _table(figures: Mapping[str, Any], key: str, title: str) -> Table:
-    table = Table(title=f"{title}, each site's own test images", title_justify="left")
-    table.add_column("site")
-    for way in figures:
-        table.add_column(way, justify="right")
+    made = table(f"{title}, each site's own test images", ("site", *figures))
     for site in sorted({site for found in figures.values() for site in found["sites"]}):
         told = (found["sites"].get(site, {}) for found in figures.values())
-        table.add_row(site, *(_shown(_mean(one, key)) for one in told))
-    table.add_section()
-    table.add_row("mean", *(_shown(average(found, key)) for found in figures.values()))
-    return table
+        add_row(made, site, *(_shown(_mean(one, key)) for one in told))
+    made.add_section()
+    add_row(made, "mean", *(_shown(average(found, key)) for found in figures.values()))
+    add_row(made, OF_SITES, *(_shown(unweighted(found, key)) for found in figures.values()))
+    return made
 
 
 def average(found: Mapping[str, Any], key: str) -> float:
@@ -44,6 +45,13 @@ def average(found: Mapping[str, Any], key: str) -> float:
             images = _test_images(told)
             total, weights = total + images * value, weights + images
     return total / weights if weights else math.nan
+
+
+def unweighted(found: Mapping[str, Any], key: str) -> float:
+    """A figure's mean over sites, each counted once, whatever it says of its images."""
+    values = [_mean(told, key) for told in found["sites"].values()]
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _mean(told: Mapping[str, Any], key: str) -> float:

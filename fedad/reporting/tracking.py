@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fedad.errors import ConfigError
+from fedad.plumbing.files import private_file
+from fedad.plumbing.shown import for_markdown
 from fedad.reporting.record import number
 from fedad.reporting.table import average
 
@@ -86,7 +88,10 @@ def _tensorboard(
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(folder / "tensorboard" / way) as writer:
-        knobs = "\n".join(f"| {key} | {value} |" for key, value in record["config"].items())
+        knobs = "\n".join(
+            f"| {for_markdown(key)} | {for_markdown(value)} |"
+            for key, value in record["config"].items()
+        )
         writer.add_text("configuration", f"| knob | value |\n|---|---|\n{knobs}")
         for key, value in metrics_of(record, found, way).items():
             writer.add_scalar(key, value, record["seed"])
@@ -98,7 +103,7 @@ def _mlflow(folder: Path, record: Mapping[str, Any], way: str, found: Mapping[st
 
     with _alone_beside(folder):
         uri = os.environ.get("MLFLOW_TRACKING_URI")
-        mlflow.set_tracking_uri(uri or f"sqlite:///{folder.parent / 'mlflow.db'}")
+        mlflow.set_tracking_uri(uri or f"sqlite:///{private_file(folder.parent / 'mlflow.db')}")
         mlflow.set_experiment(f"fedad {record['name']}".strip())
         with mlflow.start_run(run_name=f"{folder.name} {way}"):
             mlflow.log_params({**record["config"], "way": way, "folder": str(folder)})
@@ -108,6 +113,6 @@ def _mlflow(folder: Path, record: Mapping[str, Any], way: str, found: Mapping[st
 @contextmanager
 def _alone_beside(folder: Path) -> Iterator[None]:
     """One process at a time: two that make the same database destroy each other's."""
-    with (folder.parent / ".track.lock").open("w") as lock:
+    with private_file(folder.parent / ".track.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

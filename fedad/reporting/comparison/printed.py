@@ -6,28 +6,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
+from fedad.plumbing.console import add_row, show, table
+from fedad.plumbing.shown import for_table
 from fedad.reporting.comparison.differences import difference
 from fedad.reporting.comparison.words import Comparison
 from fedad.reporting.markup import ranged
 
-Printed = tuple[str, list[str], list[list[str]]]  # title, columns, rows
+Printed = tuple[list[str], list[str], list[list[str]]]  # lines of the title, columns, rows
 
 
 def print_comparison(comparison: Comparison) -> None:
     """Print four tables of what `comparison.json` holds."""
-    console = Console()
     for part in (_figures, _differences, _sites, _recommended):
         title, columns, rows = part(comparison)
-        table = Table(title=escape(title), title_justify="left", box=SIMPLE, pad_edge=False)
-        for number, column in enumerate(columns):
-            table.add_column(column, justify="right" if number else "left")
+        made = table("", columns)
+        made.title = Text("\n").join(map(for_table, title))
+        made.box, made.pad_edge = SIMPLE, False
         for row in rows:
-            table.add_row(*map(escape, row))  # a point's name may have brackets
-        console.print(table)
+            add_row(made, *row)
+        show(made)
 
 
 def _figures(comparison: Comparison) -> Printed:
@@ -38,7 +37,7 @@ def _figures(comparison: Comparison) -> Printed:
         rows.append([one["label"], *(ranged(v.get("together") or v["by_site"]) for v in values)])
     title = "Means over categories and seeds, 95 % intervals; all sites' images in one ranking"
     notes = (f"warning: {note}" for note in comparison["notes"])
-    return "\n".join([f"{title} (isolated: site by site)", *notes]), ["", *figures], rows
+    return [f"{title} (isolated: site by site)", *notes], ["", *figures], rows
 
 
 def _differences(comparison: Comparison) -> Printed:
@@ -57,7 +56,7 @@ def _differences(comparison: Comparison) -> Printed:
         for one in contrasts
     ]
     notes = sorted({f"warning: {note}" for one in contrasts for note in one["warnings"]})
-    return "\n".join([f"Paired differences, {headline}", *notes]), columns, rows
+    return [f"Paired differences, {headline}", *notes], columns, rows
 
 
 def _sites(comparison: Comparison) -> Printed:
@@ -87,7 +86,7 @@ def _sites(comparison: Comparison) -> Printed:
         "did it help?",
         "masked defects, all seeds",
     ]
-    return f"Sites, {figure}", columns, rows
+    return [f"Sites, {figure}"], columns, rows
 
 
 def _worst(figure: Mapping[str, Any]) -> str:
@@ -119,4 +118,4 @@ def _recommended(comparison: Comparison) -> Printed:
     title = "What to take"
     if "seconds" not in pareto["axes"]:
         title += "; cells ran side by side or in two ways: mind no seconds"
-    return title, ["use case", "point", "figure", "worst site", "MB", "seconds"], rows
+    return [title], ["use case", "point", "figure", "worst site", "MB", "seconds"], rows
