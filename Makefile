@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability federation knobs lint audit clean
+.PHONY: demo test reliability federation knobs lock lint audit clean
 
 demo: .venv/installed
 	$(BIN)/fedad demo
@@ -23,6 +23,11 @@ reliability: .venv/installed
 knobs: .venv/installed
 	$(BIN)/python -m fedad.running.knobs
 
+# Both locks anew, after pyproject.toml asks for something else, or for all that is newer with
+# `make lock UPGRADE=1`; needs uv, and the network.
+lock:
+	.ci/lock
+
 lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -33,9 +38,10 @@ lint: .venv/installed
 audit: .venv/installed
 	$(BIN)/python .ci/audit.py
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[compare,demo,simulation,test]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:

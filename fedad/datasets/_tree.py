@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from fedad.images.pixels import SUFFIXES, shown
 from fedad.messages.faults import Fault
 from fedad.plugins import did_you_mean
 from fedad.plumbing.files import is_name
+from fedad.plumbing.parse import read_json
 from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
 
 LONGEST_CONFIG = 2**20  # bytes of a defects_config.json
@@ -187,7 +187,7 @@ def read_saturation(path: Path) -> Mapping[int, Saturation]:
             return {}
         if path.stat().st_size > LONGEST_CONFIG:
             raise ValueError(f"more than {LONGEST_CONFIG:,} bytes")
-        entries = json.loads(path.read_text())
+        entries = read_json(path)
         return {int(entry["pixel_value"]): _entry(entry) for entry in entries}
     except (
         OSError,

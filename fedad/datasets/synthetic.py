@@ -24,6 +24,8 @@ from fedad.datasets._tree import mask_folder, read_tree
 from fedad.drawing.files import complete
 from fedad.drawing.plan import PRODUCTS, DrawingPlan
 from fedad.errors import DataError
+from fedad.plumbing.files import private_folder, write_atomic
+from fedad.plumbing.parse import read_json
 from fedad.types import Dataset
 
 __all__ = ["synthetic"]
@@ -80,11 +82,11 @@ def _provide(root: Path, plan: DrawingPlan) -> None:
 
 def _draw_beside(root: Path, plan: DrawingPlan) -> None:
     """Draws into a folder beside `root` that gets its name once it is complete."""
-    root.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(root.parent)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as beside:
         drawn = Path(beside) / root.name
         complete(drawn, plan)
-        (drawn / _STAMP).write_text(json.dumps(_stamp(plan), indent=1))
+        write_atomic(drawn / _STAMP, json.dumps(_stamp(plan), indent=1), flush=False)
         try:
             drawn.rename(root)
         except OSError:
@@ -119,7 +121,7 @@ def _check(root: Path, plan: DrawingPlan) -> None:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(read_json(path))
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{path}: expected how the plants were drawn ({error}): was the file cut short?"

@@ -1,12 +1,13 @@
 """Who may talk to whom: an authority, the server's certificate, and one key for each site.
 
     authority/ca.crt ca.key                                  keep ca.key off the network
-    server/ca.crt superlink.crt superlink.key superexec.secret sites/<site>.pub
+    server/ca.crt superlink.crt superlink.key superexec.secret sites/<site>.pub <site>.known
     <site>/ca.crt node.key node.pub superexec.secret         one folder a plant, for that plant only
 
 The SuperLink shows its certificate and sites know it by the authority's; a site shows that it is
 itself by signing with its own key (EC P-384, OpenSSH's format), which the SuperLink must have been
-told of. A secret keeps other users of a machine from posing as its SuperExec.
+told of. Its `.known` is the same for the proxy, which lets known keys pass where strangers crowd.
+A secret keeps other users of a machine from posing as its SuperExec.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import ipaddress
 import os
 import re
 import secrets
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -27,6 +29,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fedad.errors import ConfigError, DataError
+from fedad.plumbing.alike import like
+from fedad.plumbing.files import FILE_MODE, private_folder
 
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -47,7 +51,7 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
         days: how long the server's certificate is valid.
 
     Returns:
-        what was written. Private files are readable by their owner only.
+        what was written, for its owner alone: certificates and public keys too.
 
     Raises:
         ConfigError: a site's name that cannot be a folder, a host that no site could look up, more
@@ -68,6 +72,8 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
         kit = _site(site)
         files |= _prefixed(site, {"ca.crt": root, **kit})
         files[f"server/sites/{site}.pub"] = kit["node.pub"]
+        files[f"server/sites/{site}.known"] = _known(kit["node.pub"], site)
+    files |= _known_before(folder)
     return _write_all(folder, files)
 
 
@@ -110,6 +116,13 @@ def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) 
                 f"site {site!r}: expected up to 32 letters, digits, - and _, and not "
                 f"{' or '.join(RESERVED)}: it is the name of a folder"
             )
+    there = [*RESERVED, *(path.stem for path in sorted((folder / "server/sites").glob("*.pub")))]
+    for place, site in enumerate(sites):
+        if twin := like(site, [*there, *sites[:place]]):
+            raise ConfigError(
+                f"--site {site!r} could be taken for {twin!r}, which has keys or gets some: they "
+                "differ by case or letters that look alike: give one of them another name"
+            )
     if (folder / "authority").exists():
         return
     if (folder / "server").exists():
@@ -144,7 +157,7 @@ def _authority() -> dict[str, bytes]:
 def _server(
     key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, hosts: Sequence[str], days: int
 ) -> dict[str, bytes]:
-    own = ec.generate_private_key(ec.SECP384R1())
+    own = ec.generate_private_key(ec.SECP256R1())  # a stranger's handshake costs one signature
     names = dict.fromkeys((*hosts, *ALWAYS))
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
     certificate = (
@@ -175,6 +188,26 @@ def _site(name: str) -> dict[str, bytes]:
         "node.pub": public + f" {name}\n".encode(),
         "superexec.secret": secrets.token_bytes(32),
     }
+
+
+def _known(public: bytes, site: str) -> bytes:
+    """A line of nginx's: the key as Flower's SuperNode sends it, and whose it is."""
+    pem = serialization.load_ssh_public_key(public).public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return f'"{b64encode(pem).decode()}" {site};\n'.encode()
+
+
+def _known_before(folder: Path) -> dict[str, bytes]:
+    """The lines of sites whose keys an older version has made, which are not there yet."""
+    found = {}
+    for path in (folder / "server" / "sites").glob("*.pub"):
+        if SITE_NAME.fullmatch(path.stem) and not path.with_suffix(".known").exists():
+            try:
+                found[f"server/sites/{path.stem}.known"] = _known(path.read_bytes(), path.stem)
+            except (OSError, ValueError, UnsupportedAlgorithm) as error:
+                raise DataError(f"{path}: expected a site's public key ({error})") from error
+    return found
 
 
 def _builder(
@@ -238,7 +271,7 @@ def _prefixed(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Write all or nothing; keys and secrets for their owner only.
+    """Write all or nothing.
 
     Raises:
         DataError: a file that is there already, or one that cannot be written.
@@ -266,9 +299,8 @@ def _write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
 
 def _write_new(path: Path, content: bytes, written: list[Path]) -> None:
     """Write a file that is not there; it is among the `written` from when it is."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    private = path.suffix in (".key", ".secret")
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+    private_folder(path.parent)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     written.append(path)
     with os.fdopen(file, "wb") as stream:
         stream.write(content)

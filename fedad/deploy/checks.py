@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from fedad.deploy.reach import Server
 from fedad.errors import FedadError
+from fedad.plumbing.files import OTHERS
 
 GB = 2**30
 MONTH = 30  # days before its end at which a certificate should be renewed
@@ -54,6 +57,33 @@ def key_files(folder: Path, names: tuple[str, ...]) -> Iterator[Check]:
             yield Check("keys", False, f"{path}: others may read it", f"chmod 600 {path}")
         else:
             yield Check("keys", True, str(path))
+
+
+def private(folders: Iterable[Path]) -> Iterator[Check]:
+    """Whether all that is in a machine's own folders is its owner's alone; a check a folder.
+
+    A folder that is not there yet will be, by whoever makes it first.
+    """
+    for folder in folders:
+        fix = f"chmod -R go= {shlex.quote(str(folder))}"
+        open_ = [(path, mode) for path, mode in _modes(folder) if mode & OTHERS]
+        if open_:
+            path, mode = open_[0]
+            more = f", and {len(open_) - 1} more below {folder}" if len(open_) > 1 else ""
+            told = f"{path}: mode {mode:04o}, which lets other users of this machine in{more}"
+            yield Check("modes", False, told, fix)
+        else:
+            there = "its owner's alone" if folder.exists() else "is not there yet"
+            yield Check("modes", True, f"{folder}: {there}")
+
+
+def _modes(folder: Path) -> Iterator[tuple[Path, int]]:
+    """A folder and all that is in it, the upper first, with the bits of who may do what."""
+    for path in (folder, *sorted(folder.rglob("*"))):
+        with suppress(FileNotFoundError):  # also what another process has just removed
+            about = path.lstat()
+            if not stat.S_ISLNK(about.st_mode):
+                yield path, stat.S_IMODE(about.st_mode)
 
 
 def reachable(server: Server, name: str = "server") -> Check:

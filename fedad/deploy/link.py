@@ -16,6 +16,8 @@ from typing import Any
 
 from fedad.deploy.reach import Server
 from fedad.errors import FedadError
+from fedad.plumbing.files import write_atomic
+from fedad.plumbing.parse import from_json
 from fedad.running.flower import as_toml, assemble, environment_of
 from fedad.wire import Known, unpack_known
 
@@ -42,11 +44,12 @@ class Link:
         self.address, self.ca, self.scratch = address, ca, scratch
         self.environment = environment_of(scratch)
         home = Path(self.environment["FLWR_HOME"])
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "config.toml").write_text(
+        write_atomic(
+            home / "config.toml",
             f'[superlink]\ndefault = "{NAME}"\n[superlink.{NAME}]\n'
             f"address = {json.dumps(address)}\n"
-            f"root-certificates = {json.dumps(str(ca.absolute()))}\n"
+            f"root-certificates = {json.dumps(str(ca.absolute()))}\n",
+            flush=False,
         )
 
     def register(self, key: Path, site: str) -> str:
@@ -91,7 +94,7 @@ class Link:
         app, knobs = self.scratch / "app", self.scratch / "run.toml"
         shutil.rmtree(app, ignore_errors=True)
         assemble(app)
-        knobs.write_text(as_toml(run_config), "utf-8")
+        write_atomic(knobs, as_toml(run_config), flush=False)
         return str(self._flwr("run", str(app), NAME, "--run-config", str(knobs))["run-id"])
 
     def status(self, run: str) -> tuple[str, str]:
@@ -124,7 +127,7 @@ class Link:
 
     def _answer(self, said: str, wrong: str) -> dict[str, Any]:
         try:
-            answer = dict(json.loads(said[said.index("{") :]))
+            answer = dict(from_json(said[said.index("{") :]))
         except ValueError:
             answer = {}
         if not answer.get("success"):

@@ -43,6 +43,20 @@ class Plant:
         mark = build(self.config.embedder).fingerprint
         return f"{mark.backbone}, {mark.weights[:16]}: the same at every site"
 
+    def fingerprint(self) -> str:
+        """What its network makes of drawn images, as `round.fingerprint` asks for it.
+
+        Raises:
+            FedadError: `round.fingerprint` is set, and is another.
+        """
+        from fedad.embedders.embedder import Embedder
+        from fedad.embedders.handshake import keeps, pin_of, probe
+
+        own, pin = probe(Embedder(self.config.embedder)), self.config.round.fingerprint
+        if pin and not keeps(pin, own):
+            raise FedadError(f"{pin_of(own)}, and round.fingerprint is {pin}")
+        return f"{pin_of(own)}: round.fingerprint can ask it of every site"
+
     def disk(self) -> str:
         """Room for three copies of the bank, and for the features that are kept."""
         from fedad.embedders.in_parts import image_bytes

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fedad.deploy.certificates import same_key
 from fedad.deploy.link import KnownError, Link, LinkError
 from fedad.errors import DataError
+from fedad.plumbing.alike import like
 from fedad.wire import Known
 
 
@@ -29,7 +30,8 @@ def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> dict[str, 
         sites: which; all of `sites/` if none is named.
 
     Raises:
-        DataError: no such key, or one that was shut out.
+        DataError: no such key, one that was shut out, or a name that could be taken for another
+            that is registered: then nobody is.
         LinkError: the SuperLink cannot be reached.
     """
     paths = {path.stem: path for path in sorted((keys / "sites").glob("*.pub"))}
@@ -37,7 +39,27 @@ def register_all(keys: Path, superlink: str, sites: Sequence[str]) -> dict[str, 
         raise DataError(f"{keys / 'sites' / unknown[0]}.pub: there is no such key: see fedad certs")
     with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
         link = Link(superlink, keys / "ca.crt", Path(scratch))
+        check_names(keys, sites or [*paths], [o.site for o in _listed(link) if not o.shut_out])
         return {site: _registered(link, paths[site], site) for site in sites or paths}
+
+
+def check_names(keys: Path, sites: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse names that people would take for one another: an operator reads them in every table.
+
+    Args:
+        sites: to be registered.
+        known: that are registered already.
+
+    Raises:
+        DataError: naming the site and the one that it could be taken for.
+    """
+    for place, site in enumerate(sites):
+        if twin := like(site, [*known, *sites[:place]]):
+            raise DataError(
+                f"{keys / 'sites' / site}.pub: {site!r} could be taken for {twin!r}, which "
+                f"{'is registered' if twin in known else 'is to be registered too'}: they differ "
+                "by case, spaces or letters that look alike: give one of them another name"
+            )
 
 
 def unregister(keys: Path, superlink: str, who: str) -> str:

@@ -12,6 +12,7 @@ from fedad.deploy.checks import (
     fleet,
     free_disk,
     key_files,
+    private,
     reachable,
     trusted,
 )
@@ -35,6 +36,7 @@ def server_checks(keys: Path, superlink: str, proxy: str, runs: Path) -> Iterato
     """
     hub, front = Server(superlink, keys / "ca.crt"), Server(proxy, keys / "ca.crt")
     yield from key_files(keys, KEYS)
+    yield from private([keys, runs])
     yield _sites(keys / "sites")
     up = reachable(hub, "superlink")
     yield up
@@ -53,8 +55,13 @@ def server_checks(keys: Path, superlink: str, proxy: str, runs: Path) -> Iterato
 
 
 def _sites(folder: Path) -> Check:
-    """Whether there is a public key of any site."""
+    """Whether there is a public key of any site, and the proxy knows each of them."""
     sites = sorted(path.stem for path in folder.glob("*.pub"))
+    strangers = [site for site in sites if not (folder / f"{site}.known").exists()]
+    if strangers:
+        fix = "fedad certs DIR, where the authority is, makes them; then start the proxy again"
+        told = f"the proxy takes {', '.join(strangers)} for strangers: no {strangers[0]}.known"
+        return Check("sites", False, f"{folder}: {told}", fix)
     listed = f"{len(sites)} keys: {', '.join(sites)}" if sites else f"no key in {folder}"
     return Check("sites", bool(sites), listed, "fedad certs DIR --site NAME")
 

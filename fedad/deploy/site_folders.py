@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fedad.errors import DataError
+from fedad.plumbing.files import private_file, private_folder
 from fedad.types import Sample, Site
 
 CONFIG = "defects_config.json"
@@ -45,8 +46,8 @@ def _place(source: Path, target: Path) -> None:
     """Link or copy a file, unless there is none, or another image brought it before."""
     if not source.exists() or target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(target.parent)
     try:
         os.link(source.resolve(), target)
     except OSError:
-        shutil.copy2(source, target)
+        shutil.copyfile(source, private_file(target))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from fedad.config import Config
 from fedad.deploy.link import Link, LinkError
 from fedad.errors import DataError
+from fedad.plumbing.console import say
 from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD, new_folder, point_latest
 from fedad.running.flower import RunFailedError, raise_failure
@@ -90,7 +90,7 @@ def _follow(link: Link, run: str, folder: Path) -> None:
             if status.startswith("finished") and not _ends_soon(folder):
                 raise RunFailedError(_ended(folder, why))
             if status == "pending":
-                print(f"run {run} waits for a SuperExec: is the server's up?", file=sys.stderr)
+                say(f"run {run} waits for a SuperExec: is the server's up?", error=True)
             asked = time.monotonic()
     _say(folder, shown)
 
@@ -122,7 +122,7 @@ def _status(link: Link, run: str) -> tuple[str, str]:
     try:
         return link.status(run)
     except LinkError as error:  # a SuperLink that is started again answers later
-        print(error, file=sys.stderr, flush=True)
+        say(error, error=True)
         return "unknown", ""
 
 
@@ -134,5 +134,5 @@ def _say(folder: Path, shown: int) -> int:
         return shown
     for event in events[shown:]:
         words = [event[key] for key in ("event", "site", "stage", "reason") if key in event]
-        print(" ".join(words), file=sys.stderr, flush=True)
+        say(" ".join(words), error=True)
     return len(events)

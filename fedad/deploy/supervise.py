@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 
 from fedad.errors import ConfigError
+from fedad.plumbing.console import say
 
 DELAY = 5.0  # seconds between an end and the next start
 PATIENCE = 10.0  # seconds that a process has to end when it is told to
@@ -38,10 +38,9 @@ def supervise(command: Sequence[str], *, delay: float = DELAY) -> None:
         if stopped.is_set():
             _end(process)
             return
-        print(
+        say(
             f"{command[0]} ended with {process.returncode}: starting it again in {delay:g} s",
-            file=sys.stderr,
-            flush=True,
+            error=True,
         )
         stopped.wait(delay)
         _end_if_orphaned()

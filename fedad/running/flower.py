@@ -26,6 +26,7 @@ from pathlib import Path
 
 import fedad
 from fedad.errors import FedadError
+from fedad.plumbing.files import FOLDER_MODE, private_file, private_folder, read_json, write_atomic
 from fedad.plumbing.progress import Advance, Sink
 from fedad.reporting.run_folder import FAILURE, RECORD
 from fedad.running.knobs import check_listed
@@ -55,8 +56,11 @@ def run_flower(
         environment = environment_of(work)
         app = assemble(work / "app")
         config = work / "run.toml"
-        config.write_text(as_toml(run_config), "utf-8")
-        with _superlink(work, environment, log) as connection, log.open("ab") as written:
+        write_atomic(config, as_toml(run_config), flush=False)
+        with (
+            _superlink(work, environment, log) as connection,
+            private_file(log).open("ab") as written,
+        ):
             command = ["flwr", "run", str(app), connection, "--stream"]
             command += ["--run-config", str(config), "--federation-config", _federation(sites)]
             process = subprocess.Popen(
@@ -69,7 +73,7 @@ def run_flower(
 def raise_failure(out: Path) -> None:
     """Raise what a ServerApp has left as the cause of its run's failure, if anything."""
     if (out / FAILURE).exists():
-        failure = json.loads((out / FAILURE).read_text())
+        failure = read_json(out / FAILURE, "why a run ended")
         error = FedadError(failure["message"])
         error.exit_code = failure["exit_code"]
         raise error
@@ -108,10 +112,14 @@ def environment_of(work: Path) -> dict[str, str]:
 def assemble(app: Path) -> Path:
     """The app's folder: our packages and their pyproject.toml, and nothing else to pack."""
     root = Path(fedad.__file__).parents[1]
-    app.mkdir()
-    shutil.copy(app_pyproject(), app / "pyproject.toml")
+    app.mkdir(FOLDER_MODE)
+    shutil.copyfile(app_pyproject(), private_file(app / "pyproject.toml"))
     for name in PACKAGES:
-        shutil.copytree(root / name, app / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in sorted((root / name).rglob("*")):
+            if path.is_file() and path.parent.name != "__pycache__":
+                copy = app / path.relative_to(root)
+                private_folder(copy.parent)
+                shutil.copyfile(path, private_file(copy))
     return app
 
 
@@ -172,14 +180,15 @@ def _superlink(work: Path, environment: Mapping[str, str], log: Path) -> Iterato
     """A SuperLink of our own on a free port of the loopback; yields its connection's name."""
     port = free_port()
     home = Path(environment["FLWR_HOME"])
-    home.mkdir()
-    (home / "config.toml").write_text(
+    write_atomic(
+        home / "config.toml",
         '[superlink]\ndefault = "own"\n'
-        f'[superlink.own]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
+        f'[superlink.own]\naddress = "127.0.0.1:{port}"\ninsecure = true\n',
+        flush=False,
     )
     command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--disable-runtime-dependency-installation"]
-    with log.open("ab") as written:
+    with private_file(log).open("ab") as written:
         process = subprocess.Popen(
             command,
             cwd=work,
@@ -238,7 +247,7 @@ def _watch(process: subprocess.Popen[bytes], out: Path, sink: Sink) -> None:
 
 
 def _show(file: Path, bars: dict[tuple[str, str], Advance], sink: Sink) -> None:
-    progress = json.loads(file.read_text())
+    progress = read_json(file, "how far a site is")
     key = (file.stem, progress["stage"])
     if key not in bars:
         bars[key] = sink.start(f"{file.stem}: {progress['stage']}", progress["total"])

@@ -7,12 +7,14 @@ file declares `Knobs` needs this once.
 from __future__ import annotations
 
 import json
-import tomllib
+import stat
 from pathlib import Path
 
 from fedad.config import Value, every_knob
 from fedad.errors import ConfigError
+from fedad.plumbing.console import say
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.parse import read_toml
 
 TABLE = "tool.flwr.app.config"
 
@@ -34,7 +36,7 @@ def write_knobs(pyproject: Path) -> bool:
         raise ConfigError(f"{pyproject}: expected tables [{TABLE}...] at its end")
     if (now := before + knobs_text()) == text:
         return False
-    write_atomic(pyproject, now)
+    write_atomic(pyproject, now, mode=stat.S_IMODE(pyproject.stat().st_mode))
     return True
 
 
@@ -44,7 +46,7 @@ def check_listed(knobs: dict[str, Value], pyproject: Path) -> None:
     Raises:
         ConfigError: naming the knob and what mends it.
     """
-    tables = tomllib.loads(pyproject.read_text("utf-8"))["tool"]["flwr"]["app"]["config"]
+    tables = read_toml(pyproject)["tool"]["flwr"]["app"]["config"]
     listed = {f"{table}.{knob}" for table, of in tables.items() for knob in of}
     if missing := [key for key in knobs if key not in listed]:
         raise ConfigError(
@@ -55,4 +57,4 @@ def check_listed(knobs: dict[str, Value], pyproject: Path) -> None:
 
 if __name__ == "__main__":
     where = Path("pyproject.toml")
-    print(f"{where}: {'brought up to date' if write_knobs(where) else 'has every knob already'}")
+    say(f"{where}: {'brought up to date' if write_knobs(where) else 'has every knob already'}")

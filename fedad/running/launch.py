@@ -15,6 +15,7 @@ from fedad.datasets.base import check_trainable, open_dataset
 from fedad.images.usable import sift
 from fedad.methods.base import Foreseeing, method_of
 from fedad.partition import partition
+from fedad.plumbing.files import private_file
 from fedad.plumbing.progress import Sink, shown_by
 from fedad.reporting.gallery import gather
 from fedad.reporting.record import figures_of
@@ -120,7 +121,7 @@ def _counted(site: Site) -> dict[str, int]:
 def _flower_log_in(path: Path) -> Iterator[None]:
     """What Flower logs goes to a file: the terminal shows progress and the result."""
     logger = logging.getLogger("flwr")
-    before, file = logger.handlers[:], logging.FileHandler(path)
+    before, file = logger.handlers[:], logging.FileHandler(private_file(path))
     logger.handlers = [file]
     try:
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from fedad.images.usable import survey
 from fedad.judging.verdicts import Verdict, judge
 from fedad.methods.base import method_of
 from fedad.plumbing.files import write_atomic, write_json
+from fedad.plumbing.shown import csv_text
 from fedad.reporting.heatmap import relative
 from fedad.running.model_file import open_model
 from fedad.types import Sample, Site
@@ -109,8 +109,5 @@ def _write(place: Path, verdict: Verdict, form: str, scale: tuple[float, float])
 
 
 def _csv(rows: Sequence[tuple[str, str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "category", "score"))
-    writer.writerows((image, category, f"{score:.9g}") for image, category, score in rows)
-    return text.getvalue()
+    told = ((image, category, f"{score:.9g}") for image, category, score in rows)
+    return csv_text(("image", "category", "score"), told)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError, DataError
+from fedad.plumbing import parse
 from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD
 
@@ -78,7 +78,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: no such file, or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return parse.read_toml(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -110,6 +110,6 @@ def absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
 def _value(text: str) -> str | int | float | bool:
     """A value as TOML reads it; what TOML cannot read is a string without its quotes."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse.from_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
