@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability federation knobs lock lint audit clean
+.PHONY: demo test reliability redteam federation knobs lock lint audit clean
 
 demo: .venv/installed
 	$(BIN)/fedad demo
@@ -18,6 +18,11 @@ federation: .venv/installed
 # three it is stopped as by Ctrl-C, which ends every process that a test has started.
 reliability: .venv/installed
 	timeout --foreground --signal=INT --kill-after=5m 3h $(BIN)/pytest -m reliability -rs
+
+# What a hostile server, a hostile site and strangers try, on the loopback: some ten minutes.
+redteam: .venv/installed
+	$(BIN)/pytest -m "reliability or not reliability" -rs tests/redteam tests/test_policy.py \
+	    tests/test_what_leaves.py tests/reliability/test_policy.py
 
 # After a plug-in with knobs of its own was added: list them in pyproject.toml, for Flower.
 knobs: .venv/installed

@@ -27,7 +27,7 @@ from client_app.sealed import (
     run_folder,
     run_key,
 )
-from client_app.site import Node, node_of, probe_of, progress_of
+from client_app.site import Node, is_virtual, node_of, probe_of, progress_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
@@ -132,7 +132,7 @@ def _answer(
     The text of an error may name files, so it stays in the site's log; only in a simulation, where
     all sites are on one machine, does it travel.
     """
-    content, simulated = RecordDict(), "partition-id" in context.node_config
+    content, simulated = RecordDict(), is_virtual(context.node_config)
     try:
         private_umask()
         watch()

@@ -1,5 +1,6 @@
 """What a site answers, on its own disk before it is sent: asked again, it gives the same bytes.
 
+    <output-dir>/<run>/contents.json         which images the run began with, by digest
     <output-dir>/<run>/own.safetensors       what the site keeps to itself; own-2 in round 2
     <output-dir>/<run>/upload.safetensors    its answer to "train"; upload-2 to "train-2"
     <output-dir>/<run>/receipt.json          what its release did; receipt-2 in round 2

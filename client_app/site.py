@@ -59,7 +59,7 @@ def node_of(context: Context) -> Node:
         DataError: a data folder that is missing or not as expected.
     """
     config, node = read(context.run_config), context.node_config
-    if "partition-id" in node and CHECKED_APP not in os.environ:
+    if is_virtual(node):
         return _virtual(config, int(node["partition-id"]), int(node.get("num-partitions", 0)))
     if "site" in node and "data-dir" in node:
         return _factory(config, node, str(context.run_id))
@@ -67,6 +67,12 @@ def node_of(context: Context) -> Node:
         f"node-config {dict(node)}: expected site and data-dir (a factory) or partition-id and "
         "num-partitions (a virtual site)"
     )
+
+
+def is_virtual(node: Mapping[str, Any]) -> bool:
+    """Whether a node is one of a simulation, on one machine with all others: what `fedad guard` has
+    looked at runs at a factory, whatever its node-config says."""
+    return "partition-id" in node and CHECKED_APP not in os.environ
 
 
 def _factory(config: Config, node: Mapping[str, Any], run: str) -> Node:

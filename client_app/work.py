@@ -13,6 +13,7 @@ from flwr.app import MetricRecord, RecordDict
 from flwr.supercore import log
 
 from client_app.allowed import Leave
+from client_app.contents import hold
 from client_app.sealed import in_round, last_own
 from client_app.site import Node
 from fedad import wire
@@ -35,6 +36,7 @@ def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDic
     """The site's upload of a round; what stays, and the receipt, are kept in `folder`."""
     log(INFO, "learning, round %d", number)
     began = time.perf_counter()
+    hold(node.site, folder)
     rounds = method_of(node.config).rounds
     model = wire.unpack(asked, rounds[number - 2].model) if number > 1 else None
     before = last_own(folder, rounds, number - 1)
@@ -56,6 +58,7 @@ def measure(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> Re
     own, bank = last_own(folder, rounds, len(rounds)), wire.unpack(broadcast, Bank)
     if not isinstance(own, Bank):
         raise ConfigError(f"{folder}: there is no bank of this site: it was not asked to train")
+    hold(node.site, folder)
     site, _ = sift(node.config, replace(node.site, test=()))
     least = leave.smallest_group
     told = distances(node.config, site, node.embed, bank, own, smallest=least)
@@ -82,6 +85,7 @@ def judge(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> Reco
     """The site's findings with the model that was broadcast; scores and pictures stay here."""
     log(INFO, "judging")
     began = time.perf_counter()
+    hold(node.site, folder)
     config, embed, method = node.config, node.embed, method_of(node.config)
     model = wire.unpack(broadcast, method.rounds[-1].model)
     gallery = Gallery(node.site.name, method.scale(model))

@@ -44,7 +44,7 @@ class EmbedderKnobs:
     weights: str = "package"  # package, hub, random, or a file
     layers: str = "layer2,layer3"
     grid: str = "layer2"  # the layer whose grid the others are brought to
-    pool: Positive = 3  # side of the neighbourhood that a patch is the mean of
+    pool: Positive = 3  # side of the neighbourhood that a patch is the mean of; odd
     size: Annotated[int, Field(ge=32)] = 256  # images are resized to size x size, not cropped
     batch: Positive = 16
     threads: Positive = 2
@@ -194,6 +194,7 @@ class Config:
         ]
 
 
+LARGEST = 1e12  # of a knob with a decimal point: no time, memory or factor is longer, nor NaN
 TABLES: dict[str, type] = {
     "data": DataKnobs,
     "embedder": EmbedderKnobs,
@@ -275,6 +276,11 @@ def read(run_config: Mapping[str, Any]) -> Config:
                 f"{key} = {value!r}{did_you_mean(str(value), names(kind))}: "
                 f"expected one of {', '.join(names(kind))}"
             )
+    if config.embedder.pool % 2 == 0:
+        raise ConfigError(
+            f"embedder.pool = {config.embedder.pool}: expected an odd number: an even "
+            "neighbourhood lies half a patch beside its patch"
+        )
     if config.score.scoring == "q_of_n" and config.score.neighbours > 1:
         raise ConfigError(
             f"score.neighbours = {config.score.neighbours}: expected 1 with score.scoring = "
@@ -357,6 +363,8 @@ def _table(name: str, table: type, given: Mapping[str, Any]) -> Any:
 
 
 def _value(knob: str, kind: Any, value: Any) -> Any:
+    if isinstance(value, float) and not abs(value) <= LARGEST:
+        raise ConfigError(f"{knob} = {value!r}: expected a number of at most {LARGEST:g}")
     try:
         return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError as error:

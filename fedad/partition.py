@@ -17,7 +17,7 @@ import numpy as np
 
 from fedad.config import DataKnobs
 from fedad.errors import ConfigError, DataError
-from fedad.plumbing.files import is_site_name
+from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.seeding import stream
 from fedad.types import Dataset, Sample, Site
 
@@ -51,8 +51,9 @@ def one_site(name: str, dataset: Dataset, knobs: DataKnobs, *, seed: int) -> Sit
 def _site(name: str, samples: Iterable[Sample]) -> Site:
     if not is_site_name(name):
         raise ConfigError(
-            f"site {name!a:.200}: expected up to 64 letters that may name a folder, without comma "
-            "and =, which part names in round.expected and merge.weighting"
+            f"site {name!a:.200}: expected up to 64 letters that may name a folder, no outer "
+            "spaces, without comma and =, which part names in round.expected and merge.weighting, "
+            f"and none of {', '.join(TOTALS)}"
         )
     ordered = sorted(samples, key=lambda sample: sample.name)
     return Site(
@@ -116,8 +117,9 @@ def _read_sites(path: Path) -> dict[str, str]:
         name, site = row.get("file"), row.get("site")
         if not name or not site or not is_site_name(site):
             raise DataError(
-                f"{path}: line {number}: expected a file and a site, named by up to 64 letters "
-                f"that may name a folder, without comma and =, got {name!a:.200} and {site!a:.200}",
+                f"{path}: line {number}: expected a file and a site, none of {', '.join(TOTALS)}, "
+                "and named by up to 64 letters that may name a folder, no outer spaces, "
+                f"without comma and =, got {name!a:.200} and {site!a:.200}",
                 reason="sites",
             )
         if listed.setdefault(name, site) != site:

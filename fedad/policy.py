@@ -5,9 +5,9 @@
     configurations = ["91ab..."]     # exact configurations; else the bounds below hold
     shallowest-layer = "layer2"      # of embedder.layers and embedder.grid
     smallest-pool = 3
-    largest-size = 512
+    largest-size = 256
     largest-local-ratio = 0.1
-    largest-rows-an-image = 250
+    largest-rows-an-image = 110
     backbones = [...]                # as selections, aggregations, methods, releases
     largest-upload-mb = 200          # the most that one answer may hold
     runs-a-day = 4                   # of a product, that may begin within 24 hours

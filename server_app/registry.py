@@ -22,17 +22,11 @@ from fedad.embedders.handshake import Probe, compare
 from fedad.errors import ConfigError, DataError, FedadError
 from fedad.methods.base import Foreseeing, method_of
 from fedad.plumbing.alike import like, pairs_alike
-from fedad.plumbing.files import is_site_name
+from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.plumbing.shown import for_log
 from server_app.exchange import Reply
 from server_app.quarantine import Introduction, printable, sentence
 
-OURS = (
-    "all sites",
-    "together",
-    "mean",
-    "mean of sites",
-)  # what figures of several sites are called
 LONGEST_REASON = 700  # characters: two fingerprints, and in what they differ
 MOST_WARNINGS = 20  # of products that look alike
 Names = dict[int, str]  # node -> the name that its key was registered with, or ""
@@ -161,10 +155,10 @@ class Register:
 
 
 def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
-    if not is_site_name(name):
-        return f"its name {name!r} cannot be a file's, or has a comma or ="
-    if name in OURS or name.startswith("node "):
+    if name in TOTALS or name.startswith("node "):
         return f"its name {name!r} stands for other things in the record: give it another"
+    if not is_site_name(name):
+        return f"its name {name!r} cannot be a file's, or has a comma, = or outer spaces"
     if registered not in ("", name):
         return f"its key is registered as {registered!r}, and it says that it is {name!r}"
     if about["version"] != __version__:
@@ -236,7 +230,7 @@ def check_sites(config: Config, sites: Mapping[str, Any], *, per_image: int) -> 
     except ConfigError as error:
         if not lenient:
             raise
-        warnings.append(f"{error} (it is lowered to what comes, since round.min-sites allows it)")
+        warnings.append(f"{error} (it is made to fit what comes, since round.min-sites allows it)")
     return warnings
 
 

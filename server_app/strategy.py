@@ -22,6 +22,7 @@ from flwr.supercore import log
 from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.banks.coverage import REMERGES
+from fedad.banks.origin import pairs
 from fedad.config import COVERAGE, Config, words
 from fedad.embedders.handshake import pin_of
 from fedad.errors import ConfigError
@@ -339,7 +340,7 @@ class MethodStrategy(Strategy):
         return model
 
     def _fitting(self, uploads: Mapping[str, Any], config: Config | None = None) -> Config:
-        """The configuration, whose `bank.size` is lowered to the uploads if sites may be missing.
+        """The configuration, whose `bank.size` is made to fit the uploads if sites may be missing.
 
         Raises:
             RunRefusedError: there are none.
@@ -347,13 +348,16 @@ class MethodStrategy(Strategy):
         config = config or self.config
         if not uploads:
             raise RunRefusedError("no site has a good image: there is nothing to learn from")
-        rows = sum(len(one) for one in uploads.values() if isinstance(one, Bank))
-        if config.round.min_sites and config.bank.size > rows > 0:
-            self.attendance.warn(
-                f"bank.size = {config.bank.size} is lowered to the {rows} rows uploaded"
-            )
-            config = replace(config, bank=replace(config.bank, size=rows))
-        return config
+        banks = [one for one in uploads.values() if isinstance(one, Bank)]
+        rows, least, size = sum(map(len, banks)), pairs(banks), config.bank.size
+        if not (config.round.min_sites and banks and size):
+            return config
+        if size > rows:
+            self.attendance.warn(f"bank.size = {size} is lowered to the {rows} rows uploaded")
+        elif size < least:
+            told = f"{least} pairs of a site and a product that gave rows"
+            self.attendance.warn(f"bank.size = {size} is raised to the {told}")
+        return replace(config, bank=replace(config.bank, size=min(max(size, least), rows)))
 
     def _distances(self, bank: Bank) -> dict[str, dict[str, float]]:
         """How far each site's good images are from a bank, where `merge.weighting` is coverage.
@@ -418,10 +422,14 @@ class MethodStrategy(Strategy):
 
 
 def _embedding_otherwise(config: Config, some: Attendance) -> list[str]:
-    """Which sites compute with other settings than the run asks for: their node-config's."""
+    """Which sites compute with other settings than the run asks for: their node-config's.
+
+    A site that gave all before a run was resumed is not there to say so again.
+    """
     return [
         f"site {name} embeds with {knob} = {theirs}, as its node-config says, not {ours}"
         for name in sorted(some.present)
+        if some.sites[name].probe
         for knob in ("threads", "batch")
         if (theirs := getattr(some.enrolled(name).fingerprint, knob))
         != (ours := getattr(config.embedder, knob))

@@ -1,9 +1,13 @@
+import shutil
 import tomllib
 
 import pytest
 
-from fedad.config import Config, read, words
-from fedad.errors import ConfigError
+from fedad.config import Config, every_knob, factors, read, words
+from fedad.datasets.base import open_dataset
+from fedad.errors import ConfigError, DataError
+from fedad.partition import partition
+from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.running.flower import as_toml
 from fedad.running.overlay import flat, read_config
 
@@ -36,6 +40,14 @@ def test_flower_reads_the_knobs_as_they_are():
         ({"round.seed": 1.5}, "round.seed = 1.5"),
         ({"wire.dtype": "float8"}, "'float32' or 'float16'"),
         ({"embedder.size": 8}, "greater than or equal to 32"),
+        ({"embedder.pool": 2}, "embedder.pool = 2: expected an odd number"),
+        ({"round.train-seconds": float("inf")}, "round.train-seconds = inf: expected a number of"),
+        ({"score.sigma": float("nan")}, "score.sigma = nan: expected a number of"),
+        (
+            {"embedder.cache-gb": 1e300},
+            r"embedder.cache-gb = 1e\+300: expected a number of at most",
+        ),
+        ({"merge.oversample": float("inf")}, "merge.oversample = inf"),
         ({"score.scoring": "neares"}, r"did you mean 'nearest'\?\): expected one of"),
     ],
 )
@@ -63,6 +75,44 @@ def test_folders_are_made_absolute(tmp_path, monkeypatch):
     assert config.data.dir == str(tmp_path / "images")
     assert config.embedder.weights == str(tmp_path / "net.safetensors")
     assert read_config(None, ["embedder.cache=off"]).embedder.cache == "off"
+
+
+@pytest.mark.parametrize("name", ["net", "folder/net"])
+def test_weights_without_an_ending_are_a_file_too(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_config(None, [f"embedder.weights={name}"])
+    assert config.embedder.weights == str(tmp_path / name)
+    for word in ("package", "hub", "random"):
+        assert read_config(None, [f"embedder.weights={word}"]).embedder.weights == word
+
+
+def test_no_float_knob_may_be_infinite():
+    for key, value in every_knob().items():
+        if isinstance(value, float):
+            for wrong in (float("inf"), float("-inf"), float("nan")):
+                with pytest.raises(ConfigError, match=f"{key} = "):
+                    read({key: wrong})
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_no_product_and_no_site_is_called_as_a_total_is(name, plants, tmp_path):
+    root = shutil.copytree(plants, tmp_path / "plants")
+    (root / "bolt").rename(root / name)
+    knobs = {"data.dataset": "autovi", "data.dir": str(root)}
+    with pytest.raises(DataError, match=f"none of .*{name}"):
+        open_dataset(read(knobs).data)
+    (root / name).rename(root / "bolt")
+    table = root / "bolt" / "sites.csv"
+    table.write_text(table.read_text().replace(",graz", f",{name}"))
+    data = read(knobs).data
+    with pytest.raises(DataError, match=f"none of .*{name}"):
+        partition(open_dataset(data), data, seed=0)
+
+
+@pytest.mark.parametrize("name", [" graz", "graz "])
+def test_a_site_that_a_list_could_not_name_is_refused(name):
+    assert not is_site_name(name)
+    assert factors("graz = 2, new york =0.5") == {"graz": 2.0, "new york": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Weights that reach everybody: the site that is covered worst is never covered worse."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -38,7 +39,8 @@ def plant(config):
 
 @pytest.mark.parametrize("scope", ["category", "mixed"])
 def test_the_only_image_of_a_category_has_nothing_to_be_judged_by(config, scope):
-    """An isolated site with one good image: no distance, no threshold, and no crash."""
+    """An isolated site with one good image: no distance, no crash, and no threshold of a product,
+    which is said of each."""
     alone = replace(config, bank=replace(config.bank, scope=scope))
     site = partition(open_dataset(alone.data), alone.data, seed=0)[0]
     one = replace(site, train=site.train[:1])
@@ -46,7 +48,9 @@ def test_the_only_image_of_a_category_has_nothing_to_be_judged_by(config, scope)
     own, upload, _ = fit(alone, one, embed)
     bank = merge(alone, [upload])
     assert distances(alone, one, embed, bank, own) == {}
-    assert calibrate(alone, one, embed, bank, own) == {}
+    found = calibrate(alone, one, embed, bank, own)
+    assert {name: threshold.images for name, threshold in found.items()} == {"bolt": 0, "hose": 0}
+    assert all(math.isnan(threshold.score) for threshold in found.values())
 
 
 def weighting(config, text):

@@ -170,7 +170,8 @@ def test_a_server_without_a_superlink(keys, nobody, tmp_path):
 
 
 def test_what_other_users_may_read_is_named_with_what_shuts_it(check, keys, tmp_path, nobody):
-    (tmp_path / "output").mkdir(mode=0o755)
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output").chmod(0o755)  # whatever the umask
     (keys / "server" / "ca.crt").chmod(0o644)
     assert check()["modes"].told.startswith(f"{tmp_path / 'output'}: mode 0755, which lets other")
     assert check()["modes"].fix == f"chmod -R go= {tmp_path / 'output'}"

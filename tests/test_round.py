@@ -139,7 +139,7 @@ def test_a_run_folder_has_what_a_person_opens(local):
     assert record["bytes"]["up"] > 0
     assert {"enrol", "train", "merge", "evaluate"} == set(record["seconds"])
     lines = (local / "per_site.csv").read_text().splitlines()
-    assert lines[0] == "way,site,category,figure,value,bound,low,high"
+    assert lines[0] == "way,site,category,figure,value,bound,low,high,no_interval"
     assert any(line.startswith("federated,lyon,bolt,image_auroc,") for line in lines)
     assert "torch" in json.loads((local / "environment.json").read_text())["versions"]
     assert sorted(local.glob("pictures/hit-*.png"))

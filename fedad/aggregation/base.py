@@ -61,6 +61,26 @@ def shares(weights: Sequence[float], size: int, available: Sequence[int]) -> lis
     return given
 
 
+def shares_of_at_least(
+    least: Sequence[int], weights: Sequence[float], size: int, available: Sequence[int]
+) -> list[int]:
+    """As `shares`, but nobody less than `least`: who would have less has that, and the others
+    share the rest.
+
+    >>> shares_of_at_least([1, 1, 1], [900, 1, 2], 10, [9, 9, 9])
+    [8, 1, 1]
+    """
+    fixed: dict[int, int] = {}
+    while True:
+        free = [k for k in range(len(weights)) if k not in fixed]
+        left = size - sum(fixed.values())
+        given = shares([weights[k] for k in free], left, [available[k] for k in free])
+        short = {k: least[k] for k, part in zip(free, given, strict=True) if part < least[k]}
+        if not short:
+            return [part for _, part in sorted([*fixed.items(), *zip(free, given, strict=True)])]
+        fixed |= short
+
+
 def image_counts(uploads: Sequence[Bank]) -> list[float]:
     """How many good images stand behind each upload."""
     return [float(upload.images.sum()) for upload in uploads]

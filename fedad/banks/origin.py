@@ -5,7 +5,7 @@ Nothing here knows a method. Judging reaches it only through a method that can t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,29 +28,47 @@ def of_site(bank: Bank, site: str) -> np.ndarray:
     return bank.site == bank.sites.index(site)
 
 
-def with_everyone(bank: Bank, uploads: Sequence[Bank]) -> Bank:
-    """A merged bank in which each upload has a row, as far as there are places.
+def pairs(banks: Sequence[Bank]) -> int:
+    """How many pairs of a site and a product have rows in banks that have no pair in common."""
+    return sum(
+        len(np.unique(bank.site.astype(np.int64) * len(bank.categories) + bank.category))
+        for bank in banks
+    )
 
-    The first row of an upload that was left out takes the place of the last row of whoever has
+
+def with_everyone(bank: Bank, uploads: Sequence[Bank]) -> Bank:
+    """A merged bank in which each product of each upload has a row, as far as there are places.
+
+    The first row of a product that was left out takes the place of the last row of whichever has
     most, so that a site can tell a bank that its rows are in from one that was made without it.
     """
-    counts = np.bincount(bank.site, minlength=len(bank.sites))
-    for upload in uploads:
-        number = bank.sites.index(upload.sites[0]) if len(upload.sites) == 1 else -1
-        if number < 0 or counts[number] or counts.max() < 2:
+    width = len(bank.categories)
+    whose = bank.site * width + bank.category  # a number for each pair of a site and a product
+    counts = np.bincount(whose, minlength=len(bank.sites) * width)
+    for upload, product in _products(uploads):
+        number = bank.sites.index(upload.sites[0]) * width
+        number += (category := bank.categories.index(upload.categories[product]))
+        if counts[number] or counts.max() < 2:
             continue
-        most = int(counts.argmax())
-        last = int(np.flatnonzero(bank.site == most)[-1])
-        category = bank.categories.index(upload.categories[int(upload.category[0])])
+        most, first = int(counts.argmax()), int(np.flatnonzero(upload.category == product)[0])
+        last = int(np.flatnonzero(whose == most)[-1])
         bank = bank.replace(
-            rows=_put(bank.rows, last, upload.rows[0]),
-            site=_put(bank.site, last, number),
-            row=_put(bank.row, last, upload.row[0]),
+            rows=_put(bank.rows, last, upload.rows[first]),
+            site=_put(bank.site, last, number // width),
+            row=_put(bank.row, last, upload.row[first]),
             category=_put(bank.category, last, category),
         )
+        whose[last] = number
         counts[most] -= 1
         counts[number] = 1
     return bank
+
+
+def _products(uploads: Sequence[Bank]) -> Iterator[tuple[Bank, int]]:
+    """The uploads of one site, with each of their products that they have a row of."""
+    for upload in uploads:
+        if len(upload.sites) == 1:
+            yield from ((upload, product) for product in np.unique(upload.category).tolist())
 
 
 def _put(values: np.ndarray, at: int, value: object) -> np.ndarray:
@@ -74,13 +92,22 @@ def without_site(bank: Bank, site: str) -> Bank:
     return bank.take(np.flatnonzero(~of_site(bank, site)))
 
 
-def without_image(bank: Bank, own: Bank, site: str, image: int) -> tuple[Bank, Bank]:
-    """`bank` and `own`, less the rows that `site` took from its training image of that number.
+def image_of_rows(bank: Bank, own: Bank, site: str) -> np.ndarray:
+    """(M,) int: of which training image of `site` each row of the bank is; -1 of another site's.
 
     Args:
         own: the site's own bank, whose `source` says of which image each row is.
     """
-    mine, is_of_image = of_site(bank, site), own.source // own.fingerprint.patches == image
-    rest = own.take(np.flatnonzero(~is_of_image))
-    of_image = is_of_image[np.argsort(own.row)]  # by rank, which is what the bank numbers rows by
-    return bank.take(np.flatnonzero(~(mine & of_image[np.where(mine, bank.row, 0)]))), rest
+    mine = of_site(bank, site)
+    ranks = bank.row[mine]  # by which the bank numbers a site's rows
+    by_rank = np.full(1 + max(own.row.max(initial=-1), ranks.max(initial=-1)), -1, np.int64)
+    by_rank[own.row] = own.source // own.fingerprint.patches  # of a part of `own`, not all ranks
+    image = np.full(len(bank), -1, np.int64)
+    image[mine] = by_rank[ranks]
+    return image
+
+
+def without_image(bank: Bank, own: Bank, site: str, image: int) -> tuple[Bank, Bank]:
+    """`bank` and `own`, less the rows that `site` took from its training image of that number."""
+    rest = own.take(np.flatnonzero(own.source // own.fingerprint.patches != image))
+    return bank.take(np.flatnonzero(image_of_rows(bank, own, site) != image)), rest

@@ -14,19 +14,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
 
+from fedad.coresets._plain import PlainGaps
 from fedad.coresets.base import check
 from fedad.plumbing.progress import track
 
 __all__ = ["kcenter"]
 
+RANKED = True
+
 ACTIVE = 1024  # points among which one round picks
 BATCH = 2048  # points that the first round refreshes; it grows while rounds yield little
 BLOCK = 2048  # points and kept rows in one block of distances
 WORKSPACE = 128 * 2**20  # bytes
+NOT_FINITE = "the points hold NaN or infinity: was a feature map broken?"
 GONE = -np.inf  # the bound of a row that is kept already
 
 
@@ -39,16 +44,32 @@ def kcenter(
     device: str = "cpu",
     workspace: int = WORKSPACE,
 ) -> np.ndarray:
-    """`kept` (or one row that `rng` draws), then always the point farthest from all kept ones.
+    """`kept` (or the row nearest the mean), then always the point farthest from all kept ones.
 
     No point ends farther from a kept row than twice the smallest radius that any `size` rows could
     give (Gonzalez, 1985). Of equally far points the lowest row wins. O(N size D) time; beside the
-    points, memory holds 24 bytes a point, a copy of the kept rows and `workspace` bytes.
-    See `base.Coreset` for arguments and errors.
+    points, memory holds 24 bytes a point (40 where points tie), a copy of the kept rows and
+    `workspace` bytes.
+    Nothing is drawn: who knows `rng` learns nothing of which point is which. See `base.Coreset` for
+    arguments and errors.
     """
     check(points, size, kept)
-    start = kept or (int(rng.integers(len(points))),)
-    return _searched(points, size, start, device, workspace).selected()
+    return _searched(points, size, kept or (central(points),), device, workspace).selected()
+
+
+def central(points: np.ndarray) -> int:
+    """The row of `points` (N, D) nearest their mean, in float64; of equally near ones the lowest.
+
+    Raises:
+        ValueError: points that are not finite.
+    """
+    blocks = range(0, len(points), BLOCK)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities are refused below
+        mean = sum(points[at : at + BLOCK].sum(0, dtype=np.float64) for at in blocks) / len(points)
+        gaps = [np.square(points[at : at + BLOCK] - mean).sum(1) for at in blocks]
+    if not np.isfinite(mean).all():
+        raise ValueError(NOT_FINITE)
+    return int(np.argmin(np.concatenate(gaps)))
 
 
 def cover(
@@ -70,7 +91,8 @@ def _searched(
     with track("coreset", size) as progress:
         while search.count < size:
             progress(search.count)
-            search.pick_some() or search.pick_one()
+            if not search.pick_some():
+                search.pick_plainly()
     return search
 
 
@@ -88,7 +110,7 @@ class _Search:
         self.norm = self._squared_norms()
         radius = float(self.norm.max())
         if not np.isfinite(radius):
-            raise ValueError("the points hold NaN or infinity: was a feature map broken?")
+            raise ValueError(NOT_FINITE)
         # Rounding of |x|^2 + |c|^2 - 2xc after centring, for vectors no longer than the radius.
         self.slack32 = (4 * d + 64) * 2.0**-24 * radius
         self.slack64 = (4 * d + 64) * 2.0**-53 * radius
@@ -153,22 +175,20 @@ class _Search:
         self._update(active, torch.from_numpy(gap).to(self.device))
         return len(picks) > 0
 
-    def pick_one(self) -> bool:
-        """Keep the farthest row when a round cannot tell it from its rivals by products alone."""
+    def pick_plainly(self) -> None:
+        """Keep the farthest row, and more, where products cannot tell it from its rivals.
+
+        The plain loop among the points that may be farthest, as long as it is ahead of all others.
+        """
         every = torch.nonzero(self.bound > GONE).flatten()
         self._refresh(every)
         bound = self.bound[every]
-        close = every[bound >= bound.max() - 2 * self.slack32]
-        self._measure(close)
-        gap = self.gap[close]
-        tied = close[gap >= gap.max() - 2 * self.slack64].cpu().numpy()
-        if gap.max() > 2 * self.slack64:
-            self.keep(self._index([self._settle(tied)]))
-            return True
-        row, distance = self._farthest(_distinct(tied, self.points))
+        may_be = bound >= bound.max() - 2 * self.slack32
+        rival = GONE if may_be.all() else float(bound[~may_be].max())
+        close, left = every[may_be].cpu().numpy(), self.size - self.count
+        picks = self.plain.farthest(close, self._kept_rows(), left, rival)
         # Where all points lie on kept ones, the lowest rows fill up.
-        self.keep(self._index([row]) if distance > 0 else every[: self.size - self.count])
-        return True
+        self.keep(self._index(picks) if len(picks) else every[: self.size - self.count])
 
     def _active(self) -> tuple[torch.Tensor, float]:
         """The points that may be farthest, by row, and the most that any other can have."""
@@ -189,18 +209,31 @@ class _Search:
     def _pick_among(
         self, active: np.ndarray, between: np.ndarray, gap: np.ndarray, rival: float
     ) -> np.ndarray:
-        """Picks of the plain loop among `active`, as long as they beat `rival`; updates `gap`."""
+        """Picks of the plain loop among `active`, as long as they beat `rival`; updates `gap`.
+
+        From the first tie on, the plain distances of all active points are kept up to date.
+        """
         picks: list[int] = []
+        ties = False
         while self.count + len(picks) < self.size:
             pick = int(gap.argmax())
             if gap[pick] <= rival + self.slack64 or gap[pick] <= 2 * self.slack64:
                 break
             tied = np.flatnonzero(gap >= gap[pick] - 2 * self.slack64)
             if len(tied) > 1:
-                pick = int(np.searchsorted(active, self._settle(active[tied], active[picks])))
+                if not ties:
+                    kept = np.concatenate([self._kept_rows(), active[picks]])
+                    self.plain.of(active, kept)
+                ties = True
+                pick = int(tied[self.plain.gap[active[tied]].argmax()])  # of equals the lowest
             picks.append(pick)
+            if ties:
+                near = active[between[pick] <= gap + 2 * self.slack64]
+                self.plain.lower(near, int(active[pick]), self.count + len(picks))
             np.minimum(gap, between[pick], out=gap)
             gap[pick] = GONE
+        if ties:
+            self.plain.seen[active] = self.count + len(picks)
         return np.asarray(picks, np.int64)
 
     def _update(self, active: torch.Tensor, gap: torch.Tensor) -> None:
@@ -247,45 +280,18 @@ class _Search:
         centres = self._centred(self.kept[some], dtype)
         return centres, centres.square().sum(1)
 
-    def _settle(self, tied: np.ndarray, also: Sequence[int] | np.ndarray = ()) -> int:
-        """Of rows that products leave tied, the one that the plain loop picks."""
-        rows = _distinct(tied, self.points)
-        return int(rows[0]) if len(rows) == 1 else self._farthest(rows, also)[0]
+    @cached_property
+    def plain(self) -> PlainGaps:
+        """Made where points tie: 16 bytes a point."""
+        return PlainGaps(
+            self.points.cpu().numpy(),
+            self.mean.cpu().numpy(),
+            slack=self.slack64,
+            workspace=24 * self.block**2,
+        )
 
-    def _farthest(
-        self, rows: np.ndarray, also: Sequence[int] | np.ndarray = ()
-    ) -> tuple[int, float]:
-        """The row farthest from all kept ones and from `also`, and its plain squared distance.
-
-        Plain: the sum of squared differences, to those that products say may be nearest.
-        """
-        kept = torch.cat([self.kept[: self.count], self._index(also)])
-        centres = self._centred(kept, torch.float64)
-        norms = centres.square().sum(1)
-        best, farthest = -1, -1.0
-        for some in self._index(rows).split(max(1, self.block**2 // len(kept))):
-            points = self._centred(some, torch.float64)
-            products = torch.addmm(norms, points, centres.T, alpha=-2)
-            at, to = torch.nonzero(
-                products <= products.amin(1, keepdim=True) + 2 * self.slack64, as_tuple=True
-            )
-            gap = np.full(len(some), np.inf)
-            np.minimum.at(gap, at.cpu().numpy(), self._plain(some[at], kept[to]))
-            if gap.max() > farthest:
-                best, farthest = int(some[int(gap.argmax())]), float(gap.max())
-        return best, farthest
-
-    def _plain(self, a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
-        """Squared distances of row pairs as the plain loop computes them, on any device."""
-        one, other = (self.points[rows].double().cpu().numpy() for rows in (a, b))
-        return np.square(one - other).sum(axis=1)
+    def _kept_rows(self) -> np.ndarray:
+        return self.kept[: self.count].cpu().numpy()
 
     def _index(self, rows: Sequence[int] | np.ndarray) -> torch.Tensor:
         return torch.as_tensor(np.asarray(rows, np.int64), device=self.device)
-
-
-def _distinct(rows: np.ndarray, points: torch.Tensor) -> np.ndarray:
-    """`rows` in order, of rows with equal points only the lowest."""
-    values = points[torch.as_tensor(rows, device=points.device)].cpu().numpy()
-    _, first = np.unique(values, axis=0, return_index=True)
-    return np.sort(rows[first])

@@ -10,7 +10,7 @@ from fedad.errors import DataError
 from fedad.images.pixels import SUFFIXES, shown
 from fedad.messages.faults import Fault
 from fedad.plugins import did_you_mean
-from fedad.plumbing.files import is_name
+from fedad.plumbing.files import TOTALS, is_name
 from fedad.plumbing.parse import read_json
 from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
 
@@ -99,7 +99,7 @@ def _category_folders(root: Path) -> dict[str, Path]:
             if not is_name(folder.name):
                 raise _tree_error(
                     f"{shown(folder)}: a product's name becomes a file's, expected up to 64 "
-                    "letters and no backslash: rename it?"
+                    f"letters, no backslash, and none of {', '.join(TOTALS)}: rename it?"
                 )
             found[folder.name] = inner
     return found

@@ -1,34 +1,53 @@
-"""Features on disk, found by what they were made of: an image's bytes and a fingerprint."""
+"""Features on disk, found by what they were made of: an image's bytes, a fingerprint, a machine.
+
+Several processes may share a cache: what is written and what is deleted takes turns, so that the
+cache is at most one file larger than its limit at any time.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import logging
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
-from fedad.plumbing.files import write_atomic
+from fedad.plumbing.files import private_file, private_folder, write_atomic
 from fedad.plumbing.tensor_files import check_tensors
 from fedad.types import Fingerprint
+
+ROOM = 0.05  # of the limit, that is made free beyond what is needed: to look takes all files
+OLD = 3600.0  # seconds after which a part file is what a killed process left
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Cache:
-    """One safetensors file an image, below a folder for each fingerprint.
+    """One safetensors file an image, below a folder for each fingerprint and machine.
 
-    A file that cannot be read is a miss. When the cache outgrows `limit` bytes, the features that
-    were used longest ago go first.
+    A file that cannot be read, or is not what was written, is a miss; a file that is there and is
+    none is warned of. When the cache outgrows `limit` bytes, the features that were used longest
+    ago go first.
+
+    Args:
+        made_with: the device, and the versions of the libraries that features depend on.
     """
 
     root: Path
     limit: int
+    made_with: str = ""
 
     def folder(self, fingerprint: Fingerprint) -> Path:
-        mark = repr(sorted(vars(fingerprint).items())).encode()
+        mark = repr((sorted(vars(fingerprint).items()), self.made_with)).encode()
         return self.root / hashlib.sha256(mark).hexdigest()[:16]
 
     def path(self, fingerprint: Fingerprint, image: Path) -> Path:
@@ -40,25 +59,112 @@ class Cache:
         digest = hashlib.sha256(content).hexdigest()
         return self.folder(fingerprint) / digest[:2] / f"{digest[2:]}.safetensors"
 
-    def get(self, path: Path) -> np.ndarray | None:
-        """The features (h, w, D) kept at `path`, if they are there and whole."""
+    def get(self, path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray | None:
+        """The features (h, w, D) float32 kept at `path`, if they are there and as they were put.
+
+        Args:
+            shape: what they must have; None for any.
+        """
         try:
-            check_tensors(path)
-            grid = load_file(path)["grid"]
+            grid = _read(path)
+            if shape is not None and grid.shape != shape:
+                raise ValueError(f"features of shape {grid.shape}, expected {shape}")
             os.utime(path)
-        except (OSError, SafetensorError, KeyError, ValueError):
+        except FileNotFoundError:  # also if another process deletes it now
+            return None
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            log.warning("%s: not as it was cached (%s): the image is embedded anew", path, error)
             return None
         return grid
 
     def put(self, path: Path, grid: np.ndarray) -> None:
-        write_atomic(path, save({"grid": grid}), flush=False)
+        """Keep features, and delete others first if there would be too many.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        content = save({"grid": grid}, {"sha256": _digest(grid)})
+        with self._alone():
+            size = self._noted()
+            if size is None or size + len(content) > self.limit:
+                size = self._trimmed(len(content))
+            write_atomic(path, content, flush=False)
+            self._note(size + len(content))
 
     def trim(self) -> None:
         """Delete the features used longest ago until the cache is within its limit."""
-        files = [(path.stat(), path) for path in self.root.rglob("*.safetensors")]
-        size = sum(stat.st_size for stat, _ in files)
-        for stat, path in sorted(files, key=lambda file: file[0].st_mtime):
-            if size <= self.limit:
-                return
-            path.unlink(missing_ok=True)
-            size -= stat.st_size
+        if self.root.is_dir():
+            with self._alone():
+                self._note(self._trimmed(0))
+
+    def _trimmed(self, more: int) -> int:
+        """How many bytes there are, after so many have place and some room if they had none."""
+        files = sorted(_files(self.root), key=lambda file: file[0])
+        size = sum(bytes_ for _, bytes_, _ in files)
+        if size + more <= self.limit:
+            return size
+        wanted = self.limit - more - (int(ROOM * self.limit) if more else 0)
+        for _, bytes_, path in files:
+            if size <= wanted:
+                break
+            with suppress(FileNotFoundError):
+                path.unlink()
+            size -= bytes_
+        return size
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from writing and deleting; where a disk has no locks, do not."""
+        with private_file(private_folder(self.root) / ".lock").open("rb+") as lock:
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _noted(self) -> int | None:
+        """How many bytes there were when somebody last wrote or deleted; None if nobody knows."""
+        try:
+            return int((self.root / ".size").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _note(self, size: int) -> None:
+        write_atomic(self.root / ".size", str(size), flush=False)
+
+
+def _files(root: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each file was last used, its bytes, and where it is; files that vanish are not there."""
+    old = time.time() - OLD
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if name.endswith((".safetensors", ".part")):
+                path = Path(folder) / name
+                with suppress(FileNotFoundError):
+                    stat = path.stat()
+                    if name.endswith(".part") and stat.st_mtime < old:
+                        path.unlink()
+                    else:
+                        yield stat.st_mtime_ns, stat.st_size, path
+
+
+def _read(path: Path) -> np.ndarray:
+    """The features in a file, held against the checksum in its header.
+
+    Raises:
+        OSError, SafetensorError, KeyError, ValueError: it is none, or not as it was written.
+    """
+    check_tensors(path)
+    with safe_open(path, framework="numpy") as file:
+        whole, grid = (file.metadata() or {})["sha256"], file.get_tensor("grid")
+    if grid.dtype != np.float32 or grid.ndim != 3:
+        raise ValueError(f"features are (h, w, D) float32, got {grid.shape} {grid.dtype}")
+    if _digest(grid) != whole:
+        raise ValueError("its checksum does not fit")
+    if not np.isfinite(grid).all():
+        raise ValueError("features that are not finite")
+    return grid
+
+
+def _digest(grid: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{grid.shape} {grid.dtype}".encode())
+    digest.update(np.ascontiguousarray(grid).data)
+    return digest.hexdigest()

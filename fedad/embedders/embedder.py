@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from fedad.config import EmbedderKnobs as Knobs
-from fedad.embedders.backbone import Backbone, build
+from fedad.embedders.backbone import Backbone, build, grid_of
 from fedad.embedders.cache import Cache
 from fedad.errors import DataError
 from fedad.images.pixels import decode, read_file, to_rgb
+from fedad.plumbing.compute import made_by
 from fedad.plumbing.files import cache_root
 from fedad.plumbing.progress import track
 from fedad.types import Features, Fingerprint, Sample
@@ -26,6 +27,7 @@ class Embedder:
     def __init__(self, knobs: Knobs) -> None:
         self.knobs = knobs
         self.backbone: Backbone = build(knobs)
+        self.shape = grid_of(knobs)
         self.cache = _cache(knobs)
 
     @property
@@ -70,7 +72,7 @@ class Embedder:
         if self.cache is None:
             return None
         try:
-            return self.cache.get(self.cache.path(self.fingerprint, sample.path))
+            return self.cache.get(self.cache.path(self.fingerprint, sample.path), self.shape)
         except OSError as error:
             raise DataError(f"{sample.path}: cannot be read ({error.strerror})") from error
 
@@ -112,6 +114,7 @@ def _cache(knobs: Knobs) -> Cache | None:
     if knobs.cache == "off":
         return None
     root = Path(knobs.cache).expanduser() if knobs.cache else cache_root()
-    cache = Cache(root / "features", int(knobs.cache_gb * 2**30))
+    made_with = " ".join(f"{name} {what}" for name, what in made_by(knobs.device).items())
+    cache = Cache(root / "features", int(knobs.cache_gb * 2**30), made_with)
     cache.trim()
     return cache

@@ -129,6 +129,16 @@ class Counts:
         )
         return np.moveaxis(np.concatenate([images, pixels], axis=1), (0, 1), (-2, -1))
 
+    def places(self) -> np.ndarray:
+        """(cells, 5): how many places of each row take memory, whatever they hold."""
+        count = len(self.cells)
+        images, pixels = (
+            np.bincount(tally.stretches // length, minlength=count * rows).reshape(count, rows)
+            * tally.width
+            for tally, length, rows in map(self._holding, (IMAGES, NEGATIVE))
+        )
+        return np.concatenate([images, pixels], axis=1)
+
     def sizes(self) -> dict[str, int]:
         """How many images, regions and pixels plain counts stand for."""
         totals = self.totals()

@@ -19,6 +19,7 @@ from fedad.evaluation.breakdown import (
     break_down,
     check_limits,
     measure,
+    scopes,
 )
 from fedad.evaluation.counts import Counts
 from fedad.evaluation.curve import Bounded
@@ -30,6 +31,8 @@ from fedad.evaluation.resampling import bootstrap, check_confidence
 from fedad.evaluation.scored import Scored
 from fedad.evaluation.spro import check_mode
 from fedad.evaluation.summary import Group, assemble, sizes_by_scope
+from fedad.evaluation.sureness import Sureness
+from fedad.evaluation.tally import Line
 from fedad.plumbing.progress import track
 from fedad.seeding import stream
 
@@ -101,7 +104,21 @@ def _judge(
     if replicates:
         resampled = bootstrap(counts, replicates, limits, rng=stream(seed, category, "bootstrap"))
     whole = reduce(add, counts)
-    return Group(sizes_by_scope(whole), figures, resampled), curves(whole)
+    group = Group(sizes_by_scope(whole), figures, resampled, _ranked(images))
+    return group, curves(whole)
+
+
+def _ranked(images: Sequence[Scored]) -> dict[str, Sureness]:
+    """How sure the image AUROC of each scope is, from the scores themselves."""
+
+    def line(scope: Scope, good: bool) -> Line:
+        some = [i for i in images if i.cell in scope and i.cell.is_good() == good]
+        return Line(*np.unique([image.image_score for image in some], return_counts=True))
+
+    return {
+        name: Sureness.of(line(scope, good=True), line(scope, good=False))
+        for name, scope in scopes({image.cell for image in images}).items()
+    }
 
 
 def _official(images: Sequence[Scored], limits: Sequence[float], seed: int) -> Figures:

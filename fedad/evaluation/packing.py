@@ -17,6 +17,8 @@ SCHEMA = 2
 ROWS = ("images", "negative", "positive", "covered", "pro")  # of a cell, by number
 ARRAYS = ("columns", "lengths", *ROWS)
 LARGEST = 3 * 2**24  # numbers of 8 bytes that counts may take in memory
+MOST_PLACES = 2**15  # of a row of pixels: 64 octaves of scores; logits came to 27
+MOST_RESAMPLED = 3000  # bins of replicates that a cell has on average; logits came to 1,952
 MOST = 2**53  # of one row over all cells and bins: of a thousand sites the sum stays exact
 
 
@@ -144,6 +146,7 @@ def _fitting(arrays: Mapping[str, np.ndarray], cells: int, batch: tuple[int, ...
         _check_shape(name, part, (*batch, count))
     if not lengths[IMAGES].all():  # before anything is made for each cell and replicate
         raise UploadError("counts with a cell of no image", "counts")
+    _check_sizes(lengths, batch)
     whole = np.concatenate(values, axis=-1)
     return Entries(lengths.astype(np.int64), columns.astype(np.int64), whole)
 
@@ -167,6 +170,23 @@ def _check_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         )
 
 
+def _check_sizes(lengths: np.ndarray, batch: tuple[int, ...]) -> None:
+    """No more bins than honest maps have scores in: each takes memory and time at the server."""
+    longest, cells = int(lengths[1:].max(initial=0)), lengths.shape[1]
+    if longest > MOST_PLACES:
+        raise UploadError(
+            f"counts whose pixel scores of one kind of image take {longest:,} bins, expected at "
+            f"most {MOST_PLACES:,}",
+            "size",
+        )
+    if batch and (bins := int(lengths.sum())) > MOST_RESAMPLED * cells:
+        raise UploadError(
+            f"resampled counts that take {bins:,} bins, expected at most {MOST_RESAMPLED:,} for "
+            f"each of {cells} kinds of images",
+            "size",
+        )
+
+
 def _check_columns(found: Entries, binning: Binning) -> None:
     """The bins of each row ascend, and are among those that there are."""
     columns, values, rows = found.columns, found.values, found.rows()
@@ -178,8 +198,15 @@ def _check_columns(found: Entries, binning: Binning) -> None:
         )
     held = values.size
     if values.ndim == 1:
-        begins = (np.diff(columns // STRETCH) != 0) | (np.diff(rows) != 0)
-        held = STRETCH * (1 + int(np.count_nonzero(begins)))
+        begins = (np.diff(columns // STRETCH, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0)
+        stretches = np.bincount(rows[begins & ~of_images])
+        if STRETCH * int(stretches.max(initial=0)) > MOST_PLACES:
+            raise UploadError(
+                f"counts whose pixel scores of one kind of image are spread over more than "
+                f"{MOST_PLACES:,} bins",
+                "size",
+            )
+        held = STRETCH * int(np.count_nonzero(begins))
     if held > LARGEST:
         raise UploadError(
             f"counts that take over {LARGEST:,} numbers are not read: lower score.replicates?",
@@ -192,10 +219,11 @@ def _check_numbers(found: Entries, unit: int) -> None:
     lengths, _, values = found
     if (values.sum(axis=-1, dtype=float) >= len(ROWS) * MOST).any():  # integers could overflow
         raise UploadError("counts that add up to 2^53 and more are not read", "counts")
-    below = np.zeros((*values.shape[:-1], values.shape[-1] + 1), np.int64)
-    values.cumsum(axis=-1, dtype=np.int64, out=below[..., 1:])
-    ends = np.append(0, lengths.cumsum())
-    sums = np.diff(below[..., ends]).reshape(*values.shape[:-1], *lengths.shape)
+    sums = np.zeros((*values.shape[:-1], lengths.size), np.int64)
+    there = np.flatnonzero(lengths)
+    starts = np.append(0, lengths.cumsum())[there]
+    sums[..., there] = np.add.reduceat(values, starts, axis=-1, dtype=np.int64)
+    sums = sums.reshape(*values.shape[:-1], *lengths.shape)
     if (sums.sum(axis=-1) >= MOST).any():
         raise UploadError("counts that add up to 2^53 and more are not read", "counts")
     images, covered, pro = (sums[..., row, :] for row in (IMAGES, COVERED, PRO))
@@ -213,12 +241,12 @@ def _tallies(found: Entries, binning: Binning) -> tuple[Tally, Tally]:
     """The image rows and the pixel rows."""
     cells, split = found.lengths.shape[1], int(found.lengths[IMAGES].sum())
     row, cell = divided(found.rows(), cells)
-    values = found.values.T.astype(np.int64, order="C")
+    values = found.values.T
     images = cell[:split] * len(binning.images) + found.columns[:split]
     pixels = (cell * PRO + row - 1)[split:] * span(binning.pixels) + found.columns[split:]
     order = pixels.argsort(kind="stable")
     width = STRETCH if values.ndim == 1 else 1
     return (
-        Tally.of(images, values[:split].copy(), 1),  # a view would hold all values
-        Tally.of(pixels[order], values[split:][order], width),
+        Tally.of(images, values[:split].astype(np.int64, order="C"), 1),
+        Tally.of(pixels[order], values[split:][order].astype(np.int64, order="C"), width),
     )

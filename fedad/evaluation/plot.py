@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.shown import for_html, for_terminal
 
 WIDTH, HEIGHT = 760, 480
 LEFT, TOP, RIGHT, BOTTOM = 64, 24, 560, 424  # of the axes; the names stand right of them
@@ -103,7 +103,7 @@ def as_svg(shapes: Sequence[Shape]) -> str:
         else:
             end = {"l": "start", "m": "middle", "r": "end"}[shape.anchor]
             x, y = shape.at
-            words = escape(shape.words)
+            words = for_html(shape.words)
             lines.append(
                 f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="{end}" fill="{INK}">{words}</text>'
             )
@@ -120,7 +120,13 @@ def as_png(shapes: Sequence[Shape]) -> bytes:
             pen.line(points, shape.colour, round(shape.width * FINER), joint="curve")
         else:
             x, y = shape.at
-            pen.text((x * FINER, y * FINER), shape.words, INK, font, anchor=f"{shape.anchor}m")
+            pen.text(
+                (x * FINER, y * FINER),
+                for_terminal(shape.words),
+                INK,
+                font,
+                anchor=f"{shape.anchor}m",
+            )
     file = BytesIO()
     image.save(file, "PNG")
     return file.getvalue()

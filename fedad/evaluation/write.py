@@ -77,9 +77,10 @@ def _row(
     return {"category": name} | counts | {key: _shown(figures[key]) for key in ordered}
 
 
-def _shown(figure: Mapping[str, float]) -> str:
-    """`0.873 (0.851-0.894)`, or the value alone where there is no interval."""
+def _shown(figure: Mapping[str, Any]) -> str:
+    """`0.873 (0.851-0.894)`, or why there is no interval."""
     value, low, high = (figure[name] for name in ("value", "low", "high"))
     if np.isnan(value):
         return "-"
-    return f"{value:.3f}" if np.isnan(low) else f"{value:.3f} ({low:.3f}-{high:.3f})"
+    why = figure["no_interval"]
+    return f"{value:.3f} ({why})" if why else f"{value:.3f} ({low:.3f}-{high:.3f})"

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import PIL
+
 from fedad.config import EmbedderKnobs as Knobs
 from fedad.plumbing.files import cache_root, private_file, private_folder
 from fedad.plumbing.parse import from_json
@@ -44,7 +46,7 @@ class KnownImages:
         if knobs.cache == "off":
             return cls(None)
         root = Path(knobs.cache).expanduser() if knobs.cache else cache_root()
-        return cls(root / "looks.jsonl")
+        return cls(root / f"looks-{PIL.__version__}.jsonl")  # what Pillow reads is its version's
 
     def get(self, digest: str) -> ImageFacts | None:
         return self.known.get(digest)
@@ -75,6 +77,9 @@ def _lines(path: Path | None) -> list[str]:
 def _parsed(line: str) -> ImageFacts | None:
     try:
         rules, digest, kind, (height, width), notes = from_json(line)
+        facts = ImageFacts(digest, kind, (height, width), tuple(notes))
     except (ValueError, TypeError):
         return None
-    return ImageFacts(digest, kind, (height, width), tuple(notes)) if rules == RULES else None
+    is_text = all(isinstance(text, str) for text in (digest, kind, *facts.notes))
+    is_size = all(type(side) is int and side > 0 for side in facts.size)
+    return facts if rules == RULES and is_text and is_size else None

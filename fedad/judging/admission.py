@@ -4,7 +4,8 @@ An upload is held against what the site enrolled with: its name, its products, i
 width. Then the method itself says whether the site can have made it (`Method.admit`).
 
 Findings are on no more test images, and of no other products, than the site has, and on no more
-pixels, regions and patches than so many images can have.
+pixels, regions and patches than so many images can have. Their replicates are drawn from the very
+same images; how much both may take of the server is said in `evaluation/packing.py`.
 """
 
 from __future__ import annotations
@@ -14,18 +15,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from fedad.config import Config
 from fedad.errors import UploadError
 from fedad.evaluation import COARSE, FINE, Binning, Counts
+from fedad.evaluation.coarsened import disagreement
 from fedad.evaluation.counts import COVERED, IMAGES, NEGATIVE, POSITIVE
 from fedad.images.pixels import MOST_PIXELS
 from fedad.judging.findings import Findings
 from fedad.messages.payload import Payload
+from fedad.messages.schema import FLOATS, Array, slots
 from fedad.methods.base import Turn, method_of
 from fedad.types import Enrolled
 
 MOST_REGIONS = 1000  # of an image: each is a mask file of its own
 LONGEST_NAME = 255  # of a defect: it was a folder's
+MOST_CELLS = 64  # of a product: its defects by kind; public data sets have up to 20
+TINY, FEW = 1e-18, 0.01  # a value whose square float32 hardly holds; the share of such that passes
 
 
 def admit_upload(
@@ -47,24 +54,53 @@ def admit_upload(
         )
     if (dtype := getattr(upload, "dtype", config.wire.dtype)) != config.wire.dtype:
         raise UploadError(f"a {what} of {dtype}, expected {config.wire.dtype}", "header")
+    _check_tiny(upload, what)
     return method_of(config).admit(upload, enrolled, turn)
 
 
+def _check_tiny(upload: Payload, what: str) -> None:
+    """Refuse arrays of values so small that a processor takes 100 times as long for them."""
+    for name, slot in slots(type(upload)).items():
+        if not isinstance(slot.kind, Array) or slot.kind.kinds != FLOATS:
+            continue
+        values = getattr(upload, name).reshape(-1)
+        tiny = sum(
+            np.count_nonzero(np.abs(some) < TINY) - np.count_nonzero(some == 0)
+            for some in np.array_split(values, 1 + values.size // 2**20)
+        )
+        if tiny > FEW * values.size:
+            raise UploadError(
+                f"{tiny:,} of the {values.size:,} values of {what}/{name} are closer to 0 than "
+                f"{TINY:g} and not 0: no network or training gives so many",
+                "norm",
+            )
+
+
 def admit_findings(
-    config: Config, findings: Findings, enrolled: Enrolled, sites: Iterable[str]
+    config: Config,
+    findings: Findings,
+    enrolled: Enrolled,
+    sites: Iterable[str],
+    judged: Iterable[str] | None = None,
 ) -> None:
     """Refuse findings that these test images cannot give, or that would not add to the others'.
 
     Args:
         sites: of the bank that the images were judged with.
+        judged: the site's products that the model can judge; None: all.
 
     Raises:
         UploadError: naming what there is too much of.
     """
+    if judged is not None and (more := sorted({*findings.counts.categories} - {*judged})):
+        raise UploadError(f"it judged {more[0]!a:.80}, which the model does not know", "names")
     _check_said(findings, enrolled, sites)
     _check_cells(findings)
     _check_bins(findings.counts, FINE, ())
     _check_bins(findings.replicates, COARSE, (1 + config.score.replicates,))
+    _check_scores(findings)
+    if told := disagreement(findings.counts, findings.replicates):
+        raise UploadError(f"its replicates are not drawn from what it counted: {told}", "counts")
     _check_drawn(findings)
     for counts in (findings.counts, findings.replicates):
         _check_pixels(counts)
@@ -104,9 +140,24 @@ def _check_cells(findings: Findings) -> None:
             "again, expected some and the same",
             "counts",
         )
+    name, most = max(Counter(cell.category for cell in cells).items(), key=lambda one: one[1])
+    if most > MOST_CELLS:
+        raise UploadError(
+            f"it counted {most} kinds of images of {name!a:.80}, expected at most {MOST_CELLS}: is "
+            "there a folder for each image?",
+            "size",
+        )
     for name in {text for cell in cells for text in (cell.defect, cell.kind)}:
         if not name.isprintable() or len(name) > LONGEST_NAME:
             raise UploadError(f"it names a defect {name!a:.80}", "names")
+
+
+def _check_scores(findings: Findings) -> None:
+    """An image has one score: a row of images takes no more bins than there are images."""
+    images = findings.counts.totals()[:, IMAGES]
+    for counts in (findings.counts, findings.replicates):
+        if (counts.places()[:, IMAGES] > images).any():
+            raise UploadError("it counted more image scores than images", "counts")
 
 
 def _check_drawn(findings: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,8 +12,9 @@ from fedad.config import Config
 from fedad.evaluation import Scored
 from fedad.images.pixels import image_size, read_region
 from fedad.messages.payload import Payload
-from fedad.methods.base import Method, Tracing, method_of
+from fedad.methods.base import Dividing, Method, Tracing, method_of
 from fedad.plumbing.progress import track
+from fedad.seeding import stream
 from fedad.types import Features, Region, Sample
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
@@ -24,13 +26,15 @@ CHUNK = 64  # images whose features are in memory at a time
 class Trace(NamedTuple):
     """By whose normal rows a test image was judged.
 
-    `alone` is the image's score by the judging site's own rows of the bank, NaN where it has none.
+    `alone` is the image's score by the judging site's own rows of the bank, `half` that by the rows
+    of a random half of its training images; NaN where it has none.
     """
 
     sites: tuple[str, ...]
     nearest: np.ndarray  # (h, w) int32: number in `sites` of whose row is nearest to each patch
     distance: np.ndarray  # (h, w) float32: to that row
     alone: float
+    half: float = math.nan
 
 
 class Verdict(NamedTuple):
@@ -56,11 +60,12 @@ def judge(
         DataError: an image or a mask that cannot be read, or a category that the model lacks.
     """
     method = method_of(config)
+    half = _half(config, model, own, site)
     with track("judging", len(samples)) as progress:
         for at in range(0, len(samples), CHUNK):
             some = samples[at : at + CHUNK]
             features = features_for(method, embed, some)
-            maps, scores, traces = _judged(method, model, features, own, site)
+            maps, scores, traces = _judged(method, model, features, own, site, half=half)
             for done, (sample, patches, score, trace) in enumerate(
                 zip(some, maps, scores, traces, strict=True), start=at + 1
             ):
@@ -79,8 +84,24 @@ def features_for(method: Method, embed: Embed, samples: Sequence[Sample]) -> Fea
     return features
 
 
+def _half(
+    config: Config, model: Payload, own: Payload | None, site: str
+) -> tuple[Payload, Payload] | None:
+    """What a random half of a site's training images gave the model; None where nobody can tell."""
+    method = method_of(config)
+    if not site or own is None or not isinstance(method, Dividing):
+        return None
+    return method.part(model, own, site, rng=stream(config.round.seed, site, "halves"))
+
+
 def _judged(
-    method: Method, model: Payload, features: Features, own: Payload | None, site: str
+    method: Method,
+    model: Payload,
+    features: Features,
+    own: Payload | None,
+    site: str,
+    *,
+    half: tuple[Payload, Payload] | None,
 ) -> tuple[np.ndarray, np.ndarray, list[Trace | None]]:
     """Patch maps, image scores and traces."""
     if not site or not isinstance(method, Tracing):
@@ -88,8 +109,22 @@ def _judged(
         return maps, scores, [None] * len(maps)
     found = method.trace(model, features, own=own, site=site)
     names = [found.sites] * len(found.maps)
-    traces = map(Trace, names, found.nearest, found.maps, found.alone.tolist())
+    halves = _scores_by_half(method, features, half)
+    traces = map(Trace, names, found.nearest, found.maps, found.alone.tolist(), halves)
     return found.maps, found.scores, list(traces)
+
+
+def _scores_by_half(
+    method: Method, features: Features, half: tuple[Payload, Payload] | None
+) -> list[float]:
+    """(B,): NaN of what the half cannot judge."""
+    found = np.full(len(features.grid), np.nan)
+    if half is not None:
+        model, own = half
+        able = [k for k, name in enumerate(features.categories) if method.judges(model, name)]
+        if able:
+            found[able] = method.score(model, features.take(able), own=own)[1]
+    return [float(score) for score in found]
 
 
 def _scored(sample: Sample, patches: np.ndarray, score: float, config: Config) -> Scored:

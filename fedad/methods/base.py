@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -50,6 +50,10 @@ class Traced(NamedTuple):
     sites: tuple[str, ...]
     nearest: np.ndarray  # (B, h, w) int32: number in `sites` of whose row is nearest
     alone: np.ndarray  # (B,) float64
+
+
+LeftOut = Callable[[Features, int], float | None]
+"""A training image and its number -> its score by a model without it; None if nothing is left."""
 
 
 class Method(Protocol):
@@ -190,6 +194,27 @@ class Forgetting(Protocol):
 
 
 @runtime_checkable
+class LeavingOut(Protocol):
+    """A method that forgets can judge a site's training images in turn, and copy no model."""
+
+    def leaving_out(self, model: Any, own: Any, site: str) -> LeftOut:
+        """What `score` says of a training image by the `without_image` of its number."""
+        ...
+
+
+@runtime_checkable
+class Dividing(Protocol):
+    """A method whose model is made of rows can judge by those of one site alone."""
+
+    def part(
+        self, model: Any, own: Any, site: str, *, rng: np.random.Generator | None = None
+    ) -> tuple[Any, Any]:
+        """`model` and `own` with the rows of one site only; with `rng`, with those of a random half
+        of its training images."""
+        ...
+
+
+@runtime_checkable
 class Foreseeing(Protocol):
     """A method that knows before a run how many rows so many images will give."""
 
@@ -203,6 +228,18 @@ class Foreseeing(Protocol):
             ConfigError: naming the knob.
         """
         ...
+
+
+def forgotten(method: Any, model: Any, own: Any, site: str) -> LeftOut:
+    """Score training images by a model without them, as any method that forgets can."""
+
+    def score(features: Features, image: int) -> float | None:
+        rest, mine = method.without_image(model, own, site, image)
+        if not method.judges(rest, features.categories[0]):
+            return None
+        return float(method.score(rest, features, own=mine)[1][0])
+
+    return score
 
 
 def check_scorable(model: Payload, features: Features) -> None:

@@ -44,6 +44,7 @@ __all__ = ["Gaussian"]
 
 SUMS, PRODUCTS = 1e18, 1e22  # the largest sums of features and of their products that are read
 LONGER = 4.0  # times the longest probed patch: as long as patches may be on average
+SHORTER = 1e-5  # times the same: as short as they may be
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,13 @@ class Gaussian(MethodBase):
             raise UploadError(
                 f"moments of {upload.sums.shape[2]} dimensions, expected {wanted}", "shape"
             )
+        side = math.isqrt(per_image)  # images are square, and so are their grids
+        cells = 1 if self._finds_axes(turn) else int(self._cells(side, side).max()) + 1
+        if upload.sums.shape[1] != cells:
+            raise UploadError(
+                f"moments of {upload.sums.shape[1]} cells, expected {cells} of {per_image} patches",
+                "shape",
+            )
         self._check_lengths(upload, site)
         few = sorted({name for name, count in site.train.items() if count} - {*upload.categories})
         return upload, [
@@ -313,6 +321,12 @@ class Gaussian(MethodBase):
                 )
             if np.linalg.eigvalsh(covariance)[0] < -1e-6 * power:
                 raise UploadError("moments that no points have: a variance is below 0", "counts")
+            if power < (SHORTER * site.longest) ** 2:
+                raise UploadError(
+                    f"patches of the mean length {math.sqrt(power):.3g}, expected at least "
+                    f"{SHORTER:g} times the {site.longest:.3g} of the drawn images",
+                    "norm",
+                )
 
 
 def _added(uploads: Sequence[Sums]) -> Sums:

@@ -16,16 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares
+from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares_of_at_least
 from fedad.banks.admission import admit_bank
 from fedad.banks.bank import Bank, by_value, join
 from fedad.banks.capacity import kept_rows, uploadable
 from fedad.banks.describe import describe_bank
-from fedad.banks.origin import knows, of_site, with_everyone, without_image, without_site
+from fedad.banks.halves import part_of
+from fedad.banks.origin import knows, of_site, pairs, with_everyone, without_image, without_site
 from fedad.banks.scale import scale_of
 from fedad.coresets.base import Coreset
 from fedad.errors import ConfigError
-from fedad.methods.base import MethodBase, Round, Traced, Turn, check_scorable
+from fedad.methods.base import (
+    LeftOut,
+    MethodBase,
+    Round,
+    Traced,
+    Turn,
+    check_scorable,
+    forgotten,
+)
 from fedad.plugins import states
 from fedad.scoring.base import Scoring
 from fedad.seeding import stream
@@ -113,7 +122,8 @@ class PatchCore(MethodBase):
 
         groups = self._by_group([self._in_order(upload) for upload in uploads])
         # Joined without their features, of which there should not be another copy in memory.
-        sizes = self._sizes([join([_counted(bank) for bank in group]) for group in groups])
+        counted = [join([_counted(bank) for bank in group]) for group in groups]
+        sizes = self._sizes(counted, [pairs(group) for group in groups])
         return join(
             [
                 with_everyone(
@@ -162,6 +172,29 @@ class PatchCore(MethodBase):
         """`model` and `own` less the rows taken from a training image; see `base.Forgetting`."""
         return without_image(model, own, site, image)
 
+    def leaving_out(self, model: Bank, own: Bank, site: str) -> LeftOut:
+        """What `score` says of an image by `without_image`; see `base.LeavingOut`."""
+        one_by_one, knobs = forgotten(self, model, own, site), self.config.score
+        if knobs.scoring != "nearest" or knobs.search != "torch" or knobs.neighbours > 1:
+            return one_by_one
+        from fedad.search.without_images import WithoutImages
+
+        quick = WithoutImages(model, own, site, self.device)
+
+        def score(features: Features, image: int) -> float | None:
+            if (found := quick.score(features, image)) is None:
+                return one_by_one(features, image)
+            check_scorable(model, features)
+            return found
+
+        return score
+
+    def part(
+        self, model: Bank, own: Bank, site: str, *, rng: np.random.Generator | None = None
+    ) -> tuple[Bank, Bank]:
+        """What a site's own rows know, or a half of them; see `base.Dividing`."""
+        return part_of(model, own, site, rng)
+
     def without_site(self, model: Bank, site: str) -> Bank:
         """`model` less the rows of a site; see `base.Forgetting`."""
         return without_site(model, site)
@@ -170,11 +203,8 @@ class PatchCore(MethodBase):
         """Refuse a `bank.size` above what the sites can upload; see `base.Foreseeing`."""
         rows = uploadable(self.config, images, patches_per_image)
         least = sum(count > 0 for counts in images for count in counts.values())
-        if 0 < self.config.bank.size < least:
-            raise ConfigError(
-                f"bank.size = {self.config.bank.size}: {least} pairs of a site and a product have "
-                "good images, and each has a row in the bank: raise it"
-            )
+        if self.config.bank.size:
+            _check_pairs(self.config.bank.size, least)
         if self.config.bank.size > rows:
             raise ConfigError(
                 f"bank.size = {self.config.bank.size}: the sites can upload {rows} rows: "
@@ -284,19 +314,25 @@ class PatchCore(MethodBase):
             for name in categories
         ]
 
-    def _sizes(self, groups: Sequence[Bank]) -> list[int]:
-        """How many rows each group keeps; `bank.size` is shared by image count."""
+    def _sizes(self, groups: Sequence[Bank], least: Sequence[int]) -> list[int]:
+        """How many rows each group keeps, a row for each site and product at least; `bank.size` is
+        shared by image count."""
         uploaded = [len(group) for group in groups]
         wanted = self.config.bank.size
         if not wanted:
             kept = [kept_rows(self.config, int(self._total(group.patches))) for group in groups]
-            return [min(pair) for pair in zip(kept, uploaded, strict=True)]
+            return [
+                min(max(rows, few), most)
+                for rows, few, most in zip(kept, least, uploaded, strict=True)
+            ]
         if wanted > sum(uploaded):
             raise ConfigError(
                 f"bank.size = {wanted}: the sites uploaded {sum(uploaded)} rows: "
                 "lower it, or raise coreset.local-ratio"
             )
-        return shares([self._total(group.images) for group in groups], wanted, uploaded)
+        _check_pairs(wanted, sum(least))
+        weights = [self._total(group.images) for group in groups]
+        return shares_of_at_least(least, weights, wanted, uploaded)
 
     def _total(self, counts: np.ndarray) -> float:
         """The sum of a table (S, C), in which an untrusted site has only what is believed of it."""
@@ -311,6 +347,15 @@ class PatchCore(MethodBase):
         for name in sorted(set(features.categories)):
             images = np.array([i for i, c in enumerate(features.categories) if c == name])
             yield images, model.of_category(name)
+
+
+def _check_pairs(size: int, least: int) -> None:
+    """Refuse a `bank.size` in which not each product of each site can have a row."""
+    if size < least:
+        raise ConfigError(
+            f"bank.size = {size}: {least} pairs of a site and a product have good images, and each "
+            "has a row in the bank: raise it"
+        )
 
 
 def _counted(bank: Bank) -> Bank:

@@ -22,21 +22,25 @@ from fedad.plumbing import parse
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 OTHERS = 0o077  # the rights of everybody but the owner
+# What figures of several sites or products are called: no site or product may be.
+TOTALS = ("all sites", "mean", "mean of sites", "pooled", "together")
 LONGEST_NAME = 160  # bytes; with its ending, and as a part file's, it stays below 255
 
 
 def is_name(name: str) -> bool:
-    """Whether a product may be called so: its name becomes a file's or a folder's."""
+    """Whether a product may be called so: its name becomes a file's or a folder's, and stands
+    beside `TOTALS`."""
     return (
-        re.fullmatch(r"[^/\\.][^/\\]{0,63}", name) is not None
+        name not in TOTALS
+        and re.fullmatch(r"[^/\\.][^/\\]{0,63}", name) is not None
         and name.isprintable()
         and len(name.encode()) <= LONGEST_NAME
     )
 
 
 def is_site_name(name: str) -> bool:
-    """Whether a site may be called so: its name also stands in lists such as `graz=2,lyon=0.5`."""
-    return is_name(name) and not {",", "="} & {*name}
+    """Whether a site may be called so: its name also stands in lists such as `graz=2, lyon=0.5`."""
+    return is_name(name) and name == name.strip() and not {",", "="} & {*name}
 
 
 def private_umask() -> None:

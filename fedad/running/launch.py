@@ -16,6 +16,7 @@ from fedad.images.usable import sift
 from fedad.methods.base import Foreseeing, method_of
 from fedad.partition import partition
 from fedad.plumbing.files import private_file
+from fedad.plumbing.journal import events_of
 from fedad.plumbing.progress import Sink, shown_by
 from fedad.reporting.gallery import gather
 from fedad.reporting.record import figures_of
@@ -66,6 +67,8 @@ def run_in(folder: Path, config: Config, sites: Sequence[Site], *, via: str, sin
         round=replace(config.round, out=str(folder)),
     )
     with shown_by(sink):
+        if config.round.resume:
+            _check_contents(folder, sites)
         if via == "flwr":
             from fedad.running.flower import run_flower
 
@@ -78,6 +81,16 @@ def run_in(folder: Path, config: Config, sites: Sequence[Site], *, via: str, sin
     write_record(folder, {**read_record(folder), "instead": instead(config, sites)})
     gather(folder / "sites", folder / "pictures")
     return config
+
+
+def _check_contents(folder: Path, sites: Sequence[Site]) -> None:
+    """Refuse to go on with a run of other images; a site that learned nothing yet may have any."""
+    from client_app.contents import LISTED, hold
+
+    run = str(events_of(folder)[0]["key"])
+    for site in sites:
+        if (kept := folder / "sites" / site.name / run / LISTED).exists():
+            hold(site, kept.parent)
 
 
 def instead(config: Config, sites: Sequence[Site]) -> dict[str, Any]:

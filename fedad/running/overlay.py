@@ -12,6 +12,7 @@ from fedad.plumbing import parse
 from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD
 
+NO_FILE = ("", "package", "hub", "random")  # what embedder.weights may be beside a file
 FOLDERS = ("data.dir", "embedder.cache")  # knobs that hold one
 
 
@@ -99,10 +100,10 @@ def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """The knobs with absolute paths: Flower's processes stand elsewhere than the user.
 
-    A folder that is "" or "off" stays so; weights are a path only where they have a suffix.
+    A folder that is "" or "off" stays so, and so do the words for weights that are no file.
     """
     paths = [key for key in FOLDERS if knobs.get(key, "off") not in ("", "off")]
-    if Path(str(knobs.get("embedder.weights", ""))).suffix:
+    if knobs.get("embedder.weights", "package") not in NO_FILE:
         paths.append("embedder.weights")
     return {**knobs, **{key: str(Path(str(knobs[key])).expanduser().absolute()) for key in paths}}
 

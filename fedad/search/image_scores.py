@@ -14,12 +14,13 @@ def image_scores(
 
     With `neighbours` = b above 1 it is weighted as in PatchCore (Roth et al., 2022, equation 7):
     by one minus the softmax of the distances from that patch to the b rows nearest to its nearest
-    row, taken at that row. A patch near a lonely row counts more.
+    row, taken at that row. A patch near a lonely row counts more; with one row in all there is
+    nothing to weigh by.
     """
     table = nearest.distance.reshape(-1, per_image)
     top = table.argmax(1)
     scores = table[np.arange(len(table)), top]
-    if neighbours == 1:
+    if min(neighbours, len(rows)) == 1:
         return scores
     at = top + per_image * np.arange(len(table))
     return np.array(

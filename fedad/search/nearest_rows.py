@@ -10,7 +10,7 @@ All are exact to float32's rounding: rows that are nearer than another by less m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -34,11 +34,35 @@ def by_torch(rows: np.ndarray, patches: np.ndarray, device: str, progress: Advan
     return _joined([_plain(points, table, mean) for points in _blocks(patches, mean, progress)])
 
 
-def _plain(points: torch.Tensor, table: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """The nearest row of each of the centred points (P, D)."""
+def again(
+    rows: np.ndarray, patches: np.ndarray, among: Mapping[int, np.ndarray], device: str
+) -> dict[int, int]:
+    """The row that `by_torch` finds for some of the patches, by the very same products.
+
+    Args:
+        among: of each patch that is asked about, the rows (n,) int of which it can find one.
+    """
+    table = torch.from_numpy(rows).to(device)
+    mean = table.mean(0)
+    found = {}
+    for number, some in among.items():
+        first = number - number % PATCHES
+        points = torch.from_numpy(patches[first : first + PATCHES]).to(device) - mean
+        start = (number - first) - (number - first) % SUB
+        blocks = sorted({int(row) - int(row) % ROWS for row in some})
+        nearest = _plain(points[start : start + SUB], table, mean, blocks)
+        found[number] = int(nearest[number - first - start])
+    return found
+
+
+def _plain(
+    points: torch.Tensor, table: torch.Tensor, mean: torch.Tensor, blocks: Iterable[int] = ()
+) -> torch.Tensor:
+    """The nearest row of each of the centred points (P, D), in the blocks that begin there, if any
+    are named."""
     least = torch.full((len(points),), torch.inf, device=points.device)
     row = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    for at in range(0, len(table), ROWS):
+    for at in blocks or range(0, len(table), ROWS):
         centres = table[at : at + ROWS] - mean
         norms = centres.square().sum(1)
         for start in range(0, len(points), SUB):

@@ -136,6 +136,26 @@ def _twice(content: RecordDict) -> None:
     content.update(wire.pack(twice.replace(row=np.arange(len(twice), dtype=np.int32))))
 
 
+def _scaled(scale: float, first: int | None = None) -> Callable[[np.ndarray], None]:
+    """All rows, or the first ones, so many times as long."""
+
+    def change(rows: np.ndarray) -> None:
+        rows[:first] = rows[:first].astype(np.float64) * scale
+
+    return change
+
+
+def _all_but_one(scale: float) -> Callable[[np.ndarray], None]:
+    """As long as before, by one feature alone; the others are tiny."""
+
+    def change(rows: np.ndarray) -> None:
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+        rows[:] = scale * (1 + np.arange(rows.size).reshape(rows.shape) % 7)
+        rows[:, -1] = lengths
+
+    return change
+
+
 NOT_FINITE = [np.nan, np.inf, -np.inf]
 BANKS = [
     *(
@@ -144,6 +164,30 @@ BANKS = [
     ),
     Case("rows too large to square", TRAIN, _numbers("bank", "rows", lambda r: r * 1e30), "range"),
     Case("rows 1,000 times as long", TRAIN, _numbers("bank", "rows", lambda r: 999 * r), "norm"),
+    *(
+        Case(
+            f"rows {scale:g} times as long", TRAIN, _numbers("bank", "rows", _scaled(scale)), "norm"
+        )
+        for scale in (1e-6, 1e-10, 1e-20, 1e-30, 1e-40, 0.0)
+    ),
+    *(
+        Case(
+            f"one row {scale:g} times as long",
+            TRAIN,
+            _numbers("bank", "rows", _scaled(scale, first=1)),
+            "norm",
+        )
+        for scale in (1e-6, 1e-10, 1e-20, 1e-40, 0.0)
+    ),
+    *(
+        Case(
+            f"rows of one feature, the others {scale:g}",
+            TRAIN,
+            _numbers("bank", "rows", _all_but_one(scale)),
+            "norm",
+        )
+        for scale in (1e-19, 1e-40)
+    ),
     Case("rows of a feature less", TRAIN, _numbers("bank", "rows", lambda r: r[:, 1:]), "shape"),
     Case("rows of no feature", TRAIN, _numbers("bank", "rows", lambda r: r[:, :0]), "shape"),
     Case("a row less than columns", TRAIN, _numbers("bank", "rows", lambda r: r[1:]), "shape"),
@@ -458,6 +502,31 @@ FINDINGS = [
         "replicates of 10,000,000 pixels a bin",
         EVALUATE,
         _filled("replicates", 1, 10**7),
+        "counts",
+    ),
+    Case(
+        "pixel scores in every bin",
+        EVALUATE,
+        _rows("counts", [1], np.arange(2**15 + 1), 1),
+        "size",
+    ),
+    Case(
+        "pixel scores far apart",
+        EVALUATE,
+        _rows("counts", [1], 64 * np.arange(600), 1),
+        "size",
+    ),
+    Case("replicates in every bin", EVALUATE, _rows("replicates", [1], np.arange(4096), 1), "size"),
+    Case(
+        "replicates of other pixel scores",
+        EVALUATE,
+        _rows("replicates", [1], np.array([9000]), 7),
+        "counts",
+    ),
+    Case(
+        "regions that replicates alone find",
+        EVALUATE,
+        _rows("replicates", [3, 4], np.array([3]), 2**12),
         "counts",
     ),
     Case(

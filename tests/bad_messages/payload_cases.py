@@ -138,6 +138,11 @@ def _heads(stage: str) -> Iterator[Case]:
         _values("heads", "hidden", lambda t: np.concatenate([t, t], 1))(content)
 
     yield Case("heads of more neurons", stage, wider, "shape")
+    for scale in (1e-20, 1e-40):
+        tiny = _values(
+            "heads", "hidden", lambda t, s=scale: (t.astype(np.float64) * s).astype(np.float32)
+        )
+        yield Case(f"weights {scale:g} times as large", stage, tiny, "norm")
     square = _values("heads", "adapt", lambda t: t[..., :-1])
     yield Case("an adaptor that is not square", stage, square, "shape")
 
@@ -151,6 +156,16 @@ def _sums(stage: str) -> Iterator[Case]:
         return change
 
     yield Case("patches 1,000 times as long", stage, scaled(1000.0), "norm")
+    for scale in (1e-6, 1e-20, 1e-40, 1e-100):
+        yield Case(f"patches {scale:g} times as long", stage, scaled(scale), "norm")
+
+    def finer(content: RecordDict) -> None:
+        for name in ("count", "sums", "products"):
+            _values(
+                "sums", name, lambda t: np.repeat(t // 2 if t.dtype.kind == "i" else t / 2, 2, 1)
+            )(content)
+
+    yield Case("twice as many cells, half as full", stage, finer, "shape")
     less = _values("sums", "products", lambda t: -t)
     yield Case("variances below 0", stage, less, "counts")
     fewer = _values("sums", "count", lambda t: t - 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import PIL
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from hypothesis import given
@@ -240,7 +241,7 @@ def test_curves_and_scores_that_are_none_are_named(lines, tmp_path):
 
 
 def test_a_line_that_overflows_what_is_remembered_is_forgotten(tmp_path):
-    into(tmp_path / "looks.jsonl", "[" * 100_000 + "\n")
+    into(tmp_path / f"looks-{PIL.__version__}.jsonl", "[" * 100_000 + "\n")
     with soon():
         assert KnownImages.of(EmbedderKnobs(cache=str(tmp_path))).known == {}
 

@@ -239,6 +239,7 @@ def test_a_lie_about_test_images_moves_one_mean_and_not_the_other(knobs, tmp_pat
     assert told[MEAN_OF_SITES]["image_auroc"] == {
         "value": pytest.approx(np.mean(values)),
         "sites": 3,
+        "no_interval": "not of sites",
     }
     assert unweighted(told, "image_auroc") == pytest.approx(np.mean(values))
     show(*site_tables(record["figures"]))

@@ -149,7 +149,7 @@ def test_a_whole_answer_opens_no_path_of_the_servers(plant, factory, knobs, tmp_
         ("embedder.layers", "layer2,layer0", "shallowest-layer"),
         ("embedder.grid", "layer1", "shallowest-layer"),
         ("embedder.pool", 1, "smallest-pool"),
-        ("embedder.size", 1024, "largest-size"),
+        ("embedder.size", 288, "largest-size"),
         ("coreset.local-ratio", 0.11, "largest-local-ratio"),
         ("coreset.selection", "uniform", "selections"),
         ("round.method", "gaussian", "methods"),
@@ -166,11 +166,12 @@ def test_what_the_defaults_refuse_is_noted(knob, value, line, plant, tmp_path):
 
 
 def test_rows_an_image_are_bound_whatever_the_share(plant, tmp_path):
-    node = {"site": "graz", "data-dir": str(plant), "output-dir": str(tmp_path)}
+    (tmp_path / "policy.toml").write_text("largest-size = 512")
+    node = {"site": "graz", "data-dir": str(plant), "output-dir": str(tmp_path / "own")}
     asks = {"data.dataset": "autovi", "embedder.size": 512, "coreset.local-ratio": 0.1}
-    answer = asked(node, asks, "query")
+    answer = asked({**node, "policy": str(tmp_path / "policy.toml")}, asks, "query")
     assert answer[wire.REFUSAL]["reason"] == "largest-rows-an-image"
-    assert "keep 410 rows an image, at most 250" in audit_of(tmp_path)[0]["told"]
+    assert "keep 410 rows an image, at most 110" in audit_of(tmp_path / "own")[0]["told"]
 
 
 def test_an_exact_configuration_passes_and_no_other(plant, factory, knobs, tmp_path):

@@ -110,7 +110,7 @@ def test_a_kill_in_any_round_costs_no_fit_that_was_done(  # noqa: PLR0917 - fixt
         if process == "ServerApp":
             wait_until(lambda: not is_alive(server_app), 30, "the end of the ServerApp")
             attempt.resume()
-        check(attempt.finish(300), expected)
+        check(attempt.finish(900), expected)
         done = fits(up)
     assert done == [(site, k) for site in SITES for k in range(1, ROUNDS + 1)]
     figure(f"kill -9 of the {process} in round {number}", "same bytes, no fit twice", "so")
