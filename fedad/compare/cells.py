@@ -14,6 +14,8 @@ from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.sources import of_runs
 from fedad.config import Config, DataKnobs, MergeKnobs
 from fedad.datasets.base import open_dataset
+from fedad.errors import DataError
+from fedad.plumbing.compute import made_by
 from fedad.plumbing.files import read_json
 from fedad.plumbing.progress import track
 from fedad.types import Dataset
@@ -28,7 +30,8 @@ Place = tuple[str, int, str]  # a point's label, a seed, a way of sharing
 class RunCell:
     """A way of sharing under one configuration; `key` says all that it is made of.
 
-    `content` says it whatever the code, and `images` of the images alone.
+    `content` says it whatever the code and the machine, and `images` of the images alone; `seen` is
+    how their files looked then.
     """
 
     way: str
@@ -36,6 +39,20 @@ class RunCell:
     images: str
     content: str
     key: str
+    seen: str = ""
+
+    def check_images(self) -> None:
+        """Refuse to run on other images than the key tells of.
+
+        Raises:
+            DataError: a file was changed since, as far as its size and time tell.
+        """
+        data = self.config.data
+        if self.seen and data_listing(data.dataset, data.dir, data.categories) != self.seen:
+            raise DataError(
+                f"{data.dir or data.dataset}: its images were changed while the comparison went "
+                "on: run the same command again once they stay as they are"
+            )
 
     def folder(self, root: Path) -> Path:
         return root / "cells" / self.key
@@ -51,13 +68,16 @@ class RunCell:
 
 def cells_of(plan: Plan) -> dict[Place, RunCell]:
     """The cell of every point, seed and way; a yardstick that points share is one cell."""
-    identity, found = cache(data_identity), {}  # a data set is read once, however many cells
+    identity, listing = cache(data_identity), cache(data_listing)  # read once, not for each cell
+    found = {}
     for seed in plan.seeds:
         for point in plan.points:
             config = plan.config(point, seed)
-            images = identity(config.data.dataset, config.data.dir, config.data.categories)
+            data = config.data.dataset, config.data.dir, config.data.categories
+            seen, images = listing(*data), identity(*data)
             for way in (FEDERATED, *plan.yardsticks):
-                found[point.label, seed, way] = cell_of(config, way, images)
+                cell = cell_of(config, way, images)
+                found[point.label, seed, way] = replace(cell, seen=seen)
     return found
 
 
@@ -76,11 +96,27 @@ def cell_of(config: Config, way: str, images: str) -> RunCell:
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
     content = content_of(config, way, images)
-    return RunCell(way, config, images, content, _digest([SCHEMA, of_runs(), content]))
+    key = _digest([SCHEMA, of_runs(), made_with(config.embedder.device), content])
+    return RunCell(way, config, images, content, key)
+
+
+def made_with(device: str) -> dict[str, str]:
+    """What may change the last bits of a cell's figures beside its code: the device, how many
+    threads compute, and the versions of the libraries.
+
+    Args:
+        device: `embedder.device`.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    import torch
+
+    return {**made_by(device), "threads": str(torch.get_num_threads())}
 
 
 def content_of(config: Config, way: str, images: str) -> str:
-    """What a cell is made of but for the code."""
+    """What a cell is made of but for the code, the libraries and the machine."""
     return _digest(
         {
             "way": way,
@@ -92,7 +128,7 @@ def content_of(config: Config, way: str, images: str) -> str:
 
 
 def outdated(cells: Iterable[RunCell], root: Path) -> int:
-    """How many of the cells that `root` lacks it holds as other code made them."""
+    """How many of the cells that `root` lacks it holds as other code or libraries made them."""
     there = {
         read_json(path, "a finished cell").get("content") for path in root.glob(f"cells/*/{DONE}")
     }
@@ -111,6 +147,21 @@ def data_identity(dataset: str, folder: str, categories: str) -> str:
         for done, (name, path) in enumerate(files, start=1):
             digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
             progress(done)
+    return digest.hexdigest()
+
+
+def data_listing(dataset: str, folder: str, categories: str) -> str:
+    """A sha256 over the size and time of every file that `data_identity` reads, which costs little.
+
+    A file that is gone has none.
+    """
+    knobs, digest = DataKnobs(dataset=dataset, dir=folder, categories=categories), hashlib.sha256()
+    for name, path in _files(open_dataset(knobs)):
+        try:
+            stat = path.stat()
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(f"{name} gone\n".encode())
     return digest.hexdigest()
 
 

@@ -11,16 +11,24 @@ from typing import Any
 import numpy as np
 
 from fedad.compare.cells import Place, RunCell, cells_of, content_of, distinct, outdated
-from fedad.compare.contrasts import ALL_PAIRS, contrasts, rankings
+from fedad.compare.contrasts import ALL_PAIRS, contrasts, rankings, unranked
 from fedad.compare.fairness import by_category, by_site, fairness
 from fedad.compare.features import fill_cache, told_of
 from fedad.compare.pareto import pareto
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
+from fedad.compare.ranges import auroc_range, is_exact, redrawn_range, shown
 from fedad.compare.running import alone_in, run_cells
-from fedad.compare.statistics import drawable, interval
-from fedad.compare.treatments import Treatment, blocks, fewest_images, overall, treatments
+from fedad.compare.treatments import (
+    Treatment,
+    blocks,
+    fewest_images,
+    overall,
+    parts_of,
+    treatments,
+)
 from fedad.compare.value import values_of
 from fedad.errors import ConfigError, DataError
+from fedad.evaluation.sureness import NO_SCATTER, Range
 from fedad.plumbing.files import write_json
 from fedad.plumbing.progress import Sink, shown_by
 from fedad.reporting.record import environment
@@ -118,7 +126,7 @@ def _points(plan: Plan, cells: Mapping[Place, RunCell]) -> dict[str, str]:
 def _notes(every: Sequence[RunCell], root: Path) -> Iterator[str]:
     """What a user should know of the cells that are there."""
     if older := outdated(every, root):
-        yield f"{older} of the cells here were made by other code of fedad: they are run again"
+        yield f"{older} of the cells here were made by other code or libraries: they are run again"
     untold = sum(_tracker(cell, root) != cell.config.round.track for cell in every)
     if untold:
         yield f"round.track: {untold} of the cells here were run without it, and are not logged"
@@ -164,7 +172,8 @@ def comparison(plan: Plan, cells: Mapping[Place, RunCell], root: Path) -> dict[s
         "images": fewest_images(some[0], some[0].categories),
         "treatments": summaries,
         "contrasts": contrasts(plan, some),
-        "rankings": rankings(plan, some),
+        "rankings": (ranks := rankings(plan, some)),
+        "unranked": unranked(some, ranks),
         "fairness": fairness(plan, some),
         "value": values_of(plan, points, root),
         "pareto": pareto(plan, some),
@@ -203,10 +212,10 @@ def _without_scatter(plan: Plan, summaries: Sequence[Mapping[str, Any]]) -> Iter
     for figure in plan.figures:
         told = {one["label"]: one["figures"][figure] for one in summaries}
         ranges = {label: one.get("together") or one["by_site"] for label, one in told.items()}
-        if flat := [label for label, one in ranges.items() if one and one["low"] == one["high"]]:
+        if flat := [n for n, one in ranges.items() if one and one["no_interval"] == NO_SCATTER]:
             yield (
-                f"{figure} of {'; '.join(flat)}: the same on all redrawn images, so its interval "
-                "has no width: the test images are too easy to tell how sure it is"
+                f"{figure} of {'; '.join(flat)}: the same on all redrawn images, so it has no "
+                "interval: the test images are too easy to tell how sure it is"
             )
 
 
@@ -234,17 +243,24 @@ def _figure(one: Treatment, figure: str) -> dict[str, Any]:
         if not found:
             told[name] = None
             continue
-        images = fewest_images(one, list(dict.fromkeys(category for category, _ in found)))
-        told[name] = _ranged(overall(found), drawable(images.values()))
+        told[name] = shown(overall(found), _range(one, figure, found, together=together))
         told[f"{name}_seeds"] = _by_seed(found)
     for category, drawn in by_category(one, figure).items():
-        images = fewest_images(one, [category])
-        told["categories"][category] = _ranged(drawn, drawable(images.values()))
+        keys = {(category, seed): drawn for seed in one.seeds}
+        joint = one.way != ISOLATED
+        told["categories"][category] = shown(drawn, _range(one, figure, keys, together=joint))
     return told
 
 
-def _ranged(drawn: np.ndarray, images: int) -> dict[str, float]:
-    return {"value": float(drawn[0]), **interval(drawn, images).clipped()._asdict()}
+def _range(
+    one: Treatment, figure: str, found: Mapping[tuple[str, int], np.ndarray], *, together: bool
+) -> Range:
+    """The interval of the mean over these blocks, of all sites in one ranking or site by site."""
+    categories = list(dict.fromkeys(category for category, _ in found))
+    if not is_exact(figure):
+        mean = overall(found)
+        return redrawn_range(mean, fewest_images(one, categories).values())
+    return auroc_range({block: parts_of(one, *block, together=together) for block in found})
 
 
 def _by_seed(found: Mapping[tuple[str, int], np.ndarray]) -> dict[str, float]:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from fedad.compare.chances import chance, chance_equal
 from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, Plan
+from fedad.compare.ranges import difference_range
 from fedad.compare.statistics import (
     ALPHA,
+    FEWEST_SETS,
     Interval,
     drawable,
     effect,
-    equivalence,
     holm,
-    interval,
     ranked,
     too_few,
     wilcoxon,
 )
 from fedad.compare.treatments import Treatment, blocks, fewest_images, overall
+from fedad.evaluation.sureness import NO_SCATTER
 
 ALL_PAIRS = 5  # so many points are compared each with each; more, with the first
 
@@ -32,23 +36,26 @@ class Contrast:
     """The first treatment less the second, in one figure, on the same test images.
 
     `difference` is the mean over seeds and categories, `low` to `high` its 95 % interval, `low_90`
-    to `high_90` the one that equivalence asks for. `p` is Wilcoxon's, `p_holm` within the family
-    of all pairs of this figure. `p_equal` is that of TOST.
+    to `high_90` the one that equivalence asks for. `p` is of redrawn images and seeds, `p_holm`
+    within the family of all pairs of this figure, `p_equal` that of TOST. `p_sets` is Wilcoxon's
+    over the `sets` of test images, within the same family. NaN where nobody can tell.
     """
 
     first: str
     second: str
     figure: str
     together: bool  # whether all sites' images are ranked in one
-    blocks: int
+    sets: int
     difference: float
     low: float
     high: float
+    no_interval: str  # why there is none
     low_90: float
     high_90: float
     p: float
     p_holm: float
     p_equal: float
+    p_sets: float
     dz: float
     rank_biserial: float
     verdict: str
@@ -60,13 +67,11 @@ def contrasts(plan: Plan, some: Sequence[Treatment]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for figure in plan.figures:
         measured = [(a, b, _differences(a, b, figure)) for a, b in pairs(some)]
-        there = [(a, b, told) for a, b, told in measured if told]
-        ps = [wilcoxon(_values(told)) for _, _, told in there]
-        for (a, b, told), p, adjusted in zip(there, ps, holm(ps), strict=True):
-            contrast = _contrast(
-                plan, a, b, figure, told, p=p, adjusted=adjusted, family=len(there)
-            )
-            found.append(asdict(contrast))
+        made = [_contrast(plan, a, b, figure, told) for a, b, told in measured if told]
+        adjusted = holm([one.p for one in made])
+        by_sets = holm([one.p_sets for one in made])
+        for one, p, p_sets in zip(made, adjusted, by_sets, strict=True):
+            found.append(asdict(_judged(plan, one, p_holm=p, p_sets=p_sets)))
     return found
 
 
@@ -95,9 +100,13 @@ def _differences(a: Treatment, b: Treatment, figure: str) -> dict[tuple[str, int
     }
 
 
-def _values(told: Mapping[tuple[str, int], np.ndarray]) -> np.ndarray:
-    """(blocks,): the differences on the images as they are, rounded beyond what figures mean."""
-    return np.round([drawn[0] for drawn in told.values()], 12)
+def over_sets(told: Mapping[tuple[str, int], np.ndarray]) -> np.ndarray:
+    """(sets,): the differences on the images as they are, seeds averaged inside each product's set
+    of test images; rounded beyond what figures mean."""
+    by_set: dict[str, list[float]] = {}
+    for (category, _), drawn in told.items():
+        by_set.setdefault(category, []).append(float(drawn[0]))
+    return np.round([np.mean(seeds) for seeds in by_set.values()], 12)
 
 
 def _contrast(
@@ -106,37 +115,52 @@ def _contrast(
     b: Treatment,
     figure: str,
     told: Mapping[tuple[str, int], np.ndarray],
-    *,
-    p: float,
-    adjusted: float,
-    family: int,
 ) -> Contrast:
-    values, drawn = _values(told), overall(told)
+    """What can be said of one pair by itself."""
+    values, drawn = over_sets(told), overall(told)
     images = fewest_images(a, list(dict.fromkeys(category for category, _ in told)))
-    wide, narrow = (interval(drawn, drawable(images.values()), level) for level in (0.95, 0.90))
-    p_equal, sizes = equivalence(values, plan.margin), effect(values)
-    seeds = len({seed for _, seed in told})
+    rest_on, seeds = drawable(images.values()), fewest_seeds(told)
+    wide, narrow = (difference_range(drawn, images.values(), level) for level in (0.95, 0.90))
+    sizes = effect(values)
     return Contrast(
         first=a.label,
         second=b.label,
         figure=figure,
         together=ISOLATED not in (a.way, b.way),
-        blocks=len(values),
+        sets=len(values),
         difference=float(drawn[0]),
         low=wide.low,
         high=wide.high,
+        no_interval=wide.reason,
         low_90=narrow.low,
         high_90=narrow.high,
-        p=p,
-        p_holm=adjusted,
-        p_equal=p_equal,
+        p=(p := chance(drawn, rest_on, seeds)),
+        p_holm=p,
+        p_equal=chance_equal(drawn, rest_on, seeds, plan.margin),
+        p_sets=wilcoxon(values),
         dz=sizes.dz,
         rank_biserial=sizes.rank_biserial,
-        verdict=verdict(
-            float(drawn[0]), wide, narrow, p=adjusted, p_equal=p_equal, margin=plan.margin
+        verdict="",
+        warnings=(
+            *too_few(seeds, min(images.values())),
+            *((ALIKE,) if wide.reason == NO_SCATTER else ()),
         ),
-        warnings=tuple(too_few(len(values), seeds, min(images.values()), family)),
     )
+
+
+ALIKE = "some pairs are alike on all redrawn images, which says less the fewer there are"
+
+
+def fewest_seeds(told: Mapping[tuple[str, int], np.ndarray]) -> int:
+    """Of a category: how many seeds are averaged where they are fewest."""
+    return min(Counter(category for category, _ in told).values())
+
+
+def _judged(plan: Plan, one: Contrast, *, p_holm: float, p_sets: float) -> Contrast:
+    """The contrast with what its family adds."""
+    wide, narrow = Interval(one.low, one.high), Interval(one.low_90, one.high_90)
+    found = verdict(one.difference, wide, narrow, p=p_holm, p_equal=one.p_equal, margin=plan.margin)
+    return replace(one, p_holm=p_holm, p_sets=p_sets, verdict=found)
 
 
 def verdict(
@@ -148,8 +172,8 @@ def verdict(
     p_equal: float,
     margin: float,
 ) -> str:
-    """What blocks and redrawn images say alike; where they disagree, nobody can tell."""
-    equal = p_equal < ALPHA and narrow.within(margin)
+    """What the p of redrawn images and seeds says; where there is none, nobody can tell."""
+    equal = p_equal < ALPHA and (math.isnan(narrow.low) or narrow.within(margin))
     if p < ALPHA and wide.excludes(0):
         word = "higher" if difference > 0 else "lower"
         return f"{word}, by less than the margin" if equal else word
@@ -158,18 +182,34 @@ def verdict(
 
 def rankings(plan: Plan, some: Sequence[Treatment]) -> list[dict[str, Any]]:
     """Friedman and critical differences: points with the centralised ones on all sites' images in
-    one ranking, and all treatments site by site."""
+    one ranking, and all treatments site by site. None of fewer than six sets of test images."""
     found = []
     sharing = [one for one in some if one.way != ISOLATED]
     for figure in plan.figures:
         for together, these in ((True, sharing), (False, list(some))):
             if len(these) < 3:
                 continue
-            told = blocks(these, figure, together=together)
-            table = np.array([[drawn[0] for drawn in row] for row in told.values()])
-            if len(table) and (said := ranked(_by_label(these, np.round(table, 12)))):
+            table = _by_sets(these, figure, together=together)
+            if len(table) and (said := ranked(_by_label(these, table))):
                 found.append({"figure": figure, "together": together, **asdict(said)})
     return found
+
+
+def _by_sets(some: Sequence[Treatment], figure: str, *, together: bool) -> np.ndarray:
+    """(sets, treatments): the figure on each set of test images."""
+    told = blocks(some, figure, together=together)
+    columns = [{block: row[k] for block, row in told.items()} for k in range(len(some))]
+    return np.array([over_sets(column) for column in columns]).T
+
+
+def unranked(some: Sequence[Treatment], rankings: Sequence[Mapping[str, Any]]) -> str:
+    """Why there are no ranks, in one line; "" where there are, or could never be."""
+    if rankings or len(some) < 3:
+        return ""
+    return (
+        f"{len(some[0].categories)} sets of test images: no Friedman test and no critical "
+        f"differences below {FEWEST_SETS}; seeds share their test images and are no further sets"
+    )
 
 
 def _by_label(some: Sequence[Treatment], table: np.ndarray) -> dict[str, np.ndarray]:

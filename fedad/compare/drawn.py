@@ -10,9 +10,9 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,8 @@ from fedad.compare.sources import digest
 from fedad.evaluation import LIMITS, Cell, Counts, break_down_counts, redrawn, stacked
 from fedad.evaluation.curve import Bounded
 from fedad.evaluation.resampling import tells
+from fedad.evaluation.sureness import Range, Sureness
+from fedad.evaluation.tally import Line
 from fedad.plumbing.files import write_atomic
 from fedad.plumbing.parse import from_json
 from fedad.plumbing.tensor_files import check_tensors
@@ -54,10 +56,14 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Figures (1 + R,) by scope and name, the first on the images as they are."""
+    """Figures (1 + R,) by scope and name, the first on the images as they are.
+
+    `ranges` has the interval of each scope's image AUROC, which takes no replicates.
+    """
 
     figures: Mapping[tuple[Scope, str], np.ndarray]
     images: Mapping[Scope, Images]
+    ranges: Mapping[Scope, Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +72,17 @@ class Judged:
 
     names: tuple[str, ...]
     good: np.ndarray  # (n,) bool
+    score: np.ndarray  # (n,)
     counts: Mapping[Cell, Counts]  # of the good ones and of the others, an image a replicate
 
     def images(self) -> Images:
         mark = hashlib.sha256("\n".join(self.names).encode()).hexdigest()[:16]
         return Images(int(self.good.sum()), int((~self.good).sum()), mark)
+
+    def range(self) -> Range:
+        """The interval of its image AUROC, or why there is none."""
+        sides = (np.unique(self.score[s], return_counts=True) for s in (self.good, ~self.good))
+        return Sureness.of(*(Line(*side) for side in sides)).interval()
 
 
 def draw(folder: Path, figures: Sequence[str], replicates: int, *, together: bool) -> Drawn:
@@ -91,15 +103,29 @@ def draw(folder: Path, figures: Sequence[str], replicates: int, *, together: boo
 def _draw(folder: Path, figures: Sequence[str], replicates: int, together: bool) -> Drawn:
     found: dict[tuple[Scope, str], np.ndarray] = {}
     images: dict[Scope, Images] = {}
+    ranges: dict[Scope, Range] = {}
     told = _recorded(folder)
     for scope, judged in _groups(folder, together):
-        images[scope] = judged.images()
-        rng = stream(0, "compare", *filter(None, reversed(scope)))
-        with threadpool_limits(1, "blas"):  # threads of products so small wait for each other
-            measured = figures_of_draws(judged, weights(judged.good, replicates, rng))
-        for figure in figures:
-            found[scope, figure] = _moved(measured[figure], told(scope, figure))
-    return Drawn(found, images)
+        images[scope], ranges[scope] = judged.images(), judged.range()
+        values = {figure: told(scope, figure) for figure in figures}
+        for figure, drawn in redraw(judged, scope, values, replicates).items():
+            found[scope, figure] = drawn
+    return Drawn(found, images, ranges)
+
+
+def redraw(
+    judged: Judged, scope: Scope, values: Mapping[str, float], replicates: int
+) -> dict[str, np.ndarray]:
+    """Figures (1 + R,) on the images as they are and on redrawn ones: in one scope the same ones,
+    whoever judged them.
+
+    Args:
+        values: by figure, what it is in fine bins; NaN for those that rank the scores themselves.
+    """
+    rng = stream(0, "compare", *filter(None, reversed(scope)))
+    with threadpool_limits(1, "blas"):  # threads of products so small wait for each other
+        measured = figures_of_draws(judged, weights(judged.good, replicates, rng))
+    return {figure: _moved(measured[figure], value) for figure, value in values.items()}
 
 
 def _recorded(folder: Path) -> Callable[[Scope, str], float]:
@@ -143,21 +169,37 @@ def _files(folder: Path) -> list[Path]:
 
 def judged_of(kept: Sequence[PerImage], category: str) -> Judged:
     """The images of one category that some sites keep, in the order of their names."""
-    rows = [
-        (name, cell.is_good(), score, counts)
-        for one in kept
-        for name, cell, score, counts in zip(
-            one.names, one.cells, one.score, one.images(), strict=True
-        )
-        if cell.category == category
-    ]
-    rows.sort(key=lambda row: row[0])
-    good, score = (np.array([row[k] for row in rows]) for k in (1, 2))
-    images = exactly_scored([row[3] for row in rows], score)
+    return judged_from(
+        [
+            Row(name, cell.is_good(), score, counts)
+            for one in kept
+            for name, cell, score, counts in zip(
+                one.names, one.cells, one.score, one.images(), strict=True
+            )
+            if cell.category == category
+        ]
+    )
+
+
+class Row(NamedTuple):
+    """A judged test image."""
+
+    name: str
+    good: bool
+    score: float
+    counts: Counts  # in wide bins
+
+
+def judged_from(some: Sequence[Row]) -> Judged:
+    """These images of one category, in the order of their names."""
+    rows = sorted(some, key=lambda row: row.name)
+    good, score = np.array([r.good for r in rows]), np.array([r.score for r in rows])
+    images = exactly_scored([row.counts for row in rows], score)
     sides = {cell: [k for k, side in enumerate(good) if side == cell.is_good()] for cell in _SIDES}
     return Judged(
-        names=tuple(row[0] for row in rows),
+        names=tuple(row.name for row in rows),
         good=good.astype(bool),
+        score=score,
         counts={
             cell: stacked([images[k] for k in own], cell) for cell, own in sides.items() if own
         },
@@ -193,7 +235,15 @@ def figures_of_draws(judged: Judged, drawn: np.ndarray) -> dict[str, Bounded]:
 def _write(path: Path, asked: Mapping[str, object], found: Drawn) -> None:
     keys = list(found.figures)
     images = [[*scope, *counts] for scope, counts in found.images.items()]
-    header = {"asked": asked, "keys": [[*scope, name] for scope, name in keys], "images": images}
+    header: dict[str, Any] = {
+        "asked": asked,
+        "keys": [[*scope, name] for scope, name in keys],
+        "images": images,
+        "ranges": [
+            [*scope, [None if math.isnan(end) else end for end in (one.low, one.high)], one.reason]
+            for scope, one in found.ranges.items()
+        ],
+    }
     table = np.array([found.figures[key] for key in keys], float)
     write_atomic(path, save({"figures": table}, {"json": json.dumps(header)}))
 
@@ -210,4 +260,8 @@ def _read(path: Path, asked: Mapping[str, object]) -> Drawn | None:
         return None
     keys = ((Scope(site, category), name) for site, category, name in header["keys"])
     images = ((Scope(*line[:2]), Images(*line[2:])) for line in header["images"])
-    return Drawn(dict(zip(keys, table, strict=True)), dict(images))
+    ranges = {
+        Scope(site, category): Range(number(low), number(high), reason)
+        for site, category, (low, high), reason in header["ranges"]
+    }
+    return Drawn(dict(zip(keys, table, strict=True)), dict(images), ranges)

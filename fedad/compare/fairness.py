@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from fedad.compare.chances import chance
 from fedad.compare.drawn import TOGETHER, Drawn
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
-from fedad.compare.statistics import Interval, drawable, interval, over_seeds
+from fedad.compare.ranges import auroc_range, difference_range, is_exact, redrawn_range, shown
+from fedad.compare.statistics import ALPHA, drawable, holm, over_seeds
 from fedad.compare.treatments import Treatment
 from fedad.evaluation import Rate
+from fedad.evaluation.summary import AUROC
+from fedad.evaluation.sureness import Range
 from fedad.seeding import stream
 
 Drawns = dict[str, np.ndarray]  # a site or a category -> replicates (1 + R,) of its figure
@@ -29,12 +33,12 @@ def fairness(plan: Plan, some: Sequence[Treatment]) -> list[dict[str, Any]]:
             told["figures"][figure] = {
                 "over_sites": spread(ranking(one, sites)),
                 "over_categories": spread(categories),
-                "sites": _shown(one, sites),
+                "sites": _shown(one, figure, sites),
             }
         if one.way == FEDERATED:
             told |= {"nearest": nearest(one), "borrowed": borrowed(one)}
             if one.label in alone:
-                told["gain"] = {f: gains(one, alone[one.label], f) for f in plan.figures}
+                told["gain"] = all_gains(one, alone[one.label], plan.figures)
         found.append(told)
     return found
 
@@ -103,12 +107,26 @@ def spread(of: Mapping[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def _shown(one: Treatment, of: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _shown(one: Treatment, figure: str, of: Mapping[str, np.ndarray]) -> dict[str, Any]:
     found = {}
     for site, drawn in of.items():
-        range_ = interval(drawn, drawable(_fewest(one, site))).clipped()
-        found[site] = {"value": float(drawn[0]), **range_._asdict(), "images": _images(one, site)}
+        images = _fewest(one, site)
+        range_ = _auroc(one, site) if is_exact(figure) else redrawn_range(drawn, images)
+        found[site] = {**shown(drawn, range_), "images": sum(images)}
     return found
+
+
+def _auroc(one: Treatment, site: str) -> Range:
+    """The interval of a site's mean image AUROC over its categories and seeds."""
+    seeds = {
+        (site, seed): [
+            (float(drawn.figures[scope, AUROC][0]), range_)
+            for scope, range_ in drawn.ranges.items()
+            if scope.site == site and not np.isnan(drawn.figures[scope, AUROC][0])
+        ]
+        for seed, drawn in one.drawn.items()
+    }
+    return auroc_range({seed: parts for seed, parts in seeds.items() if parts})
 
 
 def _images(one: Treatment, site: str) -> int:
@@ -122,16 +140,27 @@ def _fewest(one: Treatment, site: str) -> list[int]:
     return [min(c.good, c.defective) for scope, c in drawn.images.items() if scope.site == site]
 
 
+def all_gains(one: Treatment, alone: Treatment, figures: Sequence[str]) -> dict[str, Any]:
+    """Figure -> `gains`, answered: all sites and figures are one family of tests, by Holm."""
+    found = {figure: gains(one, alone, figure) for figure in figures}
+    every = [gain for of in found.values() for gain in of.values()]
+    for gain, p in zip(every, holm([gain["p"] for gain in every]), strict=True):
+        gain |= {"p_holm": p, "answer": answer(gain["value"], p)}
+    return found
+
+
 def gains(one: Treatment, alone: Treatment, figure: str) -> dict[str, Any]:
-    """Site -> what it gains over being isolated, on the same images, and whether it was helped."""
+    """Site -> what it gains over being isolated, on the same images, with the p of no gain."""
     found: dict[str, Any] = {}
     for site in _sites(one):
         seeds = [row for seed in one.seeds if (row := _gain(one, alone, seed, site, figure))]
         if seeds:
             table = np.array([np.mean(rows, axis=0) for rows in seeds])
             drawn = over_seeds(table, stream(0, "compare", "seeds", site, figure))
-            range_ = interval(drawn, drawable(_fewest(alone, site)))
-            found[site] = {"value": float(drawn[0]), **range_._asdict(), "answer": answer(range_)}
+            images = drawable(_fewest(alone, site))
+            p = chance(drawn, images, len(seeds))
+            range_ = difference_range(drawn, _fewest(alone, site))
+            found[site] = {**shown(drawn, range_), "p": p}
     return found
 
 
@@ -145,11 +174,11 @@ def _gain(one: Treatment, alone: Treatment, seed: int, site: str, figure: str) -
     return [row for row in both if not np.isnan(row[0])]
 
 
-def answer(range_: Interval) -> str:
-    """Did federation help me?"""
-    if range_.low > 0:
-        return "helped"
-    return "hurt" if range_.high < 0 else "cannot tell"
+def answer(gain: float, p: float) -> str:
+    """Did federation help me? By the p of its whole family; NaN is an answer too."""
+    if not p < ALPHA:
+        return "cannot tell"
+    return "helped" if gain > 0 else "hurt"
 
 
 def nearest(one: Treatment) -> dict[str, dict[str, float]]:

@@ -146,12 +146,14 @@ def run_cell(job: Job) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     private_folder(folder)
     began = time.perf_counter()
+    job.cell.check_images()
     with shown_by(Silent()):
         sites = sites_of(job.cell.config)
         if job.cell.way == FEDERATED:
             run_in(folder, job.cell.config, sites, via=job.via, sink=Silent())
         else:
             _run_yardstick(folder, job.cell.way, job.cell.config, sites)
+    job.cell.check_images()
     told = {
         "key": job.cell.key,
         "content": job.cell.content,

@@ -1,8 +1,9 @@
-"""Is a difference real, is it small enough to be none, or can nobody tell? By scipy and others.
+"""Intervals from replicates, and tests over sets of test images, by scipy and others.
 
-The unit of replication is a block: a category with a seed. Tests over blocks say whether another
-seed would show the same; intervals also redraw the test images, which all seeds share. A verdict
-asks both. What is tested is the paired difference on the same images.
+A set of test images is those of a product; its seeds, which share them, are averaged inside. Tests
+that rank sets are made of six or more: fewer cannot reach 5 %, or separate hardly anything. With
+fewer, `chances.py` tests by redrawn images and seeds. What is tested is the paired difference on
+the same images.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 ALPHA = 0.05
-FEWEST_BLOCKS, FEWEST_IMAGES = 6, 20  # below them, nothing much can be said
+FEWEST_SETS, FEWEST_IMAGES = 6, 20  # below them, nothing much can be said
 FEWEST_DRAWN = 5  # of a category; redrawing fewer says less scatter than there is
 
 
@@ -92,11 +93,14 @@ def over_seeds(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """The two-sided p of scipy's signed-rank test; 1 where no pair differs.
+    """The two-sided p of scipy's signed-rank test over sets of test images; 1 where no pair
+    differs, NaN of fewer than `FEWEST_SETS`: five cannot reach 5 %.
 
     Pairs that do not differ say nothing of a sign, and are taken out first: left to scipy they turn
     an exact test into a normal one, by which 5 of 15 pairs would reach 5 % (0.043, exactly 0.0625).
     """
+    if len(differences) < FEWEST_SETS:
+        return math.nan
     apart = differences[differences != 0]
     return float(stats.wilcoxon(apart).pvalue) if apart.size else 1.0
 
@@ -114,38 +118,27 @@ def effect(differences: np.ndarray) -> Effect:
     return Effect(dz, 2 * favour - 1)
 
 
-def equivalence(differences: np.ndarray, margin: float) -> float:
-    """The p of two one-sided paired t-tests (TOST): small if the mean is surely within `margin`.
-
-    Differences without any scatter are inside or not; a single one says nothing of scatter.
-    """
-    if len(differences) < 2:
-        return 1.0
-    if np.ptp(differences) <= 1e-12:
-        return 0.0 if abs(float(differences.mean())) < margin else 1.0
-    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
-    return float(max(above, below))
-
-
 def holm(ps: Sequence[float]) -> list[float]:
-    """p-values of one family, adjusted by Holm's step-down method (statsmodels)."""
+    """p-values of one family, adjusted by Holm's step-down method (statsmodels); those that are NaN
+    stay so, and count as tests."""
     if not ps:
         return []
     from statsmodels.stats.multitest import multipletests
 
-    return [float(p) for p in multipletests(list(ps), method="holm")[1]]
+    known = [1.0 if math.isnan(p) else p for p in ps]
+    adjusted = multipletests(known, method="holm")[1]
+    return [math.nan if math.isnan(p) else float(a) for p, a in zip(ps, adjusted, strict=True)]
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Several treatments over blocks, ranked within each block; 1 is best.
+    """Several treatments over sets of test images, ranked within each; 1 is best.
 
     Two treatments whose mean ranks are less than `critical` apart cannot be told apart at 5 %
     (Nemenyi; Demsar, JMLR 2006). `groups` are the runs of treatments that cannot.
     """
 
-    blocks: int
+    sets: int
     p: float  # of Friedman's test that all are alike
     ranks: Mapping[str, float]
     critical: float
@@ -157,16 +150,16 @@ def ranked(values: Mapping[str, np.ndarray]) -> Ranking | None:
     """Friedman's test and Nemenyi's comparisons of three treatments or more.
 
     Args:
-        values: a figure (blocks,) by treatment, higher is better, without NaN.
+        values: a figure (sets of test images,) by treatment, higher is better, without NaN.
 
-    None of fewer than three treatments, or of fewer than two blocks.
+    None of fewer than three treatments, or of fewer than `FEWEST_SETS`.
     """
-    names, table = list(values), np.array(list(values.values())).T  # (blocks, k)
-    if len(names) < 3 or len(table) < 2:
+    names, table = list(values), np.array(list(values.values())).T  # (sets, k)
+    if len(names) < 3 or len(table) < FEWEST_SETS:
         return None
     from scikit_posthocs import posthoc_nemenyi_friedman
 
-    k, blocks = len(names), len(table)
+    k, sets = len(names), len(table)
     if np.all(table == table[:, :1]):
         p = 1.0  # all ties: scipy has nothing to divide by
         pairs = {a: dict.fromkeys(names, 1.0) for a in names}
@@ -176,9 +169,9 @@ def ranked(values: Mapping[str, np.ndarray]) -> Ranking | None:
         pairs = {a: dict(zip(names, map(float, told[i]), strict=True)) for i, a in enumerate(names)}
     ranks = stats.rankdata(-table, axis=1).mean(axis=0)
     spread = stats.studentized_range.ppf(1 - ALPHA, k, math.inf) / math.sqrt(2)
-    critical = float(spread * math.sqrt(k * (k + 1) / (6 * blocks)))
+    critical = float(spread * math.sqrt(k * (k + 1) / (6 * sets)))
     by_name = dict(sorted(zip(names, map(float, ranks), strict=True), key=lambda pair: pair[1]))
-    return Ranking(blocks, p, by_name, critical, pairs, _groups(by_name, critical))
+    return Ranking(sets, p, by_name, critical, pairs, _groups(by_name, critical))
 
 
 def _groups(ranks: Mapping[str, float], critical: float) -> list[list[str]]:
@@ -192,19 +185,13 @@ def _groups(ranks: Mapping[str, float], critical: float) -> list[list[str]]:
     return runs
 
 
-def too_few(blocks: int, seeds: int, images: int, comparisons: int) -> list[str]:
+def too_few(seeds: int, images: int) -> list[str]:
     """Why the numbers may be too small to say anything, in words."""
     said = []
-    smallest, counted = 2.0 ** (1 - blocks), "1 block" if blocks == 1 else f"{blocks} blocks"
-    if smallest * comparisons > ALPHA:
-        said.append(
-            f"{counted} cannot reach 5 %: the smallest p of a signed-rank test is "
-            f"{smallest:.2g}, times {comparisons} comparisons"
-        )
-    elif blocks < FEWEST_BLOCKS:
-        said.append(f"only {counted}")
     if seeds < 2:
-        said.append("one seed says nothing of others")
-    if images < FEWEST_IMAGES:
+        said.append("one seed says nothing of others: no p")
+    if images < FEWEST_DRAWN:
+        said.append(f"a category has only {images} good or defective test images: no p")
+    elif images < FEWEST_IMAGES:
         said.append(f"a category has only {images} good or defective test images")
     return said

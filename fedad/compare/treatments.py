@@ -15,6 +15,8 @@ from fedad.compare.cells import Place, RunCell
 from fedad.compare.drawn import TOGETHER, Drawn, Images, Scope, draw
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan, Point
 from fedad.compare.statistics import over_seeds
+from fedad.evaluation.summary import AUROC
+from fedad.evaluation.sureness import Range
 from fedad.plumbing.progress import track
 from fedad.reporting.run_folder import read_record
 from fedad.seeding import stream
@@ -148,6 +150,21 @@ def overall(found: Mapping[tuple[str, int], np.ndarray]) -> np.ndarray:
         of_seeds = np.array([drawn for (name, _), drawn in found.items() if name == category])
         means.append(over_seeds(of_seeds, stream(0, "compare", "seeds", category)))
     return np.mean(means, axis=0)
+
+
+def parts_of(
+    one: Treatment, category: str, seed: int, *, together: bool
+) -> list[tuple[float, Range]]:
+    """The image AUROC of a block with its interval: of all sites in one ranking, or of each site
+    that has something to rank."""
+    drawn = one.drawn[seed]
+    return [
+        (float(drawn.figures[scope, AUROC][0]), drawn.ranges[scope])
+        for scope in drawn.images
+        if scope.category == category
+        and (scope.site == TOGETHER) == together
+        and not np.isnan(drawn.figures[scope, AUROC][0])
+    ]
 
 
 def fewest_images(some: Treatment, categories: Sequence[str]) -> dict[str, int]:

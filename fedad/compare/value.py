@@ -13,15 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fedad.banks.bank import Bank
+from fedad.compare import drawn as draws
+from fedad.compare import rescored
 from fedad.compare.plan import Plan
+from fedad.compare.ranges import difference_range
+from fedad.compare.rescored import Figures, Measured, measured
 from fedad.compare.sources import digest
-from fedad.compare.treatments import Treatment
+from fedad.compare.treatments import Treatment, overall
 from fedad.config import Config
 from fedad.embedders.embedder import Embed, Embedder
-from fedad.evaluation import Counts, summarise
+from fedad.evaluation.sureness import NOT_REDRAWN, Range
 from fedad.images.usable import sift
-from fedad.judging.verdicts import judge
 from fedad.messages.file import load
 from fedad.methods.base import Forgetting, method_of
 from fedad.plumbing.files import read_json, write_json
@@ -34,8 +39,7 @@ from fedad.running.launch import sites_of
 from fedad.types import Site
 
 FILE = "leave_one_out.json"
-TOGETHER = "together"
-Figures = dict[str, dict[str, dict[str, float]]]  # judging site or TOGETHER -> category -> figures
+PARTS = {"loss": ("all", "without"), "gap": ("anew", "without")}  # the first less the second
 
 
 def values_of(plan: Plan, points: Sequence[Treatment], root: Path) -> dict[str, Any]:
@@ -71,7 +75,10 @@ def _of_cell(
     folder: Path, config: Config, figures: Sequence[str], step: Callable[[], None]
 ) -> dict[str, Any]:
     path = folder / FILE
-    asked = {"figures": list(figures), "code": digest([Path(__file__)])}
+    asked = {
+        "figures": list(figures),
+        "code": digest([Path(__file__), Path(rescored.__file__), Path(draws.__file__)]),
+    }
     if path.exists() and (told := read_json(path, "what sites are worth")).get("asked") == asked:
         return dict(told["sites"])
     found = leave_one_out(folder, config, figures, step)
@@ -83,32 +90,54 @@ def leave_one_out(
     folder: Path, config: Config, figures: Sequence[str], step: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
     """Left-out site -> the figures with "all" rows, "without" its own, and merged "anew", for which
-    so many rows were too few, or "short". Nothing for a method that cannot forget a site."""
+    so many rows were too few, or "short"; and how the differences are "drawn" on redrawn "images".
+    Nothing for a method that cannot forget a site."""
     method = method_of(config)
     if not isinstance(method, Forgetting):
         return {}
     embed, sites = Embedder(config.embedder), [sift(config, s).site for s in sites_of(config)]
     model = load(folder / BANK, Bank)
     local = {site.name: _local_of(folder, config, site, embed) for site in sites if site.train}
+    own = {name: one.own for name, one in local.items()}
 
-    def figures_by(model: Any) -> Figures:
+    def measure(model: Any) -> Measured:
         step()
-        own = {name: one.own for name, one in local.items()}
-        return judged(config, sites, embed, model, own=own, figures=figures)
+        return measured(config, sites, embed, model, own=own, figures=figures)
 
-    found, whole = {}, figures_by(model)
+    found, whole = {}, measure(model)
     for name in local:
         some = [site for site in sites if site.name in local and site.name != name]
         left, short = learned_anew(config, some, embed, local) if some else (None, 0)
-        own = {other: one.own for other, one in local.items()}
         less = method.without_site(model, name)
-        found[name] = {
+        told = {
             "all": whole,
-            "without": judged(config, sites, embed, less, own=own, figures=figures),
-            "anew": figures_by(left) if left else {},
+            "without": measured(config, sites, embed, less, own=own, figures=figures),
+            "anew": measure(left) if left else Measured({}, {}, {}),
+        }
+        found[name] = {
+            **{what: one.figures for what, one in told.items()},
             "short": short,
+            "images": whole.images,
+            "drawn": {
+                part: differences_of(told[more], told[less]) for part, (more, less) in PARTS.items()
+            },
         }
     return found
+
+
+def differences_of(more: Measured, less: Measured) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Judge -> category -> figure -> the paired difference (1 + R,) of what both have."""
+    return {
+        judge_: {
+            category: {
+                figure: np.round(drawn - less.drawn[judge_][category][figure], 6).tolist()
+                for figure, drawn in of.items()
+            }
+            for category, of in by_category.items()
+            if category in less.drawn.get(judge_, {})
+        }
+        for judge_, by_category in more.drawn.items()
+    }
 
 
 def learned_anew(
@@ -135,40 +164,13 @@ def _local_of(folder: Path, config: Config, site: Site, embed: Embed) -> Local:
     return Local(own, own.sealed(site.name, config.wire.dtype), Unprotected("keep", {}))
 
 
-def judged(
-    config: Config,
-    sites: Sequence[Site],
-    embed: Embed,
-    model: Any,
-    *,
-    own: Mapping[str, Any],
-    figures: Sequence[str],
-) -> Figures:
-    """The figures of each category that the model still knows, by site and together."""
-    method, found, together = method_of(config), {}, Counts()
-    for site in sites:
-        test = [s for s in site.test if method.judges(model, s.category)]
-        counts = Counts()
-        for verdict in judge(config, test, embed, model, own=own.get(site.name)):
-            counts = counts + Counts.of(verdict.scored)
-        found[site.name] = _figures(counts, figures)
-        together = together + counts
-    return {TOGETHER: _figures(together, figures), **found}
-
-
-def _figures(counts: Counts, figures: Sequence[str]) -> dict[str, dict[str, float]]:
-    return {
-        name: {figure: float(told["figures"][figure]["value"]) for figure in figures}
-        for name, told in summarise(counts)["categories"].items()
-    }
-
-
 def worth(seeds: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> dict[str, Any]:
     """What leaving one site out costs each judging site: the mean over categories and seeds.
 
     `loss` is the figure with all rows less that without the site's; `gap` is what merging anew
-    would win back, from banks that may be `short` of rows. `lost` are the categories that nobody
-    else knows, left out of both.
+    would win back, from banks that may be `short` of rows. Both have 95 % intervals over redrawn
+    test images, and over seeds where there are some. `lost` are the categories that nobody else
+    knows, left out of both.
     """
     found: dict[str, Any] = {}
     for judge_ in seeds[0]["all"]:
@@ -177,9 +179,27 @@ def worth(seeds: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> dict[st
         short = max(seed.get("short", 0) for seed in seeds)
         found[judge_] = {"lost": sorted(every - known[0]), "loss": {}, "gap": {}, "short": short}
         for figure in figures:
-            for what, more, less in (("loss", "all", "without"), ("gap", "anew", "without")):
-                found[judge_][what][figure] = _mean_difference(seeds, judge_, figure, more, less)
+            for what, (more, less) in PARTS.items():
+                value = _mean_difference(seeds, judge_, figure, more, less)
+                low, high, reason = _range(seeds, judge_, figure, what)
+                ends = {"low": low, "high": high, "no_interval": reason}
+                found[judge_][what][figure] = {"value": value, **ends}
     return found
+
+
+def _range(seeds: Sequence[Mapping[str, Any]], judge_: str, figure: str, what: str) -> Range:
+    """The 95 % interval of a mean difference, or why there is none."""
+    told = {
+        (category, k): np.array([number(value) for value in of[figure]])
+        for k, seed in enumerate(seeds)
+        for category, of in seed.get("drawn", {}).get(what, {}).get(judge_, {}).items()
+        if of[figure] and not math.isnan(number(of[figure][0]))
+    }
+    categories = {category for category, _ in told}
+    if not told:
+        return Range.none(NOT_REDRAWN)
+    images = (seeds[0]["images"][judge_].get(category, 0) for category in sorted(categories))
+    return difference_range(overall(told), images)
 
 
 def _mean_difference(

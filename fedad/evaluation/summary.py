@@ -15,22 +15,37 @@ from fedad.evaluation.breakdown import (
     mean,
     scopes,
 )
-from fedad.evaluation.counts import Counts
+from fedad.evaluation.counts import IMAGES, Counts
 from fedad.evaluation.curve import Bounded
 from fedad.evaluation.resampling import check_confidence, interval, tells
+from fedad.evaluation.sureness import (
+    FEW,
+    FEW_IMAGES,
+    NO_SCATTER,
+    NOT_REDRAWN,
+    NOTHING,
+    WIDE_BINS,
+    Range,
+    Sureness,
+    least_range,
+    mean_range,
+)
 
 SCHEMA = 1
+AUROC = "image_auroc"  # whose intervals are computed, not redrawn
 
 
 class Group(NamedTuple):
     """Some images: how many, their figures by scope, and those of each replicate ({} for none).
 
-    Replicate 0 is not resampled: it says how far the coarse counts of replicates are off.
+    Replicate 0 is not resampled: it says how far the coarse counts of replicates are off. `ranked`
+    says by scope how sure its image AUROC is.
     """
 
     sizes: dict[str, dict[str, int]]
     figures: Breakdown
     replicates: Breakdown
+    ranked: dict[str, Sureness]
 
 
 def summarise(
@@ -44,8 +59,9 @@ def summarise(
 
     `pooled` ranks the images of all categories together, `categories` ranks each by itself. `mean`
     and `mean_by_kind` are over the categories that have something to rank. Every figure is a
-    `value`, the `bound` that binning could move it by at most, and the interval `low` to `high`:
-    NaN without replicates, and where their wide bins cannot tell (`resampling.tells`).
+    `value`, the `bound` that binning could move it by at most, and the interval `low` to `high`, or
+    NaN and the reason for `no_interval`: that of image AUROC is computed from the counts, from five
+    images a side on (`sureness.py`); others take replicates and 20 images a side.
 
     Raises:
         ConfigError: limits or a confidence that are none.
@@ -91,18 +107,28 @@ def sizes_by_scope(counts: Counts) -> dict[str, dict[str, int]]:
 
 def _group(counts: Counts, replicates: Counts | None, limits: Sequence[float]) -> Group:
     drawn = break_down_counts(replicates, limits) if replicates and replicates.cells else {}
-    return Group(sizes_by_scope(counts), break_down_counts(counts, limits), drawn)
+    figures = break_down_counts(counts, limits)
+    return Group(sizes_by_scope(counts), figures, drawn, ranked_by_scope(counts))
+
+
+def ranked_by_scope(counts: Counts) -> dict[str, Sureness]:
+    """How sure the image AUROC of each scope is; not of the mean of kinds."""
+    return {
+        name: Sureness.of(
+            counts.row(IMAGES, lambda cell, of=scope: cell in of and cell.is_good()),  # type: ignore[misc]
+            counts.row(IMAGES, lambda cell, of=scope: cell in of and cell.is_bad()),  # type: ignore[misc]
+        )
+        for name, scope in scopes(counts.cells).items()
+    }
 
 
 def _describe(group: Group, confidence: float) -> dict[str, Any]:
     found: dict[str, Any] = {"by_defect": {}, "by_kind": {}}
     for scope, figures in group.figures.items():
-        drawn, sizes = group.replicates.get(scope, {}), group.sizes[scope]
         entry = {
-            key: _figure(one, drawn.get(key), _fewer(sizes), confidence)
-            for key, one in figures.items()
+            key: _figure(one, _range(group, scope, key, confidence)) for key, one in figures.items()
         }
-        described = {"sizes": sizes, "figures": entry}
+        described = {"sizes": group.sizes[scope], "figures": entry}
         part, _, name = scope.partition(":")
         if part == "all":
             found |= described
@@ -116,14 +142,53 @@ def _mean(groups: Mapping[str, Group], scope: str, confidence: float) -> dict[st
     found, there = {}, [group for group in groups.values() if scope in group.figures]
     for key in there[0].figures[scope] if there else ():
         ranked = [group for group in there if not np.isnan(group.figures[scope][key].value)]
-        drawn = [group.replicates[scope][key] for group in ranked if scope in group.replicates]
         middle = mean([group.figures[scope][key] for group in ranked]) if ranked else _NONE
-        images = sum(_fewer(group.sizes[scope]) for group in ranked)
-        values = [float(group.figures[scope][key].value) for group in ranked]
-        told = all(map(tells, values, drawn))
-        found[key] = _figure(middle, mean(drawn) if drawn and told else None, images, confidence)
+        found[key] = _figure(middle, _range_of_mean(ranked, scope, key, confidence))
         found[key]["categories"] = len(ranked)
     return found
+
+
+def _range(group: Group, scope: str, key: str, confidence: float) -> Range:
+    """The interval of one figure of one scope, or why there is none."""
+    point, drawn = group.figures[scope][key], group.replicates.get(scope, {}).get(key)
+    if np.isnan(point.value):
+        return Range.none(NOTHING)
+    if drawn is None:
+        return Range.none(NOT_REDRAWN)
+    if key == AUROC:
+        if scope in group.ranked:
+            return group.ranked[scope].interval(confidence, float(point.bound))
+        kinds = [one for one in group.ranked if one.startswith("kind:")]
+        parts = [_range(group, kind, key, confidence) for kind in kinds]
+        return least_range(float(point.value), parts)
+    return _redrawn(float(point.value), [drawn], [_fewer(group.sizes[scope])], confidence)
+
+
+def _range_of_mean(groups: Sequence[Group], scope: str, key: str, confidence: float) -> Range:
+    points = [group.figures[scope][key] for group in groups]
+    ranges = [_range(group, scope, key, confidence) for group in groups]
+    value = float(mean(points).value) if points else float("nan")
+    reasons = [one.reason for one in ranges if one.reason in (NOTHING, NOT_REDRAWN)]
+    if key == AUROC or reasons or not groups:
+        values = [float(point.value) for point in points]
+        return mean_range(value, list(zip(values, ranges, strict=True)))
+    drawn = [group.replicates[scope][key] for group in groups]
+    if not all(tells(float(p.value), d) for p, d in zip(points, drawn, strict=True)):
+        return Range.none(WIDE_BINS)
+    return _redrawn(value, drawn, [_fewer(group.sizes[scope]) for group in groups], confidence)
+
+
+def _redrawn(
+    value: float, drawn: Sequence[Bounded], images: Sequence[int], confidence: float
+) -> Range:
+    """The interval of a mean from replicates, each of so many images a side."""
+    if min(images) < FEW:
+        return Range.none(FEW_IMAGES.format(FEW))
+    replicates = mean(drawn)
+    if not tells(value, replicates):
+        return Range.none(WIDE_BINS)
+    low, high = interval(value, replicates.value, sum(images), confidence)
+    return Range(low, high) if low < high else Range.none(NO_SCATTER)
 
 
 def _fewer(sizes: Mapping[str, int]) -> int:
@@ -133,11 +198,11 @@ def _fewer(sizes: Mapping[str, int]) -> int:
 _NONE = Bounded(np.array(np.nan), np.array(np.nan))
 
 
-def _figure(
-    point: Bounded, replicates: Bounded | None, images: int, confidence: float
-) -> dict[str, float]:
-    """`images` is how many good or defective ones there are, whichever are fewer."""
-    low = high = float("nan")
-    if replicates is not None and tells(float(point.value), replicates):
-        low, high = interval(float(point.value), replicates.value, images, confidence)
-    return {"value": float(point.value), "bound": float(point.bound), "low": low, "high": high}
+def _figure(point: Bounded, range_: Range) -> dict[str, Any]:
+    return {
+        "value": float(point.value),
+        "bound": float(point.bound),
+        "low": range_.low,
+        "high": range_.high,
+        "no_interval": range_.reason,
+    }

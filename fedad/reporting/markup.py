@@ -86,13 +86,14 @@ def copyable(command: str) -> Html:
     )
 
 
-def ranged(one: Mapping[str, float | None] | None, form: str = ".3f") -> str:
-    """`0.873 (0.851 to 0.894)`; the value alone without an interval, a dash without a value."""
+def ranged(one: Mapping[str, Any] | None, form: str = ".3f") -> str:
+    """`0.873 (0.851 to 0.894)`, or why there is no interval; a dash without a value."""
     if one is None or one["value"] is None or math.isnan(one["value"]):
         return NONE
     value, low, high = one["value"], one.get("low"), one.get("high")
     if low is None or high is None or math.isnan(low):
-        return format(value, form)
+        why = one.get("no_interval")
+        return f"{value:{form}} ({why})" if why else format(value, form)
     return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 

@@ -22,6 +22,7 @@ from fedad.messages.payload import Payload
 from fedad.methods.base import method_of
 from fedad.plumbing.shown import csv_text
 
+NO_RANGE = "not of sites"  # why a mean over sites has no interval: sites are no sample of any
 MEAN_OF_SITES, OF_SITES = "mean_of_sites", "mean of sites"  # each counted once
 SCHEMA = 2  # 1 had counts in 4,096 bins, and banks alone
 PACKAGES = (
@@ -104,9 +105,14 @@ def mean_of_sites(sites: Mapping[str, Any]) -> dict[str, Any]:
     it has moves `together`, and not this."""
     found = {}
     for key in {key: None for told in sites.values() for key in told["mean"]}:
-        values = [number(told["mean"][key]["value"]) for told in sites.values()]
+        told_of = [told["mean"][key] for told in sites.values() if key in told["mean"]]
+        values = [number(one["value"]) for one in told_of]
         known = [value for value in values if not math.isnan(value)]
-        found[key] = {"value": fmean(known) if known else math.nan, "sites": len(known)}
+        found[key] = {
+            "value": fmean(known) if known else math.nan,
+            "sites": len(known),
+            "no_interval": NO_RANGE,
+        }
     return found
 
 
@@ -126,7 +132,12 @@ def _figures(found: Findings) -> dict[str, Any]:
             for category, patches in sorted(found.nearest.items())
         },
         "borrowed": {
-            category: {"relief": _rate(made.relief()), "masking": _rate(made.masking())}
+            category: {
+                "relief": _rate(made.relief()),
+                "masking": _rate(made.masking()),
+                "chance_relief": _rate(made.chance_relief()),
+                "chance_masking": _rate(made.chance_masking()),
+            }
             for category, made in sorted(found.borrowed.items())
         },
     }
@@ -154,7 +165,9 @@ def environment() -> dict[str, Any]:
 
 def per_site_csv(figures: Mapping[str, Any]) -> str:
     """One line for every way of sharing, site, category and figure."""
-    columns = ("way", "site", "category", "figure", "value", "bound", "low", "high")
+    columns = (
+        *("way", "site", "category", "figure", "value", "bound", "low", "high", "no_interval"),
+    )
     return csv_text(columns, _lines(figures))
 
 
@@ -167,9 +180,20 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             }.items():
                 for key, one in entry["figures"].items():
                     numbers = (number(one[name]) for name in ("value", "bound", "low", "high"))
-                    yield way, site, category, key, *(f"{n:.9g}" for n in numbers)
+                    shown = (f"{n:.9g}" for n in numbers)
+                    yield way, site, category, key, *shown, one["no_interval"]
         for key, one in found.get(MEAN_OF_SITES, {}).items():
-            yield way, OF_SITES, "mean", key, f"{number(one['value']):.9g}", "nan", "nan", "nan"
+            yield (
+                way,
+                OF_SITES,
+                "mean",
+                key,
+                f"{number(one['value']):.9g}",
+                "nan",
+                "nan",
+                "nan",
+                NO_RANGE,
+            )
 
 
 def number(value: float | None) -> float:

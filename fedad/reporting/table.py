@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fedad.plumbing.console import add_row, table
+from fedad.reporting.markup import ranged
 from fedad.reporting.record import OF_SITES, number
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _table(figures: Mapping[str, Any], key: str, title: str) -> Table:
     made = table(f"{title}, each site's own test images", ("site", *figures))
     for site in sorted({site for found in figures.values() for site in found["sites"]}):
         told = (found["sites"].get(site, {}) for found in figures.values())
-        add_row(made, site, *(_shown(_mean(one, key)) for one in told))
+        add_row(made, site, *(_ranged(one, key) for one in told))
     made.add_section()
     add_row(made, "mean", *(_shown(average(found, key)) for found in figures.values()))
     add_row(made, OF_SITES, *(_shown(unweighted(found, key)) for found in figures.values()))
@@ -62,6 +63,12 @@ def _mean(told: Mapping[str, Any], key: str) -> float:
 def _test_images(told: Mapping[str, Any]) -> int:
     sizes = told["pooled"]["sizes"]
     return int(sizes["good_images"] + sizes["defective_images"])
+
+
+def _ranged(told: Mapping[str, Any], key: str) -> str:
+    """A site's figure with its interval, or why there is none."""
+    figure = told.get("mean", {}).get(key)
+    return "-" if math.isnan(_mean(told, key)) else ranged(figure)
 
 
 def _shown(value: float) -> str:

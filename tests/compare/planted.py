@@ -9,6 +9,7 @@ import numpy as np
 from fedad.compare.drawn import TOGETHER, Drawn, Images, Scope, weights
 from fedad.compare.plan import FEDERATED, Plan, Point
 from fedad.compare.treatments import Treatment
+from fedad.evaluation.sureness import Range
 
 CATEGORIES, SITES = ("bolt", "hose", "pipe"), ("graz", "lyon")
 IMAGES = 30  # good ones, and as many defective ones, of a category at a site
@@ -61,7 +62,7 @@ def treatment(
 
 def _drawn(label: str, shift: float | Mapping[str, float], noise: float, seed: int) -> Drawn:
     """A mean over images stands for the figure: the same images and redraws in every treatment."""
-    figures, images = {}, {}
+    figures, images, ranges = {}, {}, {}
     for c, category in enumerate(CATEGORIES):
         values = {}
         for s, site in enumerate(SITES):
@@ -75,5 +76,7 @@ def _drawn(label: str, shift: float | Mapping[str, float], noise: float, seed: i
             times = weights(good, 300, np.random.default_rng([c, *map(ord, site)]))
             scope = Scope(site, category)
             figures[scope, FIGURE] = times @ mine / len(mine)
+            value = float(figures[scope, FIGURE][0])
+            ranges[scope] = Range(value - 0.05, value + 0.05)
             images[scope] = Images(int(good.sum()), int((~good).sum()), f"{site}{category}")
-    return Drawn(figures, images)
+    return Drawn(figures, images, ranges)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedad.compare.contrasts import contrasts, pairs, rankings
+from fedad.compare.contrasts import contrasts, pairs, rankings, unranked
 from fedad.compare.drawn import TOGETHER, Drawn, Scope
 from fedad.compare.plan import CENTRALISED, ISOLATED
 from tests.compare.planted import FIGURE, plan_of, treatment
@@ -23,8 +23,9 @@ def test_a_planted_difference_is_found():
     assert one["low"] < -0.05 < one["high"] < 0
     assert one["difference"] == pytest.approx(-0.05, abs=0.002)
     assert one["p_holm"] < 0.01
+    assert math.isnan(one["p_sets"])  # three sets of test images, whatever the seeds
     assert one["rank_biserial"] == -1.0
-    assert one["blocks"] == 15
+    assert one["sets"] == 3
 
 
 def test_a_planted_tie_is_declared_equivalent():
@@ -48,8 +49,20 @@ def test_one_seed_says_nothing_of_others():
     some = treatment("a", seeds=1), treatment("b", 0.05, seeds=1)
     one = verdicts(*some, seeds=1)["a", "b"]
     assert one["verdict"] == "cannot tell"
-    assert "3 blocks cannot reach 5 %" in one["warnings"][0]
-    assert "one seed says nothing of others" in one["warnings"]
+    assert math.isnan(one["p"])
+    assert "one seed says nothing of others: no p" in one["warnings"]
+
+
+def test_treatments_that_are_one_and_the_same_are_not_surely_equal():
+    """Alike on 180 images: a share of 1 % on which they differ would be missed in 16 %."""
+    a = treatment("a")
+    one = verdicts(a, replace(a, label="b", points=("b",)))["a", "b"]
+    assert one["p_equal"] == pytest.approx(0.99**180)
+    assert one["verdict"] == "cannot tell"
+    assert math.isnan(one["p"])
+    assert "alike on all redrawn images" in one["warnings"][0]
+    wider = verdicts(a, replace(a, label="b", points=("b",)), margin=0.02)["a", "b"]
+    assert wider["verdict"] == "equivalent"
 
 
 def test_holm_grows_with_the_family():
@@ -95,7 +108,7 @@ def test_blocks_on_other_images_are_left_out():
         seed: Drawn(one.figures, {**one.images, scope: one.images[scope]._replace(mark="other")})
         for seed, one in b.drawn.items()
     }
-    assert verdicts(a, replace(b, drawn=other))["a", "b"]["blocks"] == 10
+    assert verdicts(a, replace(b, drawn=other))["a", "b"]["sets"] == 2
 
 
 def test_a_block_with_nothing_to_rank_is_left_out():
@@ -105,18 +118,29 @@ def test_a_block_with_nothing_to_rank_is_left_out():
         seed: Drawn({**one.figures, key: np.full(301, math.nan)}, one.images)
         for seed, one in b.drawn.items()
     }
-    assert verdicts(a, replace(b, drawn=none))["a", "b"]["blocks"] == 10
+    assert verdicts(a, replace(b, drawn=none))["a", "b"]["sets"] == 2
 
 
-def test_ranking_puts_the_planted_best_first():
+def test_ranking_puts_the_planted_best_first(monkeypatch):
+    six = tuple(f"part {k}" for k in range(6))
+    monkeypatch.setattr("tests.compare.planted.CATEGORIES", six)
     some = treatment("a"), treatment("b", 0.05), treatment("c")
     together, by_site = rankings(plan_of("a", "b", "c"), some)
+    assert together["sets"] == 6
+    assert unranked(some, [together]) == ""
     assert together["together"]
     assert not by_site["together"]
     for found in (together, by_site):
         assert found["p"] < 0.01
         assert next(iter(found["ranks"])) == "b"
-        assert [sorted(group) for group in found["groups"]] == [["a", "c"]]
+        assert ["a", "c"] in [sorted(group) for group in found["groups"]]
+
+
+def test_three_products_are_not_ranked_however_many_seeds():
+    some = treatment("a"), treatment("b", 0.05), treatment("c")
+    assert rankings(plan_of("a", "b", "c"), some) == []
+    assert unranked(some, []).startswith("3 sets of test images: no Friedman test")
+    assert unranked(some[:2], []) == ""
 
 
 def test_two_treatments_are_not_ranked():

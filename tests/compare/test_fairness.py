@@ -5,9 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from fedad.compare.fairness import answer, borrowed, by_site, fairness, gains, nearest, spread
+from fedad.compare.fairness import (
+    all_gains,
+    answer,
+    borrowed,
+    by_site,
+    fairness,
+    gains,
+    nearest,
+    spread,
+)
 from fedad.compare.plan import FEDERATED, ISOLATED
-from fedad.compare.statistics import Interval
 from fedad.evaluation import Rate
 from tests.compare.planted import FIGURE, plan_of, treatment
 
@@ -35,12 +43,12 @@ def test_no_site_is_the_worst_that_has_one_kind_of_image_only():
 
 def test_did_federation_help_me():
     alone = treatment("isolated", {"graz": 0.0, "lyon": 0.3}, way=ISOLATED, points=("a",))
-    found = gains(treatment("a", 0.15), alone, FIGURE)
+    found = all_gains(treatment("a", 0.15), alone, [FIGURE])[FIGURE]
     assert found["graz"]["value"] == pytest.approx(0.15, abs=0.003)
     assert found["graz"]["answer"] == "helped"
     assert found["lyon"]["value"] == pytest.approx(-0.15, abs=0.003)
     assert found["lyon"]["answer"] == "hurt"
-    assert answer(Interval(-0.1, 0.1)) == "cannot tell"
+    assert answer(0.1, 0.2) == answer(0.1, math.nan) == "cannot tell"
 
 
 def test_two_images_say_nothing_of_a_gain():
@@ -50,10 +58,36 @@ def test_two_images_say_nothing_of_a_gain():
         for scope, images in drawn.images.items():
             if scope.site == "lyon":
                 drawn.images[scope] = images._replace(defective=2)
-    found = gains(one, alone, FIGURE)
+    found = all_gains(one, alone, [FIGURE])[FIGURE]
     assert found["lyon"]["value"] == pytest.approx(0.15, abs=0.003)
     assert (found["lyon"]["answer"], found["graz"]["answer"]) == ("cannot tell", "helped")
     assert math.isnan(found["lyon"]["low"])
+
+
+def test_answers_are_corrected_for_all_sites_and_figures():
+    """What one site alone would answer, it does not among many figures."""
+    alone = treatment("isolated", way=ISOLATED, points=("a",), noise=0.05)
+    one = treatment("a", 0.02, noise=0.05)
+    for treated in (one, alone):
+        for drawn in treated.drawn.values():
+            drawn.figures.update(
+                {
+                    (scope, f"figure {k}"): values
+                    for (scope, _), values in list(drawn.figures.items())
+                    for k in range(20)
+                }
+            )
+    by_itself = gains(one, alone, FIGURE)["graz"]["p"]
+    assert by_itself < 0.05
+    among = all_gains(one, alone, [FIGURE, *(f"figure {k}" for k in range(20))])
+    assert among[FIGURE]["graz"]["p_holm"] > by_itself
+    assert among[FIGURE]["graz"]["p"] == by_itself
+
+
+def test_one_seed_answers_nothing():
+    alone = treatment("isolated", way=ISOLATED, points=("a",), seeds=1)
+    found = all_gains(treatment("a", 0.15, seeds=1), alone, [FIGURE])[FIGURE]
+    assert found["graz"]["answer"] == "cannot tell"
 
 
 def test_every_point_is_read_against_its_own_isolated_sites():

@@ -2,15 +2,18 @@
 
 import csv
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from fedad.cli import app
 from fedad.compare.cells import cells_of
 from fedad.compare.plan import FEDERATED, ISOLATED
+from fedad.compare.statistics import ranked
 from fedad.errors import DataError
 from fedad.reporting.comparison.page import sections
 from fedad.reporting.comparison.printed import print_comparison
@@ -171,11 +174,28 @@ def test_seconds_of_cells_side_by_side_are_not_drawn(compared):
 
 def test_every_pairs_nemenyi_p_is_shown(compared):
     found = read_comparison(compared)
-    one = found["rankings"][0]
-    first, second, *_ = one["ranks"]
-    one["pairs"][first][second] = 0.0123
+    rows = np.random.default_rng(0).normal(size=(3, 6))
+    one = asdict(ranked(dict(zip("abc", rows, strict=True))))
+    one["pairs"]["a"]["b"] = 0.0123
+    found["unranked"] = ""
+    found["rankings"] = [{"figure": "image_auroc", "together": True, **one}]
     shown = "".join(section.body for section, _ in sections(found))
     assert "<td>0.012</td>" in shown
+    assert "p (Friedman)" in shown
+
+
+def test_too_few_sets_of_test_images_are_not_ranked_and_it_is_said(compared, pages, capsys):
+    """Two products, whatever the seeds: in one line on the page, in the terminal, in tables."""
+    found = read_comparison(compared)
+    line = "2 sets of test images: no Friedman test and no critical differences below 6"
+    assert found["rankings"] == []
+    assert found["unranked"].startswith(line)
+    shown = "".join(section.body for section, _ in sections(found))
+    assert line in shown
+    assert "p (Friedman)" not in shown
+    print_comparison(found)
+    assert "no Friedman test" in " ".join(capsys.readouterr().out.split())
+    assert line in (pages["comparison"].parent / "tables" / "differences.md").read_text()
 
 
 def test_plots_are_whole_drawings_and_tables(pages):

@@ -1,5 +1,6 @@
 """Leaving a site out by taking its rows out of the bank: exact, and beside merging anew."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from fedad.banks.bank import Bank
 from fedad.banks.origin import without_site
 from fedad.compare.cells import cells_of
 from fedad.compare.plan import FEDERATED
-from fedad.compare.value import _local_of, judged, learned_anew, leave_one_out, worth
+from fedad.compare.rescored import judged
+from fedad.compare.value import _local_of, learned_anew, leave_one_out, worth
 from fedad.config import Config, read
 from fedad.embedders.embedder import Embedder
 from fedad.judging.verdicts import judge
@@ -139,7 +141,8 @@ def test_with_room_for_every_row_nothing_is_won_by_merging_anew(plant):
         "without": measured(without_site(whole, SITE)),
         "anew": measured(rest),
     }
-    assert worth([told], figures)["together"]["gap"] == dict.fromkeys(figures, 0.0)
+    gap = worth([told], figures)["together"]["gap"]
+    assert {figure: one["value"] for figure, one in gap.items()} == dict.fromkeys(figures, 0.0)
 
 
 def test_worth_by_hand():
@@ -152,14 +155,42 @@ def test_worth_by_hand():
     ]
     found = worth(seeds, ["f"])["together"]
     assert found["lost"] == ["b"]
-    assert found["loss"]["f"] == pytest.approx(0.15)
-    assert found["gap"]["f"] == pytest.approx(0.05)
-    assert worth([{"all": told(0.9, "b"), "without": {}, "anew": {}}], ["f"])["together"] == {
-        "lost": ["b"],
-        "loss": {"f": None},
-        "gap": {"f": None},
-        "short": 0,
+    assert found["loss"]["f"]["value"] == pytest.approx(0.15)
+    assert found["gap"]["f"]["value"] == pytest.approx(0.05)
+    assert math.isnan(found["gap"]["f"]["low"])  # nothing was redrawn
+    none = worth([{"all": told(0.9, "b"), "without": {}, "anew": {}}], ["f"])["together"]
+    assert (none["lost"], none["short"]) == (["b"], 0)
+    assert none["loss"]["f"]["value"] is none["gap"]["f"]["value"] is None
+
+
+def test_worth_has_an_interval_over_redrawn_images():
+    one = {"together": {"a": {"f": 0.5}}}
+    drawn = np.random.default_rng(0).normal(0.1, 0.02, 401)
+    drawn[0] = 0.1
+    seed = {
+        **{"all": one, "without": {"together": {"a": {"f": 0.4}}}, "anew": one},
+        "images": {"together": {"a": 20}},
+        "drawn": {"loss": {"together": {"a": {"f": drawn.tolist()}}}, "gap": {}},
     }
+    loss = worth([seed], ["f"])["together"]["loss"]["f"]
+    assert loss["value"] == pytest.approx(0.1)
+    assert loss["low"] == pytest.approx(0.1 - 2.15 * 0.02, abs=0.01)
+    assert loss["high"] == pytest.approx(0.1 + 2.15 * 0.02, abs=0.01)
+    few = {**seed, "images": {"together": {"a": 4}}}
+    assert math.isnan(worth([few], ["f"])["together"]["loss"]["f"]["low"])
+
+
+def test_redrawn_losses_begin_with_the_loss(compared, small):
+    """The replicates of what is left out are of the same images as its figures."""
+    cell = cells_of(small)["float32", 0, FEDERATED]
+    told = leave_one_out(cell.folder(compared), cell.config, small.figures)[SITE]
+    for judge_, categories in told["drawn"]["loss"].items():
+        for category, of in categories.items():
+            for figure, drawn in of.items():
+                pair = (told[way][judge_][category][figure] for way in ("all", "without"))
+                more, less = pair
+                if not math.isnan(drawn[0]):
+                    assert drawn[0] == pytest.approx(more - less, abs=0.002)
 
 
 @pytest.mark.parametrize("scope", ["category", "mixed"])

@@ -334,13 +334,13 @@ def test_counts_that_would_take_too_much_memory_are_refused_before_they_do(monke
 @pytest.mark.parametrize("batch", [0, 5, 400, 40_000])
 @pytest.mark.parametrize("cells", [1, 3000])
 def test_a_message_of_40_kilobytes_costs_a_few_milliseconds_and_megabytes(cells, batch):
-    """Every bin far from the next one, or one bin in each replicate, or cells without any."""
-    entries = 8000 if not batch else 40_000 // batch
+    """As many bins as may be, or one bin in each replicate, or cells without any."""
+    entries = 8000 if not batch else min(40_000 // batch, 3000 * cells)
     lengths = np.zeros((5, cells), np.uint32)
     lengths[0, : min(cells, entries)] = 1
     lengths[1, 0] = entries - min(cells, entries)
     columns = np.zeros(entries, np.uint32)
-    columns[lengths[0].sum() :] = 30 * np.arange(lengths[1, 0])
+    columns[lengths[0].sum() :] = 4 * np.arange(lengths[1, 0])
     names = [["bolt", f"{k:05d}", ""] for k in range(cells)]
     header = {"schema": 2, "binning": FINE.name, "batch": [batch] * (batch > 0), "cells": names}
     arrays = {"columns": columns, "lengths": lengths}

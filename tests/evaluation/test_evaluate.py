@@ -157,7 +157,9 @@ def test_what_is_written(plant, tmp_path):
     report = json.loads((out / "figures.json").read_text())
     figure = report["categories"]["bolt"]["figures"]["pixel_auroc"]
     assert figure["value"] == pytest.approx(exact["pixel_auroc"])
-    assert figure["low"] < figure["value"] < figure["high"]
+    assert (figure["low"], figure["no_interval"]) == (None, "under 20 images")  # of 5 and 5
+    figure = report["categories"]["bolt"]["figures"]["image_auroc"]
+    assert figure["low"] < figure["value"] <= figure["high"]
     with (out / "bolt" / "curves.csv").open() as file:
         rows = list(csv.DictReader(file))
     x, y = ([float(row[name]) for row in rows] for name in ("fpr", "spro"))
@@ -175,16 +177,18 @@ def test_the_table_has_a_row_a_category_and_the_mean(plant):
     rows = table_rows(evaluate(data, maps, limits=[0.05], replicates=200))
     assert [row["category"] for row in rows] == ["bolt", "hose", "mean"]
     assert rows[0]["good"] == "5"
-    value, interval = rows[0]["auc_spro_0.05"].split(" ")
+    assert rows[0]["auc_spro_0.05"].endswith(" (under 20 images)")
+    value, interval = rows[0]["image_auroc"].split(" ")
     low, high = (float(end) for end in interval.strip("()").split("-"))
     assert low <= float(value) <= high
     plain = table_rows(evaluate(data, maps, limits=[0.05], replicates=0, categories=["hose"]))
     assert [row["category"] for row in plain] == ["hose"]
-    assert float(plain[0]["auc_spro_0.05"]) >= 0
+    assert plain[0]["auc_spro_0.05"].endswith(" (not redrawn)")
 
 
-def test_runs_repeat_and_the_seed_moves_only_intervals(plant):
-    data, maps, _ = plant
+def test_runs_repeat_and_the_seed_moves_only_intervals(tmp_path):
+    data, maps = tmp_path / "data", tmp_path / "maps"
+    write_category(data / "bolt", maps / "bolt" / "test", draw(0, dtype="float64", count=40))
     first, again, other = (
         evaluate(data, maps, replicates=50, seed=seed).report["mean"]["pixel_ap"]
         for seed in (1, 1, 2)

@@ -11,16 +11,21 @@ from fedad.reporting.plots import Plot, intervals, side_by_side
 from fedad.reporting.shown_run import Found
 
 Contrast = Mapping[str, Any]  # one pair of treatments, by one figure
-COLUMNS = ["first less second", "difference", "p (Holm)", "p equal", "dz", "ranks", "verdict"]
+COLUMNS = [
+    *("first less second", "difference", "p (Holm)", "p equal", "p over sets"),
+    *("dz", "ranks", "verdict"),
+]
 VERDICT = (
-    "higher or lower: the signed-rank test over categories and seeds (Holm) and the bootstrap "
-    "interval over test images agree. Equivalent: TOST and the 90 % interval keep the difference "
-    "within the margin of {margin}, each pair by itself (p equal is not Holm's). Cannot tell: "
-    "neither, which is not the same as equal."
+    "Products are fixed: what is tested is no difference on these products' parts. Higher or "
+    "lower: p of redrawn test images and seeds (Holm over all pairs of a figure). Equivalent: TOST "
+    "and the 90 % interval keep the difference within the margin of {margin}, each pair by itself "
+    "(p equal is not Holm's). p over sets: the signed-rank test over sets of test images, a "
+    "product each with its seeds averaged, from six on (Holm). Cannot tell: neither, which is not "
+    "the same as equal; a dash is no p."
 )
 RANKS = (
-    "Mean ranks over blocks, a category with a seed; 1 is best. Ranks less than the critical "
-    "difference apart are not told apart at 5 %"
+    "Mean ranks over sets of test images, a product each with its seeds averaged; 1 is best. Ranks "
+    "less than the critical difference apart are not told apart at 5 %"
 )
 
 
@@ -34,7 +39,11 @@ def differences(comparison: Comparison) -> Found:
     body = [
         *(paragraph(f"Small numbers: {note}.", kind="warning") for note in notes),
         side_by_side(plots),
-        table(COLUMNS, difference_rows(main), "dz: mean over scatter; ranks: rank-biserial"),
+        table(
+            COLUMNS,
+            difference_rows(main),
+            "dz: mean over scatter of the sets; ranks: rank-biserial",
+        ),
         paragraph(VERDICT.format(margin=f"{margin:g}"), kind="note"),
         details("Other figures", table(COLUMNS, difference_rows(other))),
         *_ranks(comparison),
@@ -48,8 +57,7 @@ def difference_rows(contrasts: Sequence[Contrast]) -> list[list[str]]:
         [
             f"{one['first']} less {one['second']}, {named(one['figure'])}",
             ranged(difference(one), "+.4f"),
-            f"{one['p_holm']:.2g}",
-            f"{one['p_equal']:.2g}",
+            *(number(one[p], ".2g") for p in ("p_holm", "p_equal", "p_sets")),
             number(one["dz"], ".2f"),
             number(one["rank_biserial"], ".2f"),
             one["verdict"],
@@ -58,9 +66,10 @@ def difference_rows(contrasts: Sequence[Contrast]) -> list[list[str]]:
     ]
 
 
-def difference(contrast: Contrast) -> dict[str, float | None]:
+def difference(contrast: Contrast) -> dict[str, Any]:
     """The difference and its interval, as `ranged` and plots take a value."""
-    return {"value": contrast["difference"], "low": contrast["low"], "high": contrast["high"]}
+    ends = {name: contrast[name] for name in ("low", "high", "no_interval")}
+    return {"value": contrast["difference"], **ends}
 
 
 def _plots(contrasts: Sequence[Contrast], figure: str, margin: float) -> list[Plot]:
@@ -83,10 +92,12 @@ def _plots(contrasts: Sequence[Contrast], figure: str, margin: float) -> list[Pl
 
 
 def _ranks(comparison: Comparison) -> Iterator[Html]:
-    """Friedman and Nemenyi, for three treatments or more."""
+    """Friedman and Nemenyi, for three treatments or more; or why not."""
     rankings = comparison["rankings"]
+    if comparison["unranked"]:
+        yield paragraph(f"{comparison['unranked']}.", kind="note")
     if rankings:
-        columns = ["ranked by", "blocks", "p (Friedman)", "mean ranks", "critical", "not apart"]
+        columns = ["ranked by", "sets", "p (Friedman)", "mean ranks", "critical", "not apart"]
         yield table(columns, map(_rank_row, rankings), RANKS, words=(3, 5))
         yield details("Nemenyi's p of each pair", Html("".join(map(_nemenyi, rankings))))
 
@@ -94,7 +105,7 @@ def _ranks(comparison: Comparison) -> Iterator[Html]:
 def _rank_row(ranking: Mapping[str, Any]) -> list[str]:
     return [
         _ranked_by(ranking),
-        str(ranking["blocks"]),
+        str(ranking["sets"]),
         f"{ranking['p']:.2g}",
         ", ".join(f"{label} {rank:.2f}" for label, rank in ranking["ranks"].items()),
         f"{ranking['critical']:.2f}",

@@ -25,6 +25,9 @@ def sections(comparison: Comparison) -> list[Found]:
 def tables(comparison: Comparison) -> dict[str, str]:
     """File name -> text, for papers."""
     names = [named(figure) for figure in comparison["plan"]["figures"]]
+    lines = difference_rows(comparison["contrasts"])
+    if comparison["unranked"]:
+        lines.append([comparison["unranked"], *[""] * (len(COLUMNS) - 1)])
     return both("figures", ["", *names], figure_rows(comparison)) | both(
-        "differences", COLUMNS, difference_rows(comparison["contrasts"])
+        "differences", COLUMNS, lines
     )

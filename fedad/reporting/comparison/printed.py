@@ -11,7 +11,7 @@ from rich.text import Text
 from fedad.plumbing.console import add_row, show, table
 from fedad.plumbing.shown import for_table
 from fedad.reporting.comparison.differences import difference
-from fedad.reporting.comparison.words import Comparison
+from fedad.reporting.comparison.words import Comparison, number
 from fedad.reporting.markup import ranged
 
 Printed = tuple[list[str], list[str], list[list[str]]]  # lines of the title, columns, rows
@@ -49,14 +49,14 @@ def _differences(comparison: Comparison) -> Printed:
             one["first"],
             one["second"],
             ranged(difference(one), "+.4f"),
-            f"{one['p_holm']:.3g}",
-            f"{one['p_equal']:.3g}",
+            *(number(one[p], ".3g") for p in ("p_holm", "p_equal")),
             one["verdict"],
         ]
         for one in contrasts
     ]
     notes = sorted({f"warning: {note}" for one in contrasts for note in one["warnings"]})
-    return [f"Paired differences, {headline}", *notes], columns, rows
+    ranks = [comparison["unranked"]] if comparison["unranked"] else []
+    return [f"Paired differences, {headline}", *ranks, *notes], columns, rows
 
 
 def _sites(comparison: Comparison) -> Printed:
@@ -97,10 +97,13 @@ def _worst(figure: Mapping[str, Any]) -> str:
 
 
 def _masked(treatment: Mapping[str, Any]) -> Iterator[str]:
-    """How many of its defects others' rows hid at each site where it was any."""
+    """How many of its defects others' rows hid at each site where it was any, and what chance
+    alone hides."""
     for site, rates in treatment.get("borrowed", {}).items():
         if rates["masking"]["cases"]:
-            yield f"{site} {rates['masking']['cases']} of {rates['masking']['of']}"
+            chance = rates.get("chance_masking", {"of": 0})
+            beside = f" ({chance['cases']} of {chance['of']} by chance)" if chance["of"] else ""
+            yield f"{site} {rates['masking']['cases']} of {rates['masking']['of']}{beside}"
 
 
 def _recommended(comparison: Comparison) -> Printed:

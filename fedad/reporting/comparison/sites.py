@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fedad.reporting.comparison.words import Comparison, named
+from fedad.reporting.comparison.words import Comparison, named, number
 from fedad.reporting.markup import NONE, Html, Section, details, ranged, table
 from fedad.reporting.plots import intervals
 from fedad.reporting.shown_run import Found
 
 SURE = (
-    "helped or hurt: the 95 % interval of this site and point, by itself, leaves out 0. No "
-    "interval where a category has fewer than five good or defective test images"
+    "helped or hurt: p of no gain on redrawn test images and seeds below 5 %, by Holm over all "
+    "sites and figures of a point; intervals are of each by itself. No interval where a product "
+    "has fewer than five good or defective test images, no p from one seed either"
 )
+CHANGED = {
+    "masking": "masked",
+    "chance_masking": "by chance",
+    "relief": "relieved",
+    "chance_relief": "by chance",
+}
 BORROWED = (
     "Masked: my defects that my own rows would have stopped, hidden by another site's normal "
-    "row. Relieved: my good parts that my own rows would have stopped. Sums over seeds, whose "
-    "intervals count each test image once"
+    "row. Relieved: my good parts that my own rows would have stopped. Both at thresholds "
+    "calibrated for these rows; by chance: the same between a random half of my training images "
+    "and all of them. Sums over seeds, whose intervals count each test image once"
 )
 
 
@@ -39,10 +47,13 @@ def sites(comparison: Comparison) -> Found:
     if gains:
         title = f"Gain over being isolated, {name}"
         plots = [intervals("gain", title, gains, axis="gain, 95 % interval", about=0.0)]
-        answers = [[label, ranged(gain, "+.3f"), gain["answer"]] for label, gain in gains]
+        answers = [
+            [label, ranged(gain, "+.3f"), number(gain["p_holm"], ".2g"), gain["answer"]]
+            for label, gain in gains
+        ]
         body += [
             plots[0].figure(),
-            table(["did federation help me?", name, ""], answers, SURE, words=(2,)),
+            table(["did federation help me?", name, "p (Holm)", ""], answers, SURE, words=(3,)),
         ]
     body += [_borrowed(comparison)]
     return Section("sites", "To whom", "".join(body)), plots
@@ -79,7 +90,7 @@ def _spread(over: Mapping[str, Any]) -> list[str]:
 def _borrowed(comparison: Comparison) -> Html:
     """What others' rows hid and relieved, and whose rows explain whose parts."""
     rows = [
-        [f"{one['treatment']}: {site}", _rate(rates.get("masking")), _rate(rates.get("relief"))]
+        [f"{one['treatment']}: {site}", *(_rate(rates.get(name)) for name in CHANGED)]
         for one in comparison["fairness"]
         for site, rates in one.get("borrowed", {}).items()
     ]
@@ -90,7 +101,7 @@ def _borrowed(comparison: Comparison) -> Html:
     ]
     title, columns = "Whose rows are nearest to whose parts", ["", "share by contributing site"]
     return Html(
-        table(["", "masked", "relieved"], rows, BORROWED)
+        table(["", *CHANGED.values()], rows, BORROWED)
         + details(title, table(columns, shares, words=(1,)))
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,4 +19,4 @@ def named(figure: str) -> str:
 
 def number(value: float | None, form: str = ".3f") -> str:
     """A number by a format, or a dash in place of none."""
-    return NONE if value is None else format(value, form)
+    return NONE if value is None or math.isnan(value) else format(value, form)
