@@ -26,7 +26,17 @@ def bank_of(rows: np.ndarray) -> Bank:
     column = np.zeros(len(rows), np.int32)
     table = np.ones((1, 1), np.int64)
     mark = Fingerprint("", "", "", "", 3, 256, "")
-    return Bank(rows, column, column, column, ("part",), ("site",), table, table, mark)
+    return Bank(
+        rows=rows,
+        category=column,
+        site=column,
+        row=column,
+        categories=("part",),
+        sites=("site",),
+        images=table,
+        patches=table,
+        fingerprint=mark,
+    )
 
 
 def widened(points: np.ndarray, width: int) -> np.ndarray:

@@ -34,7 +34,7 @@ def hold(site: Site, folder: Path) -> None:
     before = read_json(path, "what a run is made of")
     if differing := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
         told = _told(before, now, differing)
-        raise DataError(f"site {site.name}: {told}", reason="changed")
+        raise DataError(f"site {site.name}: {told}", reason="contents")
 
 
 def contents(site: Site) -> dict[str, str]:

@@ -158,7 +158,7 @@ def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
     if name in TOTALS or name.startswith("node "):
         return f"its name {name!r} stands for other things in the record: give it another"
     if not is_site_name(name):
-        return f"its name {name!r} cannot be a file's, or has a comma, = or outer spaces"
+        return f"its name {name!r} cannot be a file's, or has a comma or =, or outer spaces"
     if registered not in ("", name):
         return f"its key is registered as {registered!r}, and it says that it is {name!r}"
     if about["version"] != __version__:

@@ -174,7 +174,7 @@ def test_a_lie_about_one_product_takes_few_rows_from_another():
         ).sum()
         for how in (plain, robust)
     }
-    assert kept[plain] == 0
+    assert kept[plain] == SITES  # one row a site, which every merge keeps
     assert kept[robust] >= 200 * 25 // (25 + 27.5)
 
 

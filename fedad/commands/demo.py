@@ -19,8 +19,9 @@ def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
     folder = launch(config, via=via, root=runs.absolute(), with_yardsticks=True, sink=Bars())
     show_run(folder)
     say(
-        "\nNext:\n"
-        "  fedad run configs/demo.toml -c wire.dtype=float16 --yardsticks   half the bytes\n"
-        f"  fedad bank info {folder / 'bank.safetensors'}\n"
-        "  fedad data check DIR --dataset autovi                            your own images"
+        "",
+        "Next:",
+        "  fedad run configs/demo.toml -c wire.dtype=float16 --yardsticks   half the bytes",
+        f"  fedad bank info {folder / 'bank.safetensors'}",
+        "  fedad data check DIR --dataset autovi                            your own images",
     )

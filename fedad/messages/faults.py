@@ -56,7 +56,7 @@ REFUSED = {
     "config": "defects_config.json is not what it should be",
     "sites": "sites.csv is not what it should be, or lacks an image",
     "budget": "more files are skipped than data.skip-budget allows, or all of a product",
-    "changed": "the images are not those that the run began with",
+    "contents": "the images are not those that the run began with",
     "data": "anything else that is wrong with a folder or a file",
 }
 

@@ -80,7 +80,7 @@ def test_each_case_ends_as_its_rule_says_and_so_a_second_time(case: Case, plant,
 
 def test_every_word_has_a_case():
     """But the word for what is no file of a data set: weights, a cache, a site's own folder."""
-    assert {*SKIPPED, *USED, *REFUSED} - {case.reason for case in CASES} == {"changed", "data"}
+    assert {*SKIPPED, *USED, *REFUSED} - {case.reason for case in CASES} == {"contents", "data"}
     assert DataError("weights that are cut short").reason == "data"
 
 
