@@ -8,10 +8,11 @@ from pathlib import Path
 from flwr.app import Context, Message, RecordDict
 from flwr.supercore.utils import get_flwr_home
 
+from client_app.own import policy_of
 from client_app.sealed import run_key
 from client_app.site import Node
 from fedad.messages import envelope
-from fedad.policy import Warden, policy_for
+from fedad.policy import Warden
 
 
 class Leave:
@@ -25,8 +26,7 @@ class Leave:
         # The server chooses its own key of a run, and might choose one twice: Flower's number too.
         self.run = "" if node.simulated else f"{run_key(message)}/{context.run_id}"
         if not node.simulated:
-            path = str(context.node_config.get("policy", ""))
-            policy = node.policy or policy_for(self.run, Path(path) if path else None, node.folder)
+            policy = node.policy or policy_of(context.node_config, self.run)
             self.warden = Warden(policy, node.folder, guarded=_is_from_a_server())
 
     @property

@@ -91,14 +91,14 @@ def coverage(message: Message, context: Context) -> Message:
     """How far this site's good images are from a bank: one number a category."""
 
     def measured(node: Node, leave: Leave) -> RecordDict:
-        from client_app.work import check_model, measure
+        from client_app.work import measure, receive
 
         folder, made_of = run_folder(node.folder, message), mark(node.config, message.content)
-        check_model(node, folder, message.content, leave)
+        received = receive(node, folder, message.content, leave)
         return once(
             coverage_file(folder, made_of),
             made_of,
-            lambda: measure(node, folder, message.content, leave),
+            lambda: measure(node, folder, received, leave),
             permit=partial(leave.to_answer, COVERAGE),
         )
 
@@ -110,14 +110,14 @@ def evaluate(message: Message, context: Context) -> Message:
     """Counts of this site's test images under the broadcast bank; scores and pictures stay here."""
 
     def judged(node: Node, leave: Leave) -> RecordDict:
-        from client_app.work import check_model, judge
+        from client_app.work import judge, receive
 
         folder = run_folder(node.folder, message)
-        check_model(node, folder, message.content, leave)
+        received = receive(node, folder, message.content, leave)
         return once(
             folder / FINDINGS,
             mark(node.config, message.content),
-            lambda: judge(node, folder, message.content, leave),
+            lambda: judge(node, folder, received, leave),
             permit=partial(leave.to_answer, EVALUATE),
         )
 

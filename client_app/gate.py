@@ -21,10 +21,11 @@ from types import ModuleType
 from typing import Any
 
 from client_app.bundle import Named, check
+from client_app.own import folder_of, policy_of
 from fedad.deploy.stand_ins import PROGRAM, PROGRAMS, answers_check
 from fedad.plumbing.files import cache_root, private_umask
 from fedad.plumbing.private import fresh_folder
-from fedad.policy import CHECKED_APP, OWN_APP, PolicyError, note, policy_for
+from fedad.policy import CHECKED_APP, OWN_APP, PolicyError, note
 
 OURS = ("fedad", "client_app", "server_app")
 REFUSED = "the app does not run at this site, see its log"
@@ -80,13 +81,13 @@ def look_at(app: bytes, node_config: Mapping[str, Any], run: str) -> None:
         PolicyError: it is not listed; the site's audit has its sha256.
         ConfigError: the policy cannot be read; the audit says why.
     """
-    digest, folder = hashlib.sha256(app).hexdigest(), _folder(node_config)
-    path = str(node_config.get("policy", ""))
-    allowed = policy_for(run, Path(path), folder).apps if path else None
+    digest = hashlib.sha256(app).hexdigest()
+    allowed = policy_of(node_config, run).apps
     if allowed is None:
         allowed = tuple(filter(None, [os.environ.get(OWN_APP)]))
     if digest not in allowed:
-        note(folder, "refused", run=run, line="apps", told=f"the app {digest}")
+        told = f"the app {digest}"
+        note(folder_of(node_config), "refused", run=run, line="apps", told=told)
         raise PolicyError("the site's policy refuses this app", "apps")
     os.environ[CHECKED_APP] = digest
 
@@ -99,7 +100,7 @@ def _noted(node_config: Mapping[str, Any], run: str, app: bytes) -> Iterator[Non
     except Exception as error:
         os.environ.pop(CHECKED_APP, None)
         told = f"the app {hashlib.sha256(app).hexdigest()}: {str(error)[:300]}"
-        note(_folder(node_config), "refused", run=run, line="apps", told=told)
+        note(folder_of(node_config), "refused", run=run, line="apps", told=told)
         raise
 
 
@@ -115,12 +116,6 @@ def _check_place(flower: ModuleType, unpacked: Path, named: Named) -> None:
     loaded = flower.get_project_dir(named.id, named.version, named.hashes[-1])
     if Path(loaded).resolve() != Path(unpacked).resolve():
         raise PolicyError(f"Flower would load {loaded}, not {unpacked}", "apps")
-
-
-def _folder(node_config: Mapping[str, Any]) -> Path:
-    """The site's own, as `client_app/site.py` has it."""
-    name = str(node_config.get("site", "nobody"))
-    return Path(str(node_config.get("output-dir") or cache_root() / "sites" / name)).expanduser()
 
 
 def _what_flower_lacks() -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import Context
 from flwr.supercore import log
 
+from client_app.own import folder_of, policy_of
 from fedad.config import AT_THE_SITE, Config, read
 from fedad.config import EmbedderKnobs as Knobs
 from fedad.datasets.base import DRAWN, open_dataset
@@ -23,7 +24,7 @@ from fedad.partition import one_site, partition
 from fedad.plumbing.files import cache_root
 from fedad.plumbing.progress import Files, Log, Sink, shown_by
 from fedad.plumbing.shown import for_log
-from fedad.policy import CHECKED_APP, Policy, Warden, policy_for
+from fedad.policy import CHECKED_APP, Policy, Warden
 from fedad.types import Site
 
 if TYPE_CHECKING:  # a site that only says who it is needs no network in memory
@@ -76,10 +77,7 @@ def is_virtual(node: Mapping[str, Any]) -> bool:
 
 
 def _factory(config: Config, node: Mapping[str, Any], run: str) -> Node:
-    name = str(node["site"])
-    folder = Path(str(node.get("output-dir") or cache_root() / "sites" / name)).expanduser()
-    path = str(node.get("policy", ""))
-    policy = policy_for(run, Path(path) if path else None, folder)
+    name, folder, policy = str(node["site"]), folder_of(node), policy_of(node, run)
     config = settled(config, node)
     Warden(policy, folder).admit_settings(run, config, partial(patches_of, config))
     if config.data.dataset == DRAWN:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from logging import INFO, WARNING
 from pathlib import Path
+from typing import NamedTuple
 
 from flwr.app import MetricRecord, RecordDict
 from flwr.supercore import log
@@ -25,11 +26,19 @@ from fedad.judging.distances import distances
 from fedad.judging.thresholds import Threshold, calibrate
 from fedad.messages.faults import Fault, lines, tally
 from fedad.messages.file import save
+from fedad.messages.payload import Payload
 from fedad.methods.base import Turn, method_of
 from fedad.plumbing.files import write_json
 from fedad.plumbing.shown import for_log
 from fedad.reporting.gallery import Gallery
 from fedad.round import examine, fit
+
+
+class Received(NamedTuple):
+    """A model that was broadcast, and what this site has kept since it learned, if it did."""
+
+    model: Payload
+    own: Payload | None
 
 
 def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDict:
@@ -50,13 +59,12 @@ def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDic
     return content
 
 
-def measure(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> RecordDict:
+def measure(node: Node, folder: Path, received: Received, leave: Leave) -> RecordDict:
     """How far the site's good images are from a bank that may still be merged anew."""
     log(INFO, "measuring how well a bank covers us")
     began = time.perf_counter()
-    rounds = method_of(node.config).rounds
-    own, bank = last_own(folder, rounds, len(rounds)), wire.unpack(broadcast, Bank)
-    if not isinstance(own, Bank):
+    bank, own = received
+    if not isinstance(bank, Bank) or not isinstance(own, Bank):
         raise ConfigError(f"{folder}: there is no bank of this site: it was not asked to train")
     hold(node.site, folder)
     site, _ = sift(node.config, replace(node.site, test=()))
@@ -67,8 +75,8 @@ def measure(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> Re
     return content
 
 
-def check_model(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> None:
-    """Whether this site answers about a model: one of few sites, its own among them.
+def receive(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> Received:
+    """A model that this site answers about: one of few sites, its own among them.
 
     Raises:
         PolicyError: it does not.
@@ -79,17 +87,18 @@ def check_model(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -
     if isinstance(model, Bank) and isinstance(own, Bank):
         lost = lacking(model, own, node.site.name)
     leave.to_judge(model.sites, lost)
+    return Received(model, own)
 
 
-def judge(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> RecordDict:
+def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordDict:
     """The site's findings with the model that was broadcast; scores and pictures stay here."""
     log(INFO, "judging")
     began = time.perf_counter()
     hold(node.site, folder)
     config, embed, method = node.config, node.embed, method_of(node.config)
-    model = wire.unpack(broadcast, method.rounds[-1].model)
+    model = received.model
     gallery = Gallery(node.site.name, method.scale(model))
-    own = last_own(folder, method.rounds, len(method.rounds)) if node.site.train else None
+    own = received.own if node.site.train else None
     known = tuple(s for s in node.site.test if method.judges(model, s.category))
     site, faults = sift(config, replace(node.site, test=known))
     thresholds = calibrate(config, site, embed, model, own)

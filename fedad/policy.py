@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fedad.config import Config
 from fedad.errors import ConfigError, FedadError
@@ -112,14 +113,15 @@ class Warden:
             for name in sorted(set(products) - set(allowed)):
                 self._refuse(run, "categories", f"the run would be given something of {name!r}")
         with alone(self.folder):
+            today = self._today("begun")
             for name in products or [""]:
-                begun = {str(one["run"]) for one in self._today("begun", name)}
+                begun = {str(one["run"]) for one in today if _is_of(one, name)}
                 if run not in begun and len(begun) >= self.policy.runs_a_day:
                     told = f"{len(begun)} runs have begun in 24 hours"
                     self._refuse(run, "runs-a-day", f"{told} with {name!r}" if name else told)
             if not any(
                 one["run"] == run and {*one.get("categories", products)} >= {*products}
-                for one in self._today("begun")
+                for one in today
             ):
                 self._note("begun", run, categories=products)
 
@@ -133,27 +135,30 @@ class Warden:
         Raises:
             PolicyError: the run, or for distances the day, has had its answers.
         """
+        line, most = "runs-a-day", 1
+        if stage == COVERAGE:
+            line, most = "coverage-a-day", self.policy.coverage_a_day
         with alone(self.folder):
+            given = [one for one in self._today("answered") if one["stage"] == stage]
+            if stage != COVERAGE:
+                given = [one for one in given if one["run"] == run]
             for name in sorted(set(categories)) or [""]:
-                given = [one for one in self._today("answered", name) if one["stage"] == stage]
-                if stage != COVERAGE:
-                    given = [one for one in given if one["run"] == run]
-                told_of = {str(one["made-of"]) for one in given}
-                most = self.policy.coverage_a_day if stage == COVERAGE else 1
+                told_of = {str(one["made-of"]) for one in given if _is_of(one, name)}
                 if made_of not in told_of and len(told_of) >= most:
-                    line = "coverage-a-day" if stage == COVERAGE else "runs-a-day"
                     self._refuse(run, line, f"{len(told_of)} answers to {stage} of {name!r} today")
             told = {"stage": stage, "made-of": made_of, "categories": sorted(set(categories))}
             self._note("answered", run, **told)
 
     def coverage_left(self, run: str, categories: Iterable[str]) -> int:
         """How many answers about distances this run may have in all, those that it had included."""
-        key, had = run.partition("/")[0], [0]
-        for name in set(categories):
-            given = [one for one in self._today("answered", name) if one["stage"] == COVERAGE]
-            others = [one for one in given if not str(one["run"]).startswith(key)]
-            had.append(len({str(one["made-of"]) for one in others}))
-        return max(0, self.policy.coverage_a_day - max(had))
+        key = run.partition("/")[0]
+        given = [one for one in self._today("answered") if one["stage"] == COVERAGE]
+        others = [one for one in given if not str(one["run"]).startswith(key)]
+        had = (
+            len({str(one["made-of"]) for one in others if _is_of(one, name)})
+            for name in set(categories)
+        )
+        return max(0, self.policy.coverage_a_day - max(had, default=0))
 
     def admit_model(self, run: str, sites: Iterable[str], lacking: Iterable[str]) -> None:
         """Whether a model that was broadcast may be answered about.
@@ -196,16 +201,17 @@ class Warden:
         self._note("refused", run, line=line, told=told)
         raise PolicyError(f"the site's policy refuses ({line}): {told}", line)
 
-    def _today(self, event: str, category: str = "") -> list[dict]:
-        """The lines of the last 24 hours, of a product; older versions' lines are of all."""
+    def _today(self, event: str) -> list[dict[str, Any]]:
+        """The lines of the last 24 hours."""
         since = time.time() - DAY
         return [
-            one
-            for one in audit_of(self.folder)
-            if one["event"] == event
-            and one["time"] > since
-            and (not category or category in one.get("categories", [category]))
+            one for one in audit_of(self.folder) if one["event"] == event and one["time"] > since
         ]
 
     def _note(self, event: str, run: str, **told: object) -> None:
         note(self.folder, event, run=run, **told)
+
+
+def _is_of(line: Mapping[str, Any], category: str) -> bool:
+    """Whether a line of the account is of a product; older versions' lines are of all."""
+    return not category or category in line.get("categories", [category])

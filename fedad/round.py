@@ -5,13 +5,14 @@ The Flower apps compute the very same arrays, byte for byte (`tests/test_round.p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fedad.banks.bank import Bank
-from fedad.banks.coverage import REMERGES, Distances, merge_covering
+from fedad.banks.coverage import Distances, merge_covering
 from fedad.config import COVERAGE, Config
 from fedad.images.usable import sift
 from fedad.judging.distances import distances
@@ -128,11 +129,11 @@ def agree(
     uploads: Sequence[Any],
     ask: Callable[[Bank], Distances],
     turn: Turn = FIRST,
-    most: int = 1 + REMERGES,
+    most: float = math.inf,
 ) -> tuple[Any, list[float]]:
     """The model of a round, and how far the worst site was after each merge, if sites are asked.
 
-    `merge.weighting = coverage` takes asking the sites, `most` times, and merging anew.
+    `merge.weighting = coverage` takes asking the sites, at most so often, and merging anew.
     """
     if config.merge.weighting != COVERAGE:
         return merge(config, uploads, turn), []

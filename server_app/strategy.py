@@ -21,7 +21,6 @@ from flwr.supercore import log
 
 from fedad import wire
 from fedad.banks.bank import Bank
-from fedad.banks.coverage import REMERGES
 from fedad.banks.origin import pairs
 from fedad.config import COVERAGE, Config, words
 from fedad.embedders.handshake import pin_of
@@ -324,9 +323,8 @@ class MethodStrategy(Strategy):
         """
         some, turn = self.attendance, self.kept.turn
         uploads = some.believed()
-        answers = [some.sites[name].about.get("coverage", math.inf) for name in some.present]
-        most = int(min([1 + REMERGES, *answers]))
-        config = self._fitting(uploads)
+        answers = (some.sites[name].about.get("coverage", math.inf) for name in some.present)
+        most, config = min(answers, default=math.inf), self._fitting(uploads)
         model, worst = agree(config, [*uploads.values()], self._distances, turn, most)
         if liars := uploads.keys() - some.believed().keys():
             told = ", ".join(map(called, sorted(liars)))

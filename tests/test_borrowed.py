@@ -14,7 +14,7 @@ from fedad.errors import UploadError
 from fedad.evaluation import Counts, Scored
 from fedad.judging.findings import Borrowed, Findings, _borrowed
 from fedad.judging.thresholds import calibrate
-from fedad.judging.verdicts import _half, _judged
+from fedad.judging.verdicts import _judged, half_of
 from fedad.methods.base import FIRST, method_of
 from fedad.types import Features, Sample, Site
 from tests.conftest import features_of
@@ -64,7 +64,7 @@ def of_site(config: Config, site: Site, model, own) -> tuple[Borrowed, list[floa
     method, found, before = method_of(config), Borrowed(), []
     threshold = calibrate(config, site, embed, model, own)["bolt"]
     assert threshold.score < threshold.alone < threshold.half  # fewer rows are farther
-    half = _half(config, model, own, site.name)
+    half = half_of(config, model, own, site.name)
     _, scores, traces = _judged(method, model, embed(site.test), own, site.name, half=half)
     for one, score, trace in zip(site.test, scores, traces, strict=True):
         regions = () if one.defect == "good" else None

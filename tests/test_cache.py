@@ -75,6 +75,7 @@ def test_a_file_that_vanishes_while_another_trims_is_no_error(tmp_path, monkeypa
 
     monkeypatch.setattr(Path, "stat", gone)
     cache.trim()
+    assert not [*tmp_path.rglob("*.safetensors")]
 
 
 def test_what_was_used_last_stays(tmp_path):

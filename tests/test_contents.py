@@ -76,30 +76,20 @@ def test_a_folder_that_changes_before_judging_gives_no_figures(own, knobs, tmp_p
 
 def test_a_resumed_run_refuses_another_folder_before_it_starts(own, knobs, tmp_path, in_a_run):
     settings = {**knobs, "data.dir": str(own), "score.replicates": 0}
-    config = read(settings)
-    folder = launch(
-        config, via="local", root=tmp_path / "runs", with_yardsticks=False, sink=Silent()
-    )
+
+    def run(knobs):
+        where = {"via": "local", "root": tmp_path / "runs"}
+        return launch(read(knobs), **where, with_yardsticks=False, sink=Silent())
+
+    folder = run(settings)
     again = {**settings, "round.out": str(folder), "round.resume": True}
     other = tmp_path / "other"
     for category in ("bolt", "hose"):
         draw_category(other / category, category, train=3)
     with pytest.raises(DataError, match="not those that this run began with"):
-        launch(
-            read({**again, "data.dir": str(other)}),
-            via="local",
-            root=tmp_path / "runs",
-            with_yardsticks=False,
-            sink=Silent(),
-        )
+        run({**again, "data.dir": str(other)})
     moved = shutil.move(own, tmp_path / "moved")
-    launch(
-        read({**again, "data.dir": str(moved)}),
-        via="local",
-        root=tmp_path / "runs",
-        with_yardsticks=False,
-        sink=Silent(),
-    )
+    run({**again, "data.dir": str(moved)})
     kept = sorted((folder / "sites").rglob(LISTED))
     sites = sites_of(read({**settings, "data.dir": str(moved)}))
     assert [path.parent.parent.name for path in kept] == [site.name for site in sites]

@@ -63,6 +63,11 @@ class Bank(Payload):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def image(self) -> np.ndarray:
+        """(M,) int: of which of the site's training images each row of its own bank is."""
+        return self.source // self.fingerprint.patches
+
     def check(self) -> None:
         """Refuse a bank without a row, or with categories in another order than their names'."""
         if not len(self.rows) or not self.rows.shape[1]:

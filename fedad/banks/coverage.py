@@ -32,7 +32,7 @@ def merge_covering(
     config: Config,
     merged: Callable[[Config], Bank],
     ask: Callable[[Bank], Distances],
-    most: int = 1 + REMERGES,
+    most: float = math.inf,
 ) -> tuple[Bank, list[float]]:
     """The bank whose worst site is covered best, and how far that was after each merge.
 
@@ -48,7 +48,7 @@ def merge_covering(
     factors: dict[str, float] = {}
     scale: dict[str, float] = {}
     found: list[tuple[float, Bank]] = []
-    for _ in range(min(most, 1 + REMERGES)):
+    for _ in range(int(min(most, 1 + REMERGES))):
         bank = merged(_weighted(config, factors))
         told = ask(bank)
         scale = scale or _scale(told)

@@ -24,17 +24,15 @@ def part_of(
     if len(own.source) < len(own):  # a bank that was merged or sent: nobody knows of what images
         return mine.take(np.arange(0)), own
     kept = np.sort(np.concatenate([_half(images, rng) for images in _images(own)]))
-    from_kept = np.isin(own.source // own.fingerprint.patches, kept)
     return (
         mine.take(np.flatnonzero(np.isin(image_of_rows(mine, own, site), kept))),
-        own.take(np.flatnonzero(from_kept)),
+        own.take(np.flatnonzero(np.isin(own.image, kept))),
     )
 
 
 def _images(own: Bank) -> list[np.ndarray]:
     """The numbers of the training images that have rows, category by category."""
-    image = own.source // own.fingerprint.patches
-    return [np.unique(image[own.category == k]) for k in range(len(own.categories))]
+    return [np.unique(own.image[own.category == k]) for k in range(len(own.categories))]
 
 
 def _half(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -101,7 +101,7 @@ def image_of_rows(bank: Bank, own: Bank, site: str) -> np.ndarray:
     mine = of_site(bank, site)
     ranks = bank.row[mine]  # by which the bank numbers a site's rows
     by_rank = np.full(1 + max(own.row.max(initial=-1), ranks.max(initial=-1)), -1, np.int64)
-    by_rank[own.row] = own.source // own.fingerprint.patches  # of a part of `own`, not all ranks
+    by_rank[own.row] = own.image  # of a part of `own`, not all ranks
     image = np.full(len(bank), -1, np.int64)
     image[mine] = by_rank[ranks]
     return image
@@ -109,5 +109,5 @@ def image_of_rows(bank: Bank, own: Bank, site: str) -> np.ndarray:
 
 def without_image(bank: Bank, own: Bank, site: str, image: int) -> tuple[Bank, Bank]:
     """`bank` and `own`, less the rows that `site` took from its training image of that number."""
-    rest = own.take(np.flatnonzero(own.source // own.fingerprint.patches != image))
+    rest = own.take(np.flatnonzero(own.image != image))
     return bank.take(np.flatnonzero(image_of_rows(bank, own, site) != image)), rest

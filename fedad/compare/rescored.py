@@ -30,19 +30,6 @@ class Measured(NamedTuple):
     images: dict[str, dict[str, int]]  # good or defective ones, whichever are fewer
 
 
-def judged(
-    config: Config,
-    sites: Sequence[Site],
-    embed: Embed,
-    model: Any,
-    *,
-    own: Mapping[str, Any],
-    figures: Sequence[str],
-) -> Figures:
-    """The figures of each category that the model still knows, by site and together."""
-    return measured(config, sites, embed, model, own=own, figures=figures, replicates=0).figures
-
-
 def measured(
     config: Config,
     sites: Sequence[Site],
@@ -53,7 +40,8 @@ def measured(
     figures: Sequence[str],
     replicates: int = REPLICATES,
 ) -> Measured:
-    """What `judged` gives, and the same on redrawn test images: those of the comparison."""
+    """The figures of each category that the model still knows, by site and together, and the same
+    on redrawn test images: those of the comparison."""
     method, found = method_of(config), Measured({}, {}, {})
     every: list[tuple[str, Row]] = []
     together = Counts()

@@ -16,7 +16,7 @@ import numpy as np
 from fedad.config import Config
 from fedad.errors import ConfigError
 from fedad.evaluation import threshold
-from fedad.judging.verdicts import CHUNK, features_for
+from fedad.judging.verdicts import CHUNK, features_for, half_of
 from fedad.messages.payload import Payload
 from fedad.methods.base import (
     Dividing,
@@ -28,7 +28,6 @@ from fedad.methods.base import (
     method_of,
 )
 from fedad.plumbing.progress import track
-from fedad.seeding import stream
 from fedad.types import Sample, Site
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
@@ -78,11 +77,10 @@ def parts_of(
 ) -> list[tuple[Payload, Payload]]:
     """`model` and `own` with the site's own rows alone, and with those of a random half of its
     training images; nothing of a method that cannot tell."""
-    method = method_of(config)
-    if not isinstance(method, Dividing):
+    method, half = method_of(config), half_of(config, model, own, site)
+    if half is None or not isinstance(method, Dividing):
         return []
-    rng = stream(config.round.seed, site, "halves")
-    return [method.part(model, own, site), method.part(model, own, site, rng=rng)]
+    return [method.part(model, own, site), half]
 
 
 def can_calibrate(config: Config) -> bool:

@@ -12,7 +12,7 @@ from fedad.config import Config
 from fedad.evaluation import Scored
 from fedad.images.pixels import image_size, read_region
 from fedad.messages.payload import Payload
-from fedad.methods.base import Dividing, Method, Tracing, method_of
+from fedad.methods.base import Dividing, Method, Tracing, method_of, scores_where_judged
 from fedad.plumbing.progress import track
 from fedad.seeding import stream
 from fedad.types import Features, Region, Sample
@@ -60,7 +60,7 @@ def judge(
         DataError: an image or a mask that cannot be read, or a category that the model lacks.
     """
     method = method_of(config)
-    half = _half(config, model, own, site)
+    half = half_of(config, model, own, site) if site and own is not None else None
     with track("judging", len(samples)) as progress:
         for at in range(0, len(samples), CHUNK):
             some = samples[at : at + CHUNK]
@@ -84,12 +84,13 @@ def features_for(method: Method, embed: Embed, samples: Sequence[Sample]) -> Fea
     return features
 
 
-def _half(
-    config: Config, model: Payload, own: Payload | None, site: str
+def half_of(
+    config: Config, model: Payload, own: Payload, site: str
 ) -> tuple[Payload, Payload] | None:
-    """What a random half of a site's training images gave the model; None where nobody can tell."""
+    """`model` and `own` with what a random half of a site's training images gave; None of a method
+    that cannot tell. Thresholds and verdicts take the same half."""
     method = method_of(config)
-    if not site or own is None or not isinstance(method, Dividing):
+    if not isinstance(method, Dividing):
         return None
     return method.part(model, own, site, rng=stream(config.round.seed, site, "halves"))
 
@@ -109,22 +110,11 @@ def _judged(
         return maps, scores, [None] * len(maps)
     found = method.trace(model, features, own=own, site=site)
     names = [found.sites] * len(found.maps)
-    halves = _scores_by_half(method, features, half)
-    traces = map(Trace, names, found.nearest, found.maps, found.alone.tolist(), halves)
-    return found.maps, found.scores, list(traces)
-
-
-def _scores_by_half(
-    method: Method, features: Features, half: tuple[Payload, Payload] | None
-) -> list[float]:
-    """(B,): NaN of what the half cannot judge."""
-    found = np.full(len(features.grid), np.nan)
+    halves = np.full(len(names), np.nan)
     if half is not None:
-        model, own = half
-        able = [k for k, name in enumerate(features.categories) if method.judges(model, name)]
-        if able:
-            found[able] = method.score(model, features.take(able), own=own)[1]
-    return [float(score) for score in found]
+        halves = scores_where_judged(method, half[0], features, half[1])
+    traces = map(Trace, names, found.nearest, found.maps, found.alone.tolist(), halves.tolist())
+    return found.maps, found.scores, list(traces)
 
 
 def _scored(sample: Sample, patches: np.ndarray, score: float, config: Config) -> Scored:

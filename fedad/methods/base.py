@@ -230,6 +230,16 @@ class Foreseeing(Protocol):
         ...
 
 
+def scores_where_judged(method: Any, model: Any, features: Features, own: Any | None) -> np.ndarray:
+    """(B,) float64: the images' scores by a model that may know of fewer products than there are;
+    NaN where it cannot judge."""
+    found = np.full(len(features.grid), np.nan)
+    able = [k for k, name in enumerate(features.categories) if method.judges(model, name)]
+    if able:
+        found[able] = method.score(model, features.take(able), own=own)[1]
+    return found
+
+
 def forgotten(method: Any, model: Any, own: Any, site: str) -> LeftOut:
     """Score training images by a model without them, as any method that forgets can."""
 

@@ -34,6 +34,7 @@ from fedad.methods.base import (
     Turn,
     check_scorable,
     forgotten,
+    scores_where_judged,
 )
 from fedad.plugins import states
 from fedad.scoring.base import Scoring
@@ -297,12 +298,7 @@ class PatchCore(MethodBase):
         mine = of_site(model, site)
         if mine.all():
             return together.astype(float)
-        alone = np.full(len(together), np.nan)
-        part = model.take(np.flatnonzero(mine))
-        able = [k for k, name in enumerate(features.categories) if knows(part, name)]
-        if able:
-            alone[able] = self.score(part, features.take(able), own=own)[1]
-        return alone
+        return scores_where_judged(self, model.take(np.flatnonzero(mine)), features, own)
 
     def _by_group(self, uploads: Sequence[Bank]) -> list[list[Bank]]:
         """The uploads whose rows compete for the same places: all, or those of each category."""

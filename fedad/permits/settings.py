@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator
 from fedad.config import AT_THE_SITE, Config, words
 from fedad.permits.rules import Policy
 
-MOST_REPLICATES = 2_000  # what any interval needs
-
 
 def digest_of(config: Config) -> str:
     """The sha256 of all that a run computes with, less what each site settles for itself."""

@@ -8,9 +8,9 @@ import pytest
 
 from fedad.banks.bank import Bank
 from fedad.banks.origin import without_site
+from fedad.compare import rescored
 from fedad.compare.cells import cells_of
 from fedad.compare.plan import FEDERATED
-from fedad.compare.rescored import judged
 from fedad.compare.value import _local_of, learned_anew, leave_one_out, worth
 from fedad.config import Config, read
 from fedad.embedders.embedder import Embedder
@@ -132,7 +132,8 @@ def test_with_room_for_every_row_nothing_is_won_by_merging_anew(plant):
     figures = ("image_auroc", "auc_spro_0.05")
 
     def measured(bank):
-        return judged(config, sites, embed, bank, own=uploads, figures=figures)
+        asked = {"own": uploads, "figures": figures, "replicates": 0}
+        return rescored.measured(config, sites, embed, bank, **asked).figures
 
     whole = merge(config, list(uploads.values()))
     rest = merge(config, [bank for name, bank in uploads.items() if name != SITE])
@@ -198,6 +199,7 @@ def test_without_the_only_site_there_is_nothing_to_judge_by(plant, scope):
     config, sites, embed, uploads = plant
     config = replace(config, bank=replace(config.bank, scope=scope))
     nothing = without_site(uploads[SITE].replace(scope=scope), SITE)
-    found = judged(config, sites, embed, nothing, own={}, figures=("image_auroc",))
+    asked = {"own": {}, "figures": ("image_auroc",), "replicates": 0}
+    found = rescored.measured(config, sites, embed, nothing, **asked).figures
     assert len(nothing) == 0
     assert found == {name: {} for name in ("together", *uploads)}

@@ -253,6 +253,9 @@ def test_what_is_foreseen_is_refused_before_the_run(config, method):
     if not isinstance(method, Foreseeing):
         pytest.skip("a method that foresees nothing")
     method.foresee([{"bolt": 4}], 16)
+    large = replace(config, bank=replace(config.bank, size=10**6))
+    with pytest.raises(ConfigError, match=r"bank\.size = 1000000"):
+        method_of(large).foresee([{"bolt": 4}], 16)
 
 
 def test_check_scorable_lets_pass_what_the_model_knows(learned):

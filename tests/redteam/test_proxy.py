@@ -374,3 +374,4 @@ def test_a_site_that_is_not_known_yet_among_hostile_connections(front, figure):
         took, refused = honest(front, 30, who={})
     told = f"slowest {max(took):.2f} s of {len(took)}, {len(refused)} tried again"
     figure("2,000 of all kinds, honest site unknown to the proxy", "reported", told)
+    assert front.most["memory"] < MEMORY  # whoever waits, the proxy stands

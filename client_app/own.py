@@ -1,0 +1,30 @@
+"""What a factory's node-config says is its own: a folder, and a policy if it has one.
+
+The gate asks before an app is unpacked, and the app asks again: both by this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedad.permits.rules import Policy
+from fedad.plumbing.files import cache_root
+from fedad.policy import policy_for
+
+
+def folder_of(node_config: Mapping[str, Any]) -> Path:
+    """The site's own folder: `output-dir`, or one below the home folder."""
+    name = str(node_config.get("site", "nobody"))
+    return Path(str(node_config.get("output-dir") or cache_root() / "sites" / name)).expanduser()
+
+
+def policy_of(node_config: Mapping[str, Any], run: str) -> Policy:
+    """The policy that node-config names, or the defaults.
+
+    Raises:
+        ConfigError: it cannot be read; the audit in the site's folder says why.
+    """
+    path = str(node_config.get("policy", ""))
+    return policy_for(run, Path(path) if path else None, folder_of(node_config))
