@@ -83,6 +83,13 @@ def skeleton(name: str) -> str:
     >>> skeleton("LY\\N{CYRILLIC CAPITAL LETTER O}N-1") == skeleton("lyon-I")
     True
     """
+    seen = _once(name)
+    while (again := _once(seen)) != seen:  # a mark may join the letter that another was seen as
+        seen = again
+    return seen
+
+
+def _once(name: str) -> str:
     seen = "".join(SEEN_AS.get(mark, _digit(mark)) for mark in _plain(name))
     seen = _plain(seen.casefold())
     for two, one in PAIRS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedad.plumbing.console import add_row, table
 from fedad.reporting.markup import ranged
-from fedad.reporting.record import OF_SITES, number
+from fedad.reporting.record import OF_SITES, mean_of_sites, number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,9 +50,7 @@ def average(found: Mapping[str, Any], key: str) -> float:
 
 def unweighted(found: Mapping[str, Any], key: str) -> float:
     """A figure's mean over sites, each counted once, whatever it says of its images."""
-    values = [_mean(told, key) for told in found["sites"].values()]
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    return number(mean_of_sites(found["sites"]).get(key, {}).get("value"))
 
 
 def _mean(told: Mapping[str, Any], key: str) -> float:
