@@ -65,13 +65,13 @@ def bank_of(
 def plainly(bank: Bank, own: Bank, features: Features, images: Sequence[int]) -> list[float | None]:
     """Each image by a copy of the bank without its rows."""
     score = forgotten(METHOD, bank, own, "graz")
-    return [score(features.take([k]), k) for k in images]
+    return [score(features.take([k]), [k]) for k in images]
 
 
 def quickly(bank: Bank, own: Bank, features: Features, images: Sequence[int]) -> list[float | None]:
     """As a site does."""
     score = METHOD.leaving_out(bank, own, "graz")
-    return [score(features.take([k]), k) for k in images]
+    return [score(features.take([k]), [k]) for k in images]
 
 
 def by_differences(bank: Bank) -> dict[str, tuple[float, float]]:

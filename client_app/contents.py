@@ -9,6 +9,7 @@ one is held against that list.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +21,11 @@ from fedad.types import Sample, Site
 LISTED = "contents.json"
 
 
-def hold(site: Site, folder: Path) -> None:
+def hold(site: Site, folder: Path) -> str:
     """List what a run is made of in its `folder`, or hold the site against the list.
+
+    Returns:
+        a digest of the list, which is sealed with what the site learns.
 
     Raises:
         DataError: the site has other images, masks or held-out images than the run began with; the
@@ -30,11 +34,35 @@ def hold(site: Site, folder: Path) -> None:
     path, now = folder / LISTED, contents(site)
     if not path.exists():
         write_json(path, now)
-        return
+        return _whole(now)
     before = read_json(path, "what a run is made of")
     if differing := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
         told = _told(before, now, differing)
         raise DataError(f"site {site.name}: {told}", reason="contents")
+    return _whole(now)
+
+
+def agree(site: Site, listing: str, learned_from: str) -> None:
+    """Refuse what was learned from other images than the site lists now, whatever became of the
+    list: rows are of an image by its number in it.
+
+    Args:
+        learned_from: the digest that is sealed with what the site learned; empty if it did not.
+
+    Raises:
+        DataError: they differ.
+    """
+    if learned_from and listing != learned_from:
+        raise DataError(
+            f"site {site.name}: what it learned in this run is of other images than are there now, "
+            f"and the list of those, {LISTED}, was changed or lost: begin a new run",
+            reason="contents",
+        )
+
+
+def _whole(listed: Mapping[str, str]) -> str:
+    told = json.dumps(listed, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def contents(site: Site) -> dict[str, str]:

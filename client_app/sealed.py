@@ -27,7 +27,7 @@ from flwr.supercore import log
 from fedad import wire
 from fedad.config import Config
 from fedad.errors import ConfigError, DataError
-from fedad.messages.file import load
+from fedad.messages.file import LISTING, about, load
 from fedad.messages.payload import Payload
 from fedad.methods.base import Round
 from fedad.plumbing.shown import for_log
@@ -74,12 +74,13 @@ def in_round(folder: Path, name: str, number: int) -> Path:
     return folder / (name if number == 1 else f"{stem}-{number}.{ending}")
 
 
-def last_own(folder: Path, rounds: Sequence[Round], until: int) -> Payload | None:
-    """What the site keeps of the newest round up to `until`; None if there is none."""
+def last_own(folder: Path, rounds: Sequence[Round], until: int) -> tuple[Payload | None, str]:
+    """What the site keeps of the newest round up to `until`, with the digest of the images that it
+    was learned from; None and nothing if there is none."""
     for number in range(until, 0, -1):
         if (path := in_round(folder, "own.safetensors", number)).exists():
-            return load(path, rounds[number - 1].upload)
-    return None
+            return load(path, rounds[number - 1].upload), about(path).get(LISTING, "")
+    return None, ""
 
 
 def once(

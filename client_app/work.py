@@ -14,15 +14,15 @@ from flwr.app import MetricRecord, RecordDict
 from flwr.supercore import log
 
 from client_app.allowed import Leave
-from client_app.contents import hold
+from client_app.contents import agree, hold
 from client_app.sealed import in_round, last_own
 from client_app.site import Node
 from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.banks.origin import lacking
 from fedad.errors import ConfigError
-from fedad.images.usable import sift
 from fedad.judging.distances import distances
+from fedad.judging.parts import ready, repetitions
 from fedad.judging.thresholds import Threshold, calibrate
 from fedad.messages.faults import Fault, lines, tally
 from fedad.messages.file import save
@@ -35,23 +35,26 @@ from fedad.round import examine, fit
 
 
 class Received(NamedTuple):
-    """A model that was broadcast, and what this site has kept since it learned, if it did."""
+    """A model that was broadcast, and what this site has kept since it learned, if it did: with a
+    digest of the images that it learned from."""
 
     model: Payload
     own: Payload | None
+    listing: str
 
 
 def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDict:
     """The site's upload of a round; what stays, and the receipt, are kept in `folder`."""
     log(INFO, "learning, round %d", number)
     began = time.perf_counter()
-    hold(node.site, folder)
+    listing = hold(node.site, folder)
     rounds = method_of(node.config).rounds
     model = wire.unpack(asked, rounds[number - 2].model) if number > 1 else None
-    before = last_own(folder, rounds, number - 1)
-    site, faults = sift(node.config, replace(node.site, test=()))
+    before, learned_from = last_own(folder, rounds, number - 1)
+    agree(node.site, listing, learned_from)
+    site, faults = ready(node.config, replace(node.site, test=()), node.embed)
     local = fit(node.config, site, node.embed, Turn(number, model), before)
-    save(in_round(folder, "own.safetensors", number), local.own, private=True)
+    save(in_round(folder, "own.safetensors", number), local.own, private=True, listing=listing)
     receipt = {"kind": type(local.receipt).__name__, **asdict(local.receipt)}
     write_json(in_round(folder, "receipt.json", number), receipt)
     content = wire.pack(local.upload)
@@ -63,11 +66,11 @@ def measure(node: Node, folder: Path, received: Received, leave: Leave) -> Recor
     """How far the site's good images are from a bank that may still be merged anew."""
     log(INFO, "measuring how well a bank covers us")
     began = time.perf_counter()
-    bank, own = received
+    bank, own, listing = received
     if not isinstance(bank, Bank) or not isinstance(own, Bank):
         raise ConfigError(f"{folder}: there is no bank of this site: it was not asked to train")
-    hold(node.site, folder)
-    site, _ = sift(node.config, replace(node.site, test=()))
+    agree(node.site, hold(node.site, folder), listing)
+    site, _ = ready(node.config, replace(node.site, test=()), node.embed)
     least = leave.smallest_group
     told = distances(node.config, site, node.embed, bank, own, smallest=least)
     content = wire.pack_distances(told)
@@ -82,26 +85,29 @@ def receive(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> Re
         PolicyError: it does not.
     """
     rounds = method_of(node.config).rounds
-    model, own = wire.unpack(broadcast, rounds[-1].model), last_own(folder, rounds, len(rounds))
+    model = wire.unpack(broadcast, rounds[-1].model)
+    own, listing = last_own(folder, rounds, len(rounds))
     lost: Sequence[str] = ()
     if isinstance(model, Bank) and isinstance(own, Bank):
         lost = lacking(model, own, node.site.name)
     leave.to_judge(model.sites, lost)
-    return Received(model, own)
+    return Received(model, own, listing)
 
 
 def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordDict:
     """The site's findings with the model that was broadcast; scores and pictures stay here."""
     log(INFO, "judging")
     began = time.perf_counter()
-    hold(node.site, folder)
+    agree(node.site, hold(node.site, folder), received.listing)
     config, embed, method = node.config, node.embed, method_of(node.config)
     model = received.model
     gallery = Gallery(node.site.name, method.scale(model))
     own = received.own if node.site.train else None
     known = tuple(s for s in node.site.test if method.judges(model, s.category))
-    site, faults = sift(config, replace(node.site, test=known))
+    site, faults = ready(config, replace(node.site, test=known), embed)
     thresholds = calibrate(config, site, embed, model, own)
+    for name, threshold in thresholds.items():
+        faults += repetitions(threshold.repeated, name)
     findings = examine(
         *(config, site, embed, model, _supported(thresholds, leave.smallest_group)),
         own=own,
@@ -114,14 +120,15 @@ def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordD
         {name: asdict(threshold) for name, threshold in thresholds.items()},
     )
     content = wire.pack_findings(findings)
-    content["metrics"] = _metrics(began, [fault for fault in faults if fault.split == "test"])
+    told = [one for one in faults if one.split == "test" or one.reason == "repeated"]
+    content["metrics"] = _metrics(began, told)
     return content
 
 
 def _supported(thresholds: Mapping[str, Threshold], least: int) -> dict[str, Threshold]:
-    """The thresholds that enough good images stand behind; of the others nothing is told."""
+    """The thresholds that enough good parts stand behind; of the others nothing is told."""
     return {
-        name: one if one.images >= least else Threshold(math.nan, 0)
+        name: one if one.parts >= least else Threshold(math.nan, 0)
         for name, one in thresholds.items()
     }
 

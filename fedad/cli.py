@@ -15,6 +15,7 @@ from fedad.commands.attack import attack
 from fedad.commands.bank_build import bank_build
 from fedad.commands.bank_info import bank_info
 from fedad.commands.bank_merge import bank_merge
+from fedad.commands.calibrate import calibrate
 from fedad.commands.certs import certs
 from fedad.commands.compare import compare
 from fedad.commands.data_check import data_check
@@ -113,7 +114,7 @@ def _add_group(name: str, text: str, **commands: Command) -> None:
     app.add_typer(group, name=name)
 
 
-_add(demo, run, attack, score, evaluate)
+_add(demo, run, attack, calibrate, score, evaluate)
 _add_group(
     "data", "Look at, or draw, a data set.", check=data_check, draw=data_draw, split=data_split
 )

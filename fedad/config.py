@@ -7,12 +7,13 @@ Flower lists all of them in `[tool.flwr.app.config]` of pyproject.toml, which `m
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, partial
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationError
 
 from fedad.errors import ConfigError
 from fedad.plugins import declared, did_you_mean, names, plugin
@@ -22,6 +23,41 @@ Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
+def sides_of(size: int | str) -> tuple[int, int]:
+    """(H, W) of `embedder.size`: `256` is a square, `"5000x200"` is 5,000 wide and 200 high.
+
+    Raises:
+        ValueError: neither.
+    """
+    if isinstance(size, int):
+        return size, size
+    if not (found := re.fullmatch(r"(\d{1,6})x(\d{1,6})", size)):
+        raise ValueError("expected a number, or width x height such as 5000x200")
+    return int(found[2]), int(found[1])
+
+
+def _size(size: Any) -> int | str:
+    """A size as it is kept: a square as its side."""
+    if type(size) not in (int, str):
+        raise ValueError("expected a number, or width x height such as 5000x200")
+    height, width = sides_of(size)
+    if min(height, width) < SMALLEST:
+        raise ValueError(f"expected a side greater than or equal to {SMALLEST}")
+    return width if height == width else str(size)
+
+
+def _tile(side: int) -> int:
+    if side % STEP:
+        raise ValueError(f"expected a multiple of {STEP}")
+    return side
+
+
+SMALLEST = 32  # side of what a network is given
+STEP = 32  # pixels that tiles begin apart by a multiple of: the stride of a network's deepest layer
+Size = Annotated[int | str, PlainValidator(_size)]
+Pixels = Annotated[int, Field(ge=0), AfterValidator(_tile)]
+
+
 @dataclass(frozen=True)
 class DataKnobs:
     """Which images there are, and who has them."""
@@ -29,11 +65,30 @@ class DataKnobs:
     dataset: str = "synthetic"
     dir: str = ""  # the data set's root; empty draws the demo plants
     categories: str = ""  # comma list; empty means all
-    partition: Literal["natural", "iid", "category", "dirichlet"] = "natural"
-    sites: Positive = 3  # for iid and dirichlet
+    partition: Literal["natural", "iid", "category", "dirichlet", "cross_product"] = "natural"
+    sites: Positive = 3  # for iid, dirichlet and cross_product
     alpha: Annotated[float, Field(gt=0)] = 0.5  # for dirichlet: smaller is less even
+    images: Annotated[int, Field(ge=0)] = 0  # good images a site and product at most; 0 is all
+    # For cross_product: the share of a material's products that are judged and not learned from
+    # (5 of 15, 5 of 14, 4 of 10), and the pattern that finds a product's material in its name;
+    # empty: up to the first hyphen, or without its number.
+    unseen: Annotated[float, Field(gt=0, lt=1)] = 0.36
+    material: str = ""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of train/good kept for thresholds
     skip_budget: Annotated[float, Field(ge=0, lt=1)] = 0.05  # share of images that may be unusable
+    # Of image files with more than 8 bits a value, how many the camera writes; 0: as the file says.
+    bits: Literal[0, 8, 10, 12, 14, 16] = 16
+    white: Annotated[float, Field(ge=0)] = 0.0  # the value that is white in them; 0: by `bits`
+    # What a camera writes of how to turn a picture and of its colours, in images and masks alike.
+    orientation: Literal["ignore", "apply"] = "ignore"
+    profile: Literal["ignore", "apply"] = "ignore"
+    most_megapixels: Annotated[float, Field(gt=0, le=1000)] = 40.0  # larger images are skipped
+    # Which images are of one part: `column:NAME` of sites.csv, `pattern:REGEX` on file names, or
+    # `near-duplicates`; empty: each is of a part of its own.
+    group: str = ""
+    # The mask image of each product's region of interest, below its folder or an absolute path,
+    # such as roi.png or /masks/{site}/{product}.png: what is 0 in it is neither learned nor judged.
+    roi: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +100,11 @@ class EmbedderKnobs:
     layers: str = "layer2,layer3"
     grid: str = "layer2"  # the layer whose grid the others are brought to
     pool: Positive = 3  # side of the neighbourhood that a patch is the mean of; odd
-    size: Annotated[int, Field(ge=32)] = 256  # images are resized to size x size, not cropped
+    size: Size = 256  # pixels that images are brought to, not cropped: a square, or "WxH"
+    # Of images with other proportions: stretched, or scaled alike and padded on the right or below.
+    fit: Literal["stretch", "pad"] = "stretch"
+    tile: Pixels = 0  # side of the tiles that the network is given in turn; 0: all at once
+    overlap: Pixels = 128  # of neighbouring tiles
     batch: Positive = 16
     threads: Positive = 2
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the network's arithmetic
@@ -91,6 +150,8 @@ class ScoreKnobs:
     neighbours: Positive = 1  # above 1: PatchCore's weighting of the image score
     sigma: Annotated[float, Field(ge=0)] = 2.0  # smoothing of maps, in pixels at embedder.size
     false_rejects: Annotated[float, Field(gt=0, lt=1)] = 0.1  # wished share of good parts stopped
+    # A threshold a product, or also for each site whose row is nearest to a part's oddest patch.
+    threshold_by: Literal["nearest-site", "product"] = "nearest-site"
     replicates: Annotated[int, Field(ge=0)] = 200  # resampled counts a site sends, for intervals
 
 
@@ -175,7 +236,7 @@ class Config:
     def essence(self) -> dict[str, Value]:
         """The knobs that what a run computes depends on: a run goes on only with the same."""
         ways, unused = {*WAYS}, {*self.plugins} - {*self.chosen()}
-        if self.data.partition in ("iid", "dirichlet"):
+        if self.data.partition in ("iid", "dirichlet", "cross_product"):
             ways -= {"data.sites"}
         return {
             key: value
@@ -230,6 +291,13 @@ WAYS = (
 # Knobs that a deployed site sets in its node-config, by their name after the dot: a server opens no
 # path of its choosing there, and does not say how much of the machine is used.
 AT_THE_SITE = (
+    "data.bits",
+    "data.white",
+    "data.orientation",
+    "data.profile",
+    "data.most-megapixels",
+    "data.group",
+    "data.roi",
     "embedder.weights",
     "embedder.cache",
     "embedder.cache-gb",
@@ -238,6 +306,7 @@ AT_THE_SITE = (
     "embedder.device",
 )
 Value = str | int | float | bool
+NEAREST_SITE = "nearest-site"
 COVERAGE = "coverage"  # the weighting for which the sites are asked
 WEIGHTINGS = ("n", "sqrt", "equal", COVERAGE)  # of sites in a merge, beside factors a site
 # Knobs whose value is the name of a plug-in file -> the folder it is in.
@@ -281,10 +350,14 @@ def read(run_config: Mapping[str, Any]) -> Config:
             f"embedder.pool = {config.embedder.pool}: expected an odd number: an even "
             "neighbourhood lies half a patch beside its patch"
         )
-    if config.score.scoring == "q_of_n" and config.score.neighbours > 1:
+    if 0 < (tile := config.embedder.tile) < 2 * (overlap := config.embedder.overlap):
+        raise ConfigError(
+            f"embedder.overlap = {overlap}: expected at most half of embedder.tile = {tile}"
+        )
+    if config.score.scoring != "nearest" and config.score.neighbours > 1:
         raise ConfigError(
             f"score.neighbours = {config.score.neighbours}: expected 1 with score.scoring = "
-            "'q_of_n', since a malicious site may put rows around another's"
+            f"{config.score.scoring!r}: the rows around a row are weighed in 'nearest' alone"
         )
     if config.merge.weighting not in WEIGHTINGS:
         factors(config.merge.weighting)
@@ -369,7 +442,7 @@ def _value(knob: str, kind: Any, value: Any) -> Any:
         return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
         message = error.errors()[0]["msg"].replace("Input should be", "expected")
-        raise ConfigError(f"{knob} = {value!r}: {message}") from None
+        raise ConfigError(f"{knob} = {value!r}: {message.removeprefix('Value error, ')}") from None
 
 
 def _kebab(name: str) -> str:

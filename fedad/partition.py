@@ -6,23 +6,28 @@ nothing for the others.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 
 from fedad.config import DataKnobs
-from fedad.errors import ConfigError, DataError
+from fedad.datasets._products import cross_product
+from fedad.datasets.parts import with_groups
+from fedad.datasets.sites_table import sites_of
+from fedad.errors import ConfigError
+from fedad.images.roi import with_roi
 from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.seeding import stream
 from fedad.types import Dataset, Sample, Site
 
 Dealt = dict[str, list[Sample]]  # site -> samples
 K = TypeVar("K")
+VALIDATION = "validation"
 
 
 def partition(dataset: Dataset, knobs: DataKnobs, *, seed: int) -> tuple[Site, ...]:
@@ -32,10 +37,11 @@ def partition(dataset: Dataset, knobs: DataKnobs, *, seed: int) -> tuple[Site, .
         DataError: a natural partition without, or against, its `sites.csv`.
         ConfigError: more sites than good images; under `category`, a product that can name no site.
     """
-    dealt = _PARTITIONS[knobs.partition](dataset, knobs, seed)
+    dealt = _PARTITIONS[knobs.partition](with_groups(dataset, knobs.group), knobs, seed)
+    seen = {name: with_roi(some, dataset, knobs.roi, name) for name, some in dealt.items()}
     return tuple(
-        _hold_out(_site(name, samples), knobs.holdout, seed)
-        for name, samples in sorted(dealt.items())
+        hold_out(_few(_site(name, samples), knobs.images, seed), knobs.holdout, seed)
+        for name, samples in sorted(seen.items())
     )
 
 
@@ -45,7 +51,8 @@ def one_site(name: str, dataset: Dataset, knobs: DataKnobs, *, seed: int) -> Sit
     Raises:
         ConfigError: no name of a site.
     """
-    return _hold_out(_site(name, dataset.samples), knobs.holdout, seed)
+    samples = with_roi(with_groups(dataset, knobs.group).samples, dataset, knobs.roi, name)
+    return hold_out(_few(_site(name, samples), knobs.images, seed), knobs.holdout, seed)
 
 
 def _site(name: str, samples: Iterable[Sample]) -> Site:
@@ -60,81 +67,54 @@ def _site(name: str, samples: Iterable[Sample]) -> Site:
         name=name,
         train=tuple(sample for sample in ordered if sample.split == "train"),
         test=tuple(sample for sample in ordered if sample.split == "test"),
+        held=tuple(sample for sample in ordered if sample.split == VALIDATION),
     )
 
 
-def _hold_out(site: Site, share: float, seed: int) -> Site:
-    """Move a seeded share of each category's good training images aside, for thresholds."""
+def _few(site: Site, most: int, seed: int) -> Site:
+    """The site with at most so many good images of each category, drawn part by part; with 0 all.
+
+    Fewer are always some of more, so that curves over `data.images` are paired.
+    """
+    if not most:
+        return site
+    kept: set[str] = set()
+    for category, samples in _grouped(site.train, lambda s: s.category).items():
+        of_part = _grouped(samples, lambda sample: sample.part)
+        order = stream(seed, site.name, "images", category).permutation(len(of_part))
+        parts = [of_part[sorted(of_part)[place]] for place in order.tolist()]
+        kept |= {sample.name for sample in [*chain.from_iterable(parts)][:most]}
+    return replace(site, train=tuple(sample for sample in site.train if sample.name in kept))
+
+
+def hold_out(site: Site, share: float, seed: int) -> Site:
+    """Move a seeded share of each category's good parts aside, for thresholds: all good images are
+    to learn from before, and images of a part stay together."""
     held: set[str] = set()
     for category, samples in _grouped(site.train, lambda s: s.category).items():
-        order = stream(seed, site.name, "holdout", category).permutation(len(samples))
-        held |= {samples[i].name for i in order[: math.floor(share * len(samples))]}
-    return Site(
-        name=site.name,
-        train=tuple(sample for sample in site.train if sample.name not in held),
-        test=site.test,
-        held=tuple(sample for sample in site.train if sample.name in held),
+        parts = sorted({sample.part for sample in samples})
+        order = stream(seed, site.name, "holdout", category).permutation(len(parts))
+        held |= {parts[i] for i in order[: math.floor(share * len(parts))]}
+    return replace(
+        site,
+        train=tuple(sample for sample in site.train if sample.part not in held),
+        held=(*(sample for sample in site.train if sample.part in held), *site.held),
     )
 
 
 def _natural(dataset: Dataset, knobs: DataKnobs, seed: int) -> Dealt:
     dealt: Dealt = defaultdict(list)
-    listed: dict[Path, dict[str, str]] = {}
+    sites = sites_of(dataset)
     for sample in dataset.samples:
-        folder = sample.path.parents[2]
-        if folder not in listed:
-            listed[folder] = _read_sites(folder / "sites.csv")
-        file = sample.path.relative_to(folder).as_posix()
-        if file not in listed[folder]:
-            raise DataError(
-                f"{folder / 'sites.csv'}: {file} is not listed: was the image added later?",
-                reason="sites",
-            )
-        dealt[listed[folder][file]].append(sample)
+        dealt[sites[sample.path]].append(sample)
     return dealt
-
-
-def _read_sites(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise DataError(
-            f"{path}: there is no such file, and data.partition = 'natural' needs the site of each "
-            "image in it (columns file,site): set data.partition to iid, category or dirichlet?",
-            reason="sites",
-        )
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or ()
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error})", reason="sites") from error
-    if not {"file", "site"} <= set(columns):
-        raise DataError(
-            f"{path}: expected the columns file,site, got {list(columns)[:9]!a:.200}",
-            reason="sites",
-        )
-    listed: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        name, site = row.get("file"), row.get("site")
-        if not name or not site or not is_site_name(site):
-            raise DataError(
-                f"{path}: line {number}: expected a file and a site, none of {', '.join(TOTALS)}, "
-                "and named by up to 64 letters that may name a folder, no outer spaces, "
-                f"without comma and =, got {name!a:.200} and {site!a:.200}",
-                reason="sites",
-            )
-        if listed.setdefault(name, site) != site:
-            raise DataError(
-                f"{path}: line {number}: {name!a:.200} is of {listed[name]} and of {site}",
-                reason="sites",
-            )
-    return listed
 
 
 def _iid(dataset: Dataset, knobs: DataKnobs, seed: int) -> Dealt:
     """Deal each category out in turn, the next from where the last one stopped."""
     names = _names(knobs.sites, dataset)
     dealt: Dealt = {name: [] for name in names}
-    for split in ("train", "test"):
+    for split in ("train", "test", VALIDATION):
         at = 0
         for group, samples in _strata(dataset, split):
             order = stream(seed, "partition", split, *group).permutation(len(samples))
@@ -153,7 +133,7 @@ def _dirichlet(dataset: Dataset, knobs: DataKnobs, seed: int) -> Dealt:
     """Each category's shares over the sites are one draw of Dirichlet(alpha)."""
     names = _names(knobs.sites, dataset)
     dealt: Dealt = {name: [] for name in names}
-    for split in ("train", "test"):
+    for split in ("train", "test", VALIDATION):
         for (category, *rest), samples in _strata(dataset, split):
             shares = stream(seed, "dirichlet", category).dirichlet([knobs.alpha] * len(names))
             order = stream(seed, "partition", split, category, *rest).permutation(len(samples))
@@ -168,6 +148,9 @@ _PARTITIONS: dict[str, Callable[[Dataset, DataKnobs, int], Dealt]] = {
     "iid": _iid,
     "category": _category,
     "dirichlet": _dirichlet,
+    "cross_product": lambda of, knobs, seed: cross_product(
+        of, knobs, _names(knobs.sites, of), seed
+    ),
 }
 
 
@@ -180,8 +163,10 @@ def _names(sites: int, dataset: Dataset) -> list[str]:
 
 
 def _strata(dataset: Dataset, split: str) -> list[tuple[tuple[str, ...], list[Sample]]]:
-    """The samples of a split by category and defect, in order."""
+    """The samples of a split by category and defect, in the order of their files' names, whatever
+    order a layout lists them in."""
     samples = [sample for sample in dataset.samples if sample.split == split]
+    samples.sort(key=lambda sample: sample.path)
     return sorted(_grouped(samples, lambda sample: (sample.category, sample.defect)).items())
 
 

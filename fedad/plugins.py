@@ -14,12 +14,14 @@ from typing import Any
 
 from fedad.errors import ConfigError
 
+SHARED = ("base", "layout", "parts", "sites_table")  # files beside plug-ins that are none
+
 
 def names(kind: str) -> list[str]:
-    """The plug-ins of a kind: the files in `fedad/<kind>/`, less `base` and `_private` ones."""
+    """The plug-ins of a kind: the files in `fedad/<kind>/`, less `_private` ones and `SHARED`."""
     package = importlib.import_module(f"fedad.{kind}")
     found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in found if name != "base" and name[0] != "_")
+    return sorted(name for name in found if name not in SHARED and name[0] != "_")
 
 
 def plugin(kind: str, name: str) -> Any:

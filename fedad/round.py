@@ -14,10 +14,10 @@ import numpy as np
 from fedad.banks.bank import Bank
 from fedad.banks.coverage import Distances, merge_covering
 from fedad.config import COVERAGE, Config
-from fedad.images.usable import sift
 from fedad.judging.distances import distances
 from fedad.judging.findings import Findings, find
 from fedad.judging.groups import counted_as, grouped
+from fedad.judging.parts import ready
 from fedad.judging.thresholds import Threshold, calibrate
 from fedad.judging.verdicts import Verdict, judge
 from fedad.messages.payload import Payload, check_alike
@@ -62,7 +62,8 @@ Receive = Callable[[Turn, Mapping[str, Any]], Mapping[str, Any]]  # what a serve
 
 def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
     """Images -> patch features -> uploads -> a model -> maps -> counts by site."""
-    in_order = sorted((sift(config, site).site for site in sites), key=lambda site: site.name)
+    taking_part = (ready(config, site, embed).site for site in sites)
+    in_order = sorted(taking_part, key=lambda site: site.name)
     learned, findings = learn(config, in_order, embed), {}
     for site in in_order:
         own = learned.own(site.name)

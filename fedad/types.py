@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,12 +35,43 @@ class Saturation:
         return max(1, min(wanted, pixels))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a site's image files are read: what it knows of its cameras, and what of what they wrote
+    about a picture is followed. See `data.bits`, `.white`, `.orientation`, `.profile` and
+    `.most-megapixels`.
+
+    No fingerprint has it: it says what a file means, so that features of two cameras agree, and
+    sites with other cameras set it otherwise.
+    """
+
+    white: float | None = None  # which value of more than 8 bits is white; None: the largest
+    bits: bool = False  # whether what a file says of its bits comes first
+    orientation: bool = False  # whether a tag that says to turn the picture is followed
+    profile: bool = False  # whether colours are converted by the file's profile
+    most_pixels: int = 40_000_000  # a camera of 7,680 x 4,320 has 33 million
+
+    @property
+    def mark(self) -> str:
+        """What tells features and facts of files read otherwise than usual apart; empty: as
+        usual."""
+        usual = Reading(most_pixels=self.most_pixels)
+        told = (self.white, self.bits, self.orientation, self.profile)
+        return "" if self == usual else repr(told)
+
+
 @dataclass(frozen=True, eq=False)
 class Channel:
-    """A ground-truth mask file: one reading of a defect, and what its pixel values mean."""
+    """A ground-truth mask file: one reading of a defect, and what its pixel values mean.
+
+    `values` is "listed" where a mask has one value and `saturation` says what saturates such a
+    region, and "any" where all that is not background is the defect, all of which must be found.
+    """
 
     path: Path
     saturation: Mapping[int, Saturation]
+    values: Literal["listed", "any"] = "listed"
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,35 +99,68 @@ class Sample:
     """
 
     category: str
-    split: str  # "train" or "test"
+    split: str  # "train", "test", or "validation": good images that nothing is learned from
     defect: str  # GOOD, or the name of the defect
     path: Path
     masks: tuple[Channel, ...] | None = ()
     kind: str = ""
+    group: str = ""  # images of one group are of one part; empty: of a part of its own
+    label: str = ""  # what its name ends with where a file's stem would not tell it from others
+    reading: Reading = Reading()  # of its file; its masks have the same
+    roi: Path | None = None  # mask of the region of interest; outside it nothing is looked at
+
+    @property
+    def part(self) -> str:
+        """Of which part of its category the image is; see `data.group`."""
+        return f"{self.category}: {self.group}" if self.group else self.name
 
     @property
     def name(self) -> str:
         """Unique within a data set, such as `pipe_clip/test/unclipped/0003`."""
-        return f"{self.category}/{self.split}/{self.defect}/{self.path.stem}"
+        return f"{self.category}/{self.split}/{self.defect}/{self.file}"
+
+    @property
+    def file(self) -> str:
+        """The file's part of the name: its stem, with its ending where two files share a stem, and
+        with the folders above it where a data set has them deeper."""
+        return self.label or self.path.stem
 
     @property
     def is_good(self) -> bool:
         return self.defect == GOOD
 
 
+class Unused(NamedTuple):
+    """A file or folder that a data set's reader found and does not use, and why in a few words."""
+
+    path: Path
+    why: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The samples below `root` in the order of their names, and what may be done with them."""
+    """The samples below `root` in the order of their names, and what may be done with them.
+
+    `unused` is all else that was found there, `notes` say how the folders were understood, and
+    `folders` has each category's own folder, where its `sites.csv` and configuration are.
+    """
 
     name: str
     root: Path
     licence: str
     samples: tuple[Sample, ...]
     faults: tuple[Fault, ...] = ()  # of folders; what is wrong with a file is found by reading it
+    unused: tuple[Unused, ...] = ()
+    notes: tuple[str, ...] = ()
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def categories(self) -> tuple[str, ...]:
         return tuple(sorted({sample.category for sample in self.samples}))
+
+    def folder(self, sample: Sample) -> Path:
+        """The folder of a sample's category."""
+        return self.folders.get(sample.category) or sample.path.parents[2]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -108,7 +172,8 @@ class Dataset:
 class Site:
     """One plant: its name, its good images to learn from, its images to judge.
 
-    `held` are good images that nothing is learned from: thresholds come from them.
+    `held` are good images that nothing is learned from, held out or of a validation split:
+    thresholds come from them.
     """
 
     name: str
@@ -127,7 +192,7 @@ class Fingerprint:
     layers: str
     grid: str
     pool: int
-    size: int
+    size: int | str  # a square's side, or how else images are brought to the network
     transform: str
     precision: str = "float32"
     patches: int = 0  # of an image: height times width of its grid
@@ -170,6 +235,9 @@ class Features:
     images: tuple[str, ...]  # (B,)
     fingerprint: Fingerprint
     pixels: Pixels | None = None
+    # (B, h, w) bool: False for padding and outside the region of interest, which nothing is learned
+    # from and whose score is 0; None: all are valid.
+    valid: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.grid.ndim != 4 or self.grid.dtype != np.float32:
@@ -179,6 +247,8 @@ class Features:
                 f"{len(self.grid)} grids, {len(self.categories)} categories and "
                 f"{len(self.images)} names do not belong together"
             )
+        if self.valid is not None and self.valid.shape != self.grid.shape[:3]:
+            raise ValueError(f"{self.valid.shape} valid patches, of {self.grid.shape}")
 
     @property
     def patches(self) -> np.ndarray:
@@ -195,13 +265,15 @@ class Features:
         return self.grid.shape[1:]
 
     def parts(self, category: str | None = None) -> Iterator[np.ndarray]:
-        """The patches (n, D) of a category, or all, of whole images: in one array, since they are
-        in memory."""
-        if category is None or set(self.categories) == {category}:
+        """The patches (n, D) of a category, or all, that are valid: in one array, since they are in
+        memory."""
+        wanted = np.array([category in (None, name) for name in self.categories], bool)
+        if self.valid is not None:
+            yield self.grid[self.valid & wanted[:, None, None]]
+        elif wanted.all():
             yield self.patches
-            return
-        images = [name == category for name in self.categories]
-        yield self.grid[images].reshape(-1, self.grid.shape[-1])
+        else:
+            yield self.grid[wanted].reshape(-1, self.grid.shape[-1])
 
     def take(self, images: Sequence[int]) -> Features:
         """The features of these images, in this order."""
@@ -211,6 +283,7 @@ class Features:
             images=tuple(self.images[k] for k in images),
             fingerprint=self.fingerprint,
             pixels=None if self.pixels is None else Some(self.pixels, tuple(images)),
+            valid=None if self.valid is None else self.valid[list(images)],
         )
 
 

@@ -10,6 +10,7 @@ depends on more than the message: what is refused once is refused again.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from logging import WARNING
 from pathlib import Path
@@ -20,6 +21,7 @@ from flwr.supercore import log
 
 from fedad import wire
 from fedad.config import Config
+from fedad.embedders.box import box_of
 from fedad.embedders.handshake import Probe, check_features
 from fedad.errors import FedadError, UploadError
 from fedad.messages import envelope
@@ -51,7 +53,7 @@ class Door:
     def __init__(self, config: Config, run: str, folder: Path | None) -> None:
         self.uploads = [kinds.upload for kinds in method_of(config).rounds]
         self.run, self.most = run, config.wire.largest_mb * MEGABYTE
-        self.pixels = config.embedder.size**2
+        self.pixels = math.prod(box_of(config.embedder).canvas)
         self.folder = folder / FOLDER if folder else None
         self.virtual = False  # all sites are: a simulation, whose texts may be shown
 

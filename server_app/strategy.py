@@ -437,7 +437,8 @@ def _embedding_otherwise(config: Config, some: Attendance) -> list[str]:
 def _uncalibrated(config: Config, findings: Mapping[str, Findings]) -> list[str]:
     """Why there is no threshold at the wished false-reject rate: the method needs images held out,
     or good images were too few."""
-    if not can_calibrate(config):
+    calibrated = any(any(found.calibrated.values()) for found in findings.values())
+    if not can_calibrate(config) and not calibrated:
         return [
             f"no site has a threshold: round.method = {config.round.method!r} cannot judge images "
             "that it learned from: hold some out with data.holdout, such as 0.2"

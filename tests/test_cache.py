@@ -149,17 +149,24 @@ def test_features_of_another_machine_or_library_are_in_another_place(what, confi
 @pytest.mark.parametrize(
     "look",
     [
-        [1, ["a"], "PNG", [9, 9], []],
-        [1, "a", "PNG", "99", []],
-        [1, "a", "PNG", [9, -9], []],
-        [1, "a", "PNG", [9, 9], [[]]],
-        [1, "a", 3, [9, 9], []],
-        ["1", "a", "PNG", [9, 9], []],
+        [2, "", [["a"], "PNG", [9, 9], [], 8, 1, "", 255.0, ""]],
+        [2, "", ["a", "PNG", "99", [], 8, 1, "", 255.0, ""]],
+        [2, "", ["a", "PNG", [9, -9], [], 8, 1, "", 255.0, ""]],
+        [2, "", ["a", "PNG", [9, 9], [[]], 8, 1, "", 255.0, ""]],
+        [2, "", ["a", 3, [9, 9], [], 8, 1, "", 255.0, ""]],
+        [2, "", ["a", "PNG", [9, 9], [], "8", 1, "", 255.0, ""]],
+        [2, "", ["a", "PNG", [9, 9], [], 8, 0, "", 255.0, ""]],
+        [2, "", ["a", "PNG", [9, 9], [], 8, 1, "", None, ""]],
+        [2, "", ["a", "PNG", [9, 9], [], 8, 1, "", 255.0, 7]],
+        [2, "", ["a", "PNG", [9, 9], []]],
+        [2, 7, ["a", "PNG", [9, 9], [], 8, 1, "", 255.0, ""]],
+        ["2", "", ["a", "PNG", [9, 9], [], 8, 1, "", 255.0, ""]],
+        [1, "a", "PNG", [9, 9], []],
         7,
     ],
 )
 def test_what_is_remembered_of_no_image_is_forgotten(look, tmp_path):
     path = tmp_path / f"looks-{PIL.__version__}.jsonl"
-    whole = [1, "b", "PNG", [9, 9], ["flat"]]
+    whole = [2, "", ["b", "PNG", [9, 9], ["flat"], 8, 1, "", 255.0, ""]]
     path.write_text(f"{json.dumps(look)}\n{json.dumps(whole)}\n")
     assert list(KnownImages.of(EmbedderKnobs(cache=str(tmp_path))).known) == ["b"]

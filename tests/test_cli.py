@@ -318,7 +318,7 @@ def test_score_refuses_a_bank_of_another_network(fedad, plants, tmp_path, overla
 def test_data_check_counts_and_finds_what_is_wrong(fedad, own, plants):
     code, _, said = fedad("data", "check", plants)
     assert code == 0
-    assert "nothing is wrong" in said
+    assert "ready: " in said.splitlines()[-1]
     assert "licence" in said
     image = own / "bolt" / "test" / "blot" / "0000.png"
     image.write_bytes(image.read_bytes()[:300])
@@ -327,8 +327,8 @@ def test_data_check_counts_and_finds_what_is_wrong(fedad, own, plants):
     code, _, said = fedad("data", "check", own)
     assert code == 1
     assert str(image) in said
-    assert "without a mask" in said
-    assert "2 problems" in said
+    assert "1 defective images have no mask" in said
+    assert said.splitlines()[-1].startswith("not ready, first: ")
 
 
 @pytest.mark.parametrize("command", ["run", "submit"])
@@ -374,7 +374,7 @@ def test_a_folder_that_cannot_be_written_is_said(fedad, tmp_path):
     for words in (
         ("certs", "file/keys", "--host", "localhost"),
         ("submit", "--runs", "file/runs"),
-        ("data", "draw", "file/plants"),
+        ("data", "draw", "plants", "file/plants"),
     ):
         code, said, _ = fedad(*words)
         assert code == 3

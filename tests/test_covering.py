@@ -49,7 +49,7 @@ def test_the_only_image_of_a_category_has_nothing_to_be_judged_by(config, scope)
     bank = merge(alone, [upload])
     assert distances(alone, one, embed, bank, own) == {}
     found = calibrate(alone, one, embed, bank, own)
-    assert {name: threshold.images for name, threshold in found.items()} == {"bolt": 0, "hose": 0}
+    assert {name: threshold.parts for name, threshold in found.items()} == {"bolt": 0, "hose": 0}
     assert all(math.isnan(threshold.score) for threshold in found.values())
 
 

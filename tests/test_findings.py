@@ -56,7 +56,7 @@ def test_a_training_image_is_scored_without_its_own_rows(config, sites, embed):
         _, score = method_of(eager).score(bank.take(np.flatnonzero(others)), alone)
         scores[sample.category].append(float(score[0]))
     for category, expected in scores.items():
-        assert found[category].images == 2
+        assert found[category].parts == 2
         assert found[category].score == pytest.approx(max(expected))
 
 

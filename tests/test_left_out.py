@@ -10,6 +10,7 @@ from fedad.banks import scale
 from fedad.banks.bank import join
 from fedad.config import read
 from fedad.methods.base import LeavingOut, forgotten, method_of
+from fedad.plugins import names
 from fedad.search import left_out
 from fedad.search.left_out import LeftOut
 from fedad.search.nearest_rows import by_torch
@@ -131,30 +132,63 @@ def test_every_training_image_is_scored_as_by_a_copy_without_its_rows(plant):
     method, bank, own, features = plant
     assert isinstance(method, LeavingOut)
     slow = forgotten(method, bank, own, "lyon")
-    expected = [slow(features.take([k]), k) for k in range(2 * IMAGES)]
+    expected = [slow(features.take([k]), [k]) for k in range(2 * IMAGES)]
     fast = method.leaving_out(bank, own, "lyon")
-    assert [fast(features.take([k]), k) for k in range(2 * IMAGES)] == expected
+    assert [fast(features.take([k]), [k]) for k in range(2 * IMAGES)] == expected
     quick = WithoutImages(bank, own, "lyon", "cpu")
-    answered = [quick.score(features.take([k]), k) for k in range(2 * IMAGES)]
+    answered = [quick.score(features.take([k]), [k]) for k in range(2 * IMAGES)]
     assert sum(one is not None for one in answered) >= IMAGES
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"score.neighbours": 3}, {"score.scoring": "q_of_n"}, {"score.search": "bfloat16"}]
+    "knobs",
+    [
+        {"score.neighbours": 3},
+        {"score.search": "bfloat16"},
+        *({"score.scoring": name} for name in names("scoring") if name != "nearest"),
+    ],
+    ids=lambda knobs: "-".join(map(str, knobs.values())),
 )
 def test_other_ways_of_scoring_are_asked_themselves(plant, knobs):
     _, bank, own, features = plant
     method = method_of(read({"bank.scope": bank.scope, **knobs}))
     slow, fast = forgotten(method, bank, own, "lyon"), method.leaving_out(bank, own, "lyon")
-    assert fast(features.take([2]), 2) == slow(features.take([2]), 2)
+    assert fast(features.take([2]), [2]) == slow(features.take([2]), [2])
+
+
+@pytest.mark.parametrize(("scoring", "factor"), [("with_own", 1), ("own_first", 1.1)])
+def test_thresholds_rest_on_scores_without_the_images_rows_in_the_bank_and_at_the_site(
+    plant, scoring, factor
+):
+    """The site's own copy would explain the image that was left out of the bank."""
+    _, bank, own, features = plant
+    method = method_of(read({"bank.scope": bank.scope, "score.scoring": scoring}))
+    score = method.leaving_out(bank, own, "lyon")
+    for k in (0, 5):
+        mixed = bank.scope == "mixed"
+        product = features.categories[k]
+        mine = own.image != k
+        others = bank.site == bank.sites.index("graz")
+        if not mixed:
+            mine &= own.category == own.categories.index(product)
+            others &= bank.category == bank.categories.index(product)
+        patches = features.take([k]).patches
+
+        def least(rows, patches=patches):
+            if not len(rows):
+                return np.full(len(patches), np.inf)
+            return np.linalg.norm(patches[:, None] - rows, axis=2).min(1)
+
+        expected = np.minimum(least(own.rows[mine]), factor * least(bank.rows[others])).max()
+        assert score(features.take([k]), [k]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_image_that_is_all_there_is_has_no_score():
     own = bank_of(drawn(5, 24)).replace(source=np.arange(5))
     method = method_of(read({}))
     features = features_of(drawn(64, 24, 3).reshape(1, 8, 8, 24))
-    assert method.leaving_out(own, own, "lyon")(features, 0) is None
-    assert method.leaving_out(own, own, "lyon")(features, 1) is not None
+    assert method.leaving_out(own, own, "lyon")(features, [0]) is None
+    assert method.leaving_out(own, own, "lyon")(features, [1]) is not None
 
 
 def by_differences(bank):

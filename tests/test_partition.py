@@ -145,3 +145,30 @@ def test_a_product_whose_name_no_file_can_have_is_refused_where_it_lies(tmp_path
     (tmp_path / ("x" * 65) / "train" / "good").mkdir(parents=True)
     with pytest.raises(DataError, match="a product's name becomes a file's"):
         autovi(tmp_path)
+
+
+@given(counts=COUNTS, seed=st.integers(0, 99), most=st.integers(1, 12))
+def test_a_cap_on_images_leaves_some_of_each_product_and_the_test_images(counts, seed, most):
+    images, kept = dataset(counts), []
+    for n in (0, most, most + 1):
+        knobs = DataKnobs(partition="iid", sites=2, images=n)
+        kept.append(partition(images, knobs, seed=seed))
+    for whole, few, more in zip(*kept, strict=True):
+        assert few.test == more.test == whole.test
+        assert {s.name for s in few.train} <= {s.name for s in more.train}
+        for category in counts:
+            of = [[s for s in site.train if s.category == category] for site in (whole, few)]
+            assert len(of[1]) == min(most, len(of[0]))
+    again = partition(images, DataKnobs(partition="iid", sites=2, images=most), seed=seed)
+    assert [s.name for s in again[0].train] == [s.name for s in kept[1][0].train]
+
+
+def test_a_factory_caps_its_own_images_and_holds_some_of_those_out():
+    images = dataset({"bolt": (10, 2, 2)})
+    site = one_site("lyon", images, DataKnobs(images=6, holdout=0.5), seed=0)
+    assert (len(site.train), len(site.held), len(site.test)) == (3, 3, 4)
+    drawn = {
+        tuple(s.name for s in one_site("lyon", images, DataKnobs(images=6), seed=seed).train)
+        for seed in range(5)
+    }
+    assert len(drawn) > 1

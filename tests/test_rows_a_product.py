@@ -90,7 +90,7 @@ def test_a_threshold_is_settled_a_product(config):
     more = replace(less, train=(*site.train, *(s for s in site.held if s.category == "hose")))
     own, upload, _ = fit(some, more, embed)
     found = calibrate(some, more, embed, merge(some, [upload]), own)
-    assert {name: one.images for name, one in found.items()} == {"bolt": 1, "hose": 2}
+    assert {name: one.parts for name, one in found.items()} == {"bolt": 1, "hose": 2}
     assert not math.isnan(found["hose"].score)
     assert set(whole) == {"bolt", "hose"}
 
@@ -110,7 +110,7 @@ def test_a_product_that_nothing_is_held_out_of_is_named_where_a_method_cannot_fo
     own, upload, _ = fit(some, site, embed)
     less = replace(site, held=tuple(s for s in site.held if s.category == "bolt"))
     found = calibrate(some, less, embed, merge(some, [upload]), own)
-    assert {name: one.images for name, one in found.items()} == {"bolt": 1, "hose": 0}
+    assert {name: one.parts for name, one in found.items()} == {"bolt": 1, "hose": 0}
     assert math.isnan(found["hose"].score)
 
 

@@ -46,7 +46,7 @@ def _under_mask(sample: Sample, grid: np.ndarray) -> np.ndarray:
     """(h, w) bool: the patches with a defective pixel."""
     h, w, _ = grid.shape
     under = np.full((h, w), sample.masks is None)
-    size = image_size(sample.path)
+    size = image_size(sample.path, sample.reading)
     for channel in sample.masks or ():
         y, x = np.nonzero(read_region(channel, size).mask)
         under[y * h // size[0], x * w // size[1]] = True

@@ -16,10 +16,12 @@ import numpy as np
 from fedad.banks.bank import Bank
 from fedad.banks.capacity import kept_rows
 from fedad.config import Config
+from fedad.embedders.box import leaving_out
 from fedad.errors import UploadError
 from fedad.types import Enrolled
 
 LONGER = 4.0  # times the longest probed patch: real parts came to 1.5, a tenfold outlier to 10
+LEAST_SHOWN = 0.25  # of an image's patches; an image that shows less counts for less
 SHORTER = 1e-5  # times the same: a uniform image came to .29, with random weights to .001
 
 
@@ -47,7 +49,7 @@ def clamped(config: Config, bank: Bank, *, per_image: int) -> tuple[Bank, list[s
     else:  # a share of so many patches was rounded down to these rows
         rows = np.bincount(bank.category, minlength=len(bank.categories))
         patches = np.minimum(claimed, np.floor((rows + 1) / ratio).astype(np.int64))
-    images = np.minimum(bank.images[0], -(-patches // per_image))
+    images = np.minimum(bank.images[0], -(-patches // _least_shown(config, per_image)))
     if (patches == claimed).all() and (images == bank.images[0]).all():
         return bank, []
     told = (
@@ -55,6 +57,12 @@ def clamped(config: Config, bank: Bank, *, per_image: int) -> tuple[Bank, list[s
         f"images: {images.sum():,} are believed at coreset.local-ratio = {ratio:g}"
     )
     return bank.replace(images=images[None], patches=patches[None]), [told]
+
+
+def _least_shown(config: Config, per_image: int) -> int:
+    """Patches of an image that are believed to be behind it: all but where a run's knobs leave some
+    out, which sites do that the server cannot see."""
+    return max(1, int(per_image * LEAST_SHOWN)) if leaving_out(config) else per_image
 
 
 def _check_rows(bank: Bank, enrolled: Enrolled) -> None:

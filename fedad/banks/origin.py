@@ -107,7 +107,7 @@ def image_of_rows(bank: Bank, own: Bank, site: str) -> np.ndarray:
     return image
 
 
-def without_image(bank: Bank, own: Bank, site: str, image: int) -> tuple[Bank, Bank]:
-    """`bank` and `own`, less the rows that `site` took from its training image of that number."""
-    rest = own.take(np.flatnonzero(own.image != image))
-    return bank.take(np.flatnonzero(image_of_rows(bank, own, site) != image)), rest
+def without_images(bank: Bank, own: Bank, site: str, images: Sequence[int]) -> tuple[Bank, Bank]:
+    """`bank` and `own`, less the rows of the training images of these numbers at `site`."""
+    kept = ~np.isin(image_of_rows(bank, own, site), images)
+    return bank.take(np.flatnonzero(kept)), own.take(np.flatnonzero(~np.isin(own.image, images)))

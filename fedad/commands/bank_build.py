@@ -11,16 +11,17 @@ from fedad.commands.options import Layout, Overrides
 
 
 def bank_build(  # noqa: PLR0917 - options, which are named
-    folder: Annotated[Path, typer.Argument(help="One plant's own folder of images.")],
+    folder: Annotated[Path, typer.Argument(help="One plant's own folder of images, or an image.")],
     site: Annotated[str, typer.Option(help="The plant's name.")],
     out: Annotated[Path, typer.Option(help="The file that may leave the plant.")],
-    dataset: Layout = "autovi",
+    dataset: Layout = "auto",
     memory: Annotated[
         float, typer.Option(min=0, help="GB that it may take; 0: as much as it likes.")
     ] = 0.0,
     overrides: Overrides = None,
 ) -> None:
     """At a plant: its good images -> the bank that it would upload."""
+    from fedad.datasets.base import open_dataset
     from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.by_hand import build
@@ -29,6 +30,9 @@ def bank_build(  # noqa: PLR0917 - options, which are named
     knobs = [f"data.dir={folder.absolute()}", f"data.dataset={dataset}", *(overrides or [])]
     if memory:
         knobs.append(f"coreset.memory-gb={memory}")
+    config = read_config(None, knobs)
+    found = open_dataset(config.data)
+    say(*found.notes, *found.warnings)
     with shown_by(Bars()):
-        bank = build(read_config(None, knobs), site, out)
+        bank = build(config, site, out)
     say(f"{len(bank)} rows of {bank.images.sum()} images in {out}")

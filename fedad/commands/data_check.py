@@ -2,85 +2,138 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedad.commands.options import Layout
+from fedad.commands.options import Layout, Overrides
+from fedad.errors import FedadError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fedad.running.checking import Checked
     from fedad.types import Dataset
+
+MOST = 20  # lines of a kind
+KINDS = 3  # sizes and the like that a cell names
 
 
 def data_check(
-    folder: Annotated[Path, typer.Argument(help="The data set's root.")],
-    dataset: Layout = "autovi",
+    folder: Annotated[Path, typer.Argument(help="The data set's root, or one category's folder.")],
+    dataset: Layout = "auto",
+    config: Annotated[
+        Path | None, typer.Option(help="A run's TOML file: check that its sites can be made.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
 ) -> None:
-    """Count what a folder holds, read every file, and say what is wrong."""
-    from fedad.plugins import plugin
-    from fedad.plumbing.console import say, show
+    """Read all that a run would read, say what is wrong, and end with one line: ready, or what to
+    do first."""
     from fedad.plumbing.progress import Bars, shown_by
+    from fedad.running.checking import as_json as plain
+    from fedad.running.checking import check
+    from fedad.running.overlay import read_config
 
-    opened = plugin("datasets", dataset)(folder)
-    show(_counts_table(opened))
-    say(f"licence: {opened.licence}")
-    with shown_by(Bars()):
-        unusable, odd = _problems(opened)
-    say(*unusable, *odd)
-    say(f"{len(unusable)} problems" if unusable else "nothing is wrong with it")
-    if unusable:
+    knobs = read_config(config, [f"data.dataset={dataset}", *(overrides or [])])
+    try:
+        with shown_by(Bars()):
+            found = check(knobs, folder, is_run=bool(config) or _says_sites(overrides or []))
+    except FedadError as error:
+        if not as_json:
+            raise
+        _print({"ready": False, "verdict": f"not ready, first: {error}", "problems": [str(error)]})
+        raise typer.Exit(error.exit_code) from error
+    if as_json:
+        _print(plain(found))
+    else:
+        _show(found)
+    if found.problems:
         raise typer.Exit(1)
 
 
-def _counts_table(dataset: Dataset) -> Table:
+def _says_sites(overrides: list[str]) -> bool:
+    """Whether knobs say how sites are made, so that they have to be there."""
+    return any(text.startswith(("data.partition", "data.sites")) for text in overrides)
+
+
+def _print(told: Mapping[str, object]) -> None:
+    """JSON in ASCII, so that no name moves a terminal's cursor."""
+    from fedad.plumbing.console import say
+
+    say(*json.dumps(told, indent=1).splitlines())
+
+
+def _show(found: Checked) -> None:
+    from fedad.plumbing.console import say, show
+
+    show(_counts_table(found), _files_table(found))
+    if found.sites:
+        show(_sites_table(found))
+    say(*found.notes)
+    say(*_unused(found.dataset))
+    say(*_some("warning", found.warnings), *_some("problem", found.problems))
+    say(found.verdict)
+
+
+def _counts_table(found: Checked) -> Table:
     """How many images of what, by category."""
     from fedad.plumbing.console import add_row, table
 
     columns = ("category", "train good", "test good", "test defective", "defects")
-    made = table(f"{dataset.name}: {dataset.root}", columns, words=(0, 4))
-    for category in dataset.categories:
-        samples = [sample for sample in dataset.samples if sample.category == category]
-        split = Counter((sample.split, sample.is_good) for sample in samples)
-        defects = Counter(sample.defect for sample in samples if not sample.is_good)
-        named = ", ".join(f"{name} {count}" for name, count in sorted(defects.items()))
-        numbers = (split["train", True], split["test", True], split["test", False])
-        add_row(made, category, *numbers, named)
+    made = table(f"{found.dataset.name}: {found.dataset.root}", columns, words=(0, 4))
+    for one in found.products:
+        named = ", ".join(f"{name} {count}" for name, count in one.defects.items())
+        add_row(made, one.category, one.train_good, one.test_good, one.test_defective, named)
     return made
 
 
-def _problems(dataset: Dataset) -> tuple[list[str], list[str]]:
-    """Read every file: what cannot be used, and what is used with a warning, a line each."""
-    from fedad.config import Config
+def _files_table(found: Checked) -> Table:
+    """What the files are like, by category."""
+    from fedad.plumbing.console import add_row, table
+
+    columns = ("category", "sizes", "bits", "turned", "profile", "near-duplicates")
+    made = table("files", columns, words=(0, 1, 2, 3, 4))
+    for one in found.products:
+        kinds = (one.sizes, one.bits, one.orientations, one.profiles)
+        add_row(made, one.category, *map(_kinds, kinds), one.near_duplicates)
+    return made
+
+
+def _sites_table(found: Checked) -> Table:
+    """How many images each site has of each category."""
+    from fedad.plumbing.console import add_row, table
+
+    made = table("sites", ("site", "category", "train good", "test"), words=(0, 1))
+    for site, counts in found.sites.items():
+        for category, numbers in counts.items():
+            add_row(made, site, category, numbers["train"], numbers["test"])
+    return made
+
+
+def _kinds(counts: Mapping[str, int]) -> str:
+    told = [f"{name} ({count})" if len(counts) > 1 else name for name, count in counts.items()]
+    more = [f"{len(told) - KINDS} more"] if len(told) > KINDS else []
+    return ", ".join(told[:KINDS] + more)
+
+
+def _unused(dataset: Dataset) -> Iterator[str]:
+    """What was found and is not used, a line for each reason."""
     from fedad.images.pixels import shown
-    from fedad.images.usable import survey
-    from fedad.messages.faults import lines
-    from fedad.types import Site
 
-    train = tuple(sample for sample in dataset.samples if sample.split == "train")
-    test = tuple(sample for sample in dataset.samples if sample.split == "test")
-    faults = survey(Config(), Site("", train, test)).faults
-    unusable = [*_of_categories(dataset), *(fault.text for fault in faults if fault.skipped)]
-    unusable += [
-        f"{shown(sample.path)}: a defective image without a mask counts for no pixel figure"
-        for sample in dataset.samples
-        if sample.masks is None
-    ]
-    odd = lines([fault for fault in faults if not fault.skipped])
-    return unusable, odd + [fault.text for fault in dataset.faults if fault.reason != "no-mask"]
+    reasons: dict[str, list[Path]] = defaultdict(list)
+    for path, why in dataset.unused:
+        reasons[why].append(path)
+    for why, paths in reasons.items():
+        named = ", ".join(shown(path) for path in paths[:KINDS])
+        more = f" and {len(paths) - KINDS} more" if len(paths) > KINDS else ""
+        yield f"not used ({why}): {named}{more}"
 
 
-def _of_categories(dataset: Dataset) -> Iterator[str]:
-    """Categories without a good image to learn from, and names that two files of one have."""
-    for category in dataset.categories:
-        samples = [sample for sample in dataset.samples if sample.category == category]
-        if not any(sample.split == "train" for sample in samples):
-            yield f"{category}: no good training image: expected {category}/train/good/*.png"
-        names = Counter(sample.name for sample in samples)
-        for name, count in names.items():
-            if count > 1:
-                yield f"{name}: {count} files have this name with different endings"
+def _some(kind: str, texts: list[str]) -> list[str]:
+    more = [f"{kind}: {len(texts) - MOST} more, see --json"] if len(texts) > MOST else []
+    return [f"{kind}: {text}" for text in texts[:MOST]] + more

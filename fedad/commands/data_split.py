@@ -13,7 +13,7 @@ from fedad.commands.options import Layout, Overrides
 def data_split(
     folder: Annotated[Path, typer.Argument(help="The data set's root.")],
     out: Annotated[Path, typer.Argument(help="Where each site gets a folder of its own.")],
-    dataset: Layout = "autovi",
+    dataset: Layout = "auto",
     overrides: Overrides = None,
 ) -> None:
     """Deal a data set's images out to one folder a site, as factories have them."""

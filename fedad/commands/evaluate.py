@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedad.commands.options import Layout, Overrides
 from fedad.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from fedad.evaluation import Evaluation
+    from fedad.types import Reading
 
 
 def evaluate(  # noqa: PLR0917 - options, which are named
-    data_folder: Annotated[Path, typer.Option("--data", help="A data set, AutoVI's or LOCO's.")],
+    data_folder: Annotated[Path, typer.Option("--data", help="A data set, or one category's.")],
     maps: Annotated[Path, typer.Option("--maps", help="One anomaly map a test image.")],
     out: Annotated[Path, typer.Option(help="Where JSON, CSV and the plot go.")] = Path(
         "evaluation"
@@ -27,9 +29,11 @@ def evaluate(  # noqa: PLR0917 - options, which are named
     ] = "0.01,0.05,0.1,0.3,1.0",
     mode: Annotated[str, typer.Option(help="exact, or official.")] = "exact",
     categories: Annotated[str, typer.Option(help="A comma list; all if empty.")] = "",
+    dataset: Layout = "auto",
     replicates: Annotated[int, typer.Option(help="Of the bootstrap; 0 for no intervals.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap and the official sample.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+    overrides: Overrides = None,
 ) -> None:
     """AUC-sPRO and its company for anybody's anomaly maps; needs neither Flower nor torch."""
     from fedad.config import words
@@ -44,11 +48,25 @@ def evaluate(  # noqa: PLR0917 - options, which are named
             limits=_rates(limits),
             mode=mode,
             categories=words(categories),
+            dataset=dataset,
             replicates=replicates,
             seed=seed,
+            reading=_reading(overrides or []),
         )
         write_evaluation(evaluation, out)
     _print(evaluation, out, as_json=as_json)
+
+
+def _reading(overrides: list[str]) -> Reading:
+    """How image and mask files are read, by knobs such as data.orientation."""
+    from fedad.images.reading import reading_of
+    from fedad.types import Reading
+
+    if not overrides:
+        return Reading()  # without the plug-ins' knobs, which bring torch
+    from fedad.running.overlay import read_config
+
+    return reading_of(read_config(None, overrides).data)
 
 
 def _rates(text: str) -> tuple[float, ...]:
@@ -84,6 +102,7 @@ def _print(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
     sizes = {"good": "good", "defective": "defective"}
     areas = {f"auc_spro_{limit}": f"@{limit}" for limit in limits}
     rows = table_rows(evaluation)
+    say(*evaluation.report["notes"], *evaluation.report["warnings"])
     show(_table("with 95 % intervals", rows, figures))
     plain = [{key: cell.split(" ")[0] for key, cell in row.items()} for row in rows]
     show(_table("AUC-sPRO", plain, sizes | areas))

@@ -21,6 +21,8 @@ Overrides = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
 ViaOption = Annotated[Via, typer.Option(help="The real thing, or the same in this process.")]
-Layout = Annotated[str, typer.Option(help="How its folders are laid out.")]
+Layout = Annotated[
+    str, typer.Option(help="Whose layout its folders have; auto finds out.", metavar="DATASET")
+]
 Keys = Annotated[Path, typer.Option("--keys", help="The folder of this machine's keys.")]
 Superlink = Annotated[str, typer.Option(help="Its address, HOST:PORT.")]

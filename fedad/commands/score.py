@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Overrides
+from fedad.commands.options import Layout, Overrides
 
 
 class Form(StrEnum):
@@ -18,11 +18,14 @@ class Form(StrEnum):
     PNG = "png"
 
 
-def score(
-    folder: Annotated[Path, typer.Argument(help="Images, or a data set in AutoVI's layout.")],
+def score(  # noqa: PLR0917 - options, which are named
+    folder: Annotated[
+        Path, typer.Argument(help="A folder of images, one image, or a data set's test images.")
+    ],
     bank_file: Annotated[Path, typer.Option("--bank", help="A bank.safetensors.")],
     maps: Annotated[Path, typer.Option("--maps", help="Where the anomaly maps go.")],
     form: Annotated[Form, typer.Option("--format", help="float32 NPY or 16-bit PNG.")] = Form.NPY,
+    dataset: Layout = "auto",
     overrides: Overrides = None,
 ) -> None:
     """Judge images with a bank, and write the maps that `fedad evaluate` reads."""
@@ -31,7 +34,8 @@ def score(
     from fedad.running.maps import write_maps
     from fedad.running.overlay import read_config
 
-    config = read_config(None, overrides or [])
+    config = read_config(None, [f"data.dataset={dataset}", *(overrides or [])])
     with shown_by(Bars()):
-        count = write_maps(config, folder, bank_file, maps, form=form)
-    say(f"{count} maps in {maps}, image scores in {maps / 'scores.csv'}")
+        written = write_maps(config, folder.absolute(), bank_file, maps, form=form)
+    say(*written.notes)
+    say(f"{written.maps} maps in {maps}, image scores in {maps / 'scores.csv'}")

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 def show_run(folder: Path) -> None:
     """Print the table of a run, the bytes that moved, who was missing, and where everything is."""
     from fedad.plumbing.console import say, show
+    from fedad.reporting.promises import ADVICE, is_broken, promise_table
     from fedad.reporting.record import model_size
     from fedad.reporting.run_folder import read_record
     from fedad.reporting.table import site_tables
 
     record = read_record(folder)
     show(*site_tables(record["figures"]))
+    say(*(f"warning: {warning}" for warning in record["warnings"]))
+    if (promises := record.get("promises")) and promises["sites"]:
+        show(promise_table(promises))
+        if is_broken(promises):
+            say(ADVICE)
     for site, absence in record.get("missing", {}).items():
         say(f"missing since {absence['stage']}: {site}: {absence['reason']}")
     moved = record["bytes"]

@@ -18,6 +18,7 @@ from fedad.errors import DataError
 from fedad.plumbing.compute import made_by
 from fedad.plumbing.files import read_json
 from fedad.plumbing.progress import track
+from fedad.scoring.base import PLAIN
 from fedad.types import Dataset
 
 SCHEMA = 1  # counts up when a cell's folder holds something else
@@ -89,12 +90,14 @@ def distinct(cells: Mapping[Place, RunCell]) -> Iterator[RunCell]:
 def cell_of(config: Config, way: str, images: str) -> RunCell:
     """The cell of one configuration on `images`, less what does not matter to this way of sharing.
 
-    Nobody merges in a yardstick, and nobody asks for a size where everybody keeps their own.
+    Nobody merges in a yardstick. Where everybody keeps their own, nobody asks for a size, and all
+    scorings are one: they differ in what the rows of others count.
     """
     if way != FEDERATED:
         config = replace(config, merge=MergeKnobs())
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
+        config = replace(config, score=replace(config.score, scoring=PLAIN.scoring))
     content = content_of(config, way, images)
     key = _digest([SCHEMA, of_runs(), made_with(config.embedder.device), content])
     return RunCell(way, config, images, content, key)
@@ -171,7 +174,7 @@ def _files(dataset: Dataset) -> Iterator[tuple[str, Path]]:
         yield sample.name, sample.path
         for channel in sample.masks or ():
             yield f"{channel.path.relative_to(dataset.root)} {channel.saturation}", channel.path
-        lists.add(sample.path.parents[2] / "sites.csv")
+        lists |= {folder / "sites.csv" for folder in (dataset.folder(sample), dataset.root)}
     for path in sorted(lists):
         if path.exists():
             yield str(path.relative_to(dataset.root)), path

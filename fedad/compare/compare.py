@@ -18,6 +18,7 @@ from fedad.compare.pareto import pareto
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.ranges import auroc_range, is_exact, redrawn_range, shown
 from fedad.compare.running import alone_in, run_cells
+from fedad.compare.sizes import by_size
 from fedad.compare.treatments import (
     Treatment,
     blocks,
@@ -26,6 +27,7 @@ from fedad.compare.treatments import (
     parts_of,
     treatments,
 )
+from fedad.compare.unsited import without_unsited
 from fedad.compare.value import values_of
 from fedad.errors import ConfigError, DataError
 from fedad.evaluation.sureness import NO_SCATTER, Range
@@ -66,6 +68,7 @@ def compare(
     """
     _check_packages()
     with shown_by(sink):
+        plan, left_out = without_unsited(plan)
         for point in plan.points:
             config = plan.config(point, plan.seeds[0])
             check_tracker(config.round.track)
@@ -75,13 +78,13 @@ def compare(
     with alone_in(root):
         if not replace:
             _check_same(plan, cells, root)
-        for note in _notes(every, root):
+        for note in (*left_out, *_notes(every, root)):
             say(note)
         with shown_by(sink):
             fill_cache([cell for cell in every if not cell.is_done(root)], root)
         ran = run_cells(every, root, via=via, jobs=jobs, sink=sink)
         with shown_by(sink):
-            write_json(root / COMPARISON, comparison(plan, cells, root))
+            write_json(root / COMPARISON, comparison(plan, cells, root, left_out))
     return ran, len(every)
 
 
@@ -149,7 +152,9 @@ def _check_packages() -> None:
         )
 
 
-def comparison(plan: Plan, cells: Mapping[Place, RunCell], root: Path) -> dict[str, Any]:
+def comparison(
+    plan: Plan, cells: Mapping[Place, RunCell], root: Path, left_out: Sequence[str] = ()
+) -> dict[str, Any]:
     """All that the finished cells say."""
     some = treatments(plan, cells, root)
     points = [one for one in some if one.way == FEDERATED]
@@ -165,13 +170,15 @@ def comparison(plan: Plan, cells: Mapping[Place, RunCell], root: Path) -> dict[s
         "plan": _described(plan),
         "headline": plan.figures[-1],
         "notes": [
+            *left_out,
             *_unmet(points),
             *_on_other_images(plan, points),
             *_without_scatter(plan, summaries),
         ],
         "images": fewest_images(some[0], some[0].categories),
         "treatments": summaries,
-        "contrasts": contrasts(plan, some),
+        "contrasts": (pairs := contrasts(plan, some)),
+        "sizes": by_size(plan, summaries, pairs),
         "rankings": (ranks := rankings(plan, some)),
         "unranked": unranked(some, ranks),
         "fairness": fairness(plan, some),

@@ -21,8 +21,8 @@ from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED
 from fedad.config import Config
 from fedad.embedders.embedder import Embedder
 from fedad.errors import FedadError
-from fedad.images.usable import sift
 from fedad.judging.findings import Findings
+from fedad.judging.parts import ready
 from fedad.judging.verdicts import Verdict
 from fedad.plumbing.files import private_file, private_folder, write_json
 from fedad.plumbing.memory import available
@@ -176,8 +176,9 @@ def _run_yardstick(folder: Path, way: str, config: Config, sites: Sequence[Site]
     judged: Callable[..., dict[str, Findings]]
     judged = {ISOLATED: yardsticks.isolated, CENTRALISED: yardsticks.centralised}[way]
     began = time.perf_counter()
-    sites = [sift(config, site).site for site in sites]
-    findings = judged(config, sites, Embedder(config.embedder), watch=watch)
+    embed = Embedder(config.embedder)
+    sites = [ready(config, site, embed).site for site in sites]
+    findings = judged(config, sites, embed, watch=watch)
     for name, collector in seen.items():
         collector.write(folder / "sites" / name)
     record = {

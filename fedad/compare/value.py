@@ -26,7 +26,7 @@ from fedad.compare.treatments import Treatment, overall
 from fedad.config import Config
 from fedad.embedders.embedder import Embed, Embedder
 from fedad.evaluation.sureness import NOT_REDRAWN, Range
-from fedad.images.usable import sift
+from fedad.judging.parts import ready
 from fedad.messages.file import load
 from fedad.methods.base import Forgetting, method_of
 from fedad.plumbing.files import read_json, write_json
@@ -95,7 +95,8 @@ def leave_one_out(
     method = method_of(config)
     if not isinstance(method, Forgetting):
         return {}
-    embed, sites = Embedder(config.embedder), [sift(config, s).site for s in sites_of(config)]
+    embed = Embedder(config.embedder)
+    sites = [ready(config, site, embed).site for site in sites_of(config)]
     model = load(folder / BANK, Bank)
     local = {site.name: _local_of(folder, config, site, embed) for site in sites if site.train}
     own = {name: one.own for name, one in local.items()}

@@ -1,216 +1,213 @@
-"""What the folder trees of AutoVI and of the data sets made like it have in common."""
+"""The one reader of folder trees: a `Layout` and a root -> the samples, and all else named."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from fedad.datasets._choose import chosen
+from fedad.datasets._config import read_saturation
+from fedad.datasets._found import Odd, licence_of
+from fedad.datasets._labels import labelled_apart
+from fedad.datasets._masks import Masks, binary_note
+from fedad.datasets._place import Base, base_of, tree_error, unreadable
+from fedad.datasets._split_table import read_split
+from fedad.datasets._walk import File, walk
+from fedad.datasets._words import role_of
+from fedad.datasets.layout import Layout, filled
 from fedad.errors import DataError
 from fedad.images.pixels import SUFFIXES, shown
-from fedad.messages.faults import Fault
-from fedad.plugins import did_you_mean
-from fedad.plumbing.files import TOTALS, is_name
-from fedad.plumbing.parse import read_json
 from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
 
-LONGEST_CONFIG = 2**20  # bytes of a defects_config.json
-UNREAD = (".avif", ".dng", ".gif", ".heic", ".jp2", ".npy", ".pgm", ".ppm", ".raw", ".webp")
-
-Masks = Callable[[Path, str, str], list[Path]]  # category folder, defect, stem -> mask files
+__all__ = ["Reader", "read_layout", "read_saturation"]
 
 
-def read_tree(
-    name: str,
-    root: Path,
-    *,
-    licence: str,
-    categories: Sequence[str] = (),
-    kind: Callable[[str], str] = lambda defect: "",
-    masks: Masks,
-) -> Dataset:
+class Reader:
+    """What a data set's file exports: it reads a folder in one of its layouts.
+
+    Calling it raises:
+        DataError: the folder is not as the layout says, a category is not there, or
+            `defects_config.json` is broken; the message says what was found instead.
+    """
+
+    mapping = ""  # a file in the data set's folder that says its layout, where one may
+
+    def __init__(self, *layouts: Layout) -> None:
+        self.layouts = layouts
+
+    def layout_of(self, root: Path) -> Layout:
+        """The layout whose signs are in a folder, or the first."""
+        found = (layout for layout in self.layouts if base_of(layout, root, signed=True))
+        return next(found, self.layouts[0])
+
+    def __call__(self, root: Path, *, categories: Sequence[str] = ()) -> Dataset:
+        try:
+            layout = self.layout_of(root) if root.is_dir() else self.layouts[0]
+        except OSError as error:
+            raise unreadable(root, error) from error
+        return read_layout(layout, root, categories=categories)
+
+
+def read_layout(layout: Layout, root: Path, *, categories: Sequence[str] = ()) -> Dataset:
     """All samples below `root`, counted from disk.
 
     Args:
+        root: the data set's folder, the folder around it that its archive leaves, or the folder of
+            one category.
         categories: the products wanted; none means all there are.
-        kind: a defect's name -> "structural", "logical" or nothing.
-        masks: where a defective image's mask files are.
 
     Raises:
         DataError: no folder, no such category, a category without images, a name that is no
             printable Unicode, a folder that may not be read, or a broken `defects_config.json`.
     """
     try:
-        return _read(name, root, licence=licence, categories=categories, kind=kind, masks=masks)
+        return _read(layout, root, categories)
     except OSError as error:
-        raise _tree_error(
-            f"{root}: {error.filename!r} cannot be read ({error.strerror})"
-        ) from error
+        raise unreadable(root, error) from error
 
 
-def _read(
-    name: str,
-    root: Path,
-    *,
-    licence: str,
-    categories: Sequence[str],
-    kind: Callable[[str], str],
-    masks: Masks,
-) -> Dataset:
+def _read(layout: Layout, root: Path, categories: Sequence[str]) -> Dataset:
+    base = _base(layout, root)
+    wanted = chosen(categories, base.folders, base.root)
+    split = read_split(base.root / layout.table) if layout.table else {}
+    odd, samples = Odd(), list[Sample]()
+    for category in wanted:
+        part = _Category(layout, category, base.folders[category], base.root, split, odd)
+        samples += part.samples()
+    if base.whole:
+        odd.around(base.root, base.folders, layout)
+    notes = [note for note in (base.note, binary_note(layout, samples)) if note]
+    return Dataset(
+        name=layout.name,
+        root=base.root,
+        licence=licence_of(layout, wanted, odd.licences),
+        samples=tuple(samples),
+        faults=odd.faults(samples),
+        unused=tuple(odd.unused),
+        notes=tuple(notes),
+        folders={category: base.folders[category] for category in wanted},
+    )
+
+
+def _base(layout: Layout, root: Path) -> Base:
     if not root.is_dir():
-        raise _tree_error(
-            f"{root}: there is no such folder: does data.dir name the data set's root?"
+        what = "is a file" if root.exists() else "there is no such folder"
+        raise tree_error(f"{root}: {what}: does data.dir name the data set's root?")
+    base = base_of(layout, root)
+    if base is None:
+        raise tree_error(
+            f"{root}: no category folder in it: expected {root}/<category>/"
+            f"{filled(layout.image, split=layout.train, defect=layout.good[0], stem='*')}.png"
         )
-    folders = _category_folders(root)
-    if not folders:
-        raise _tree_error(
-            f"{root}: no category folder in it: expected {root}/<category>/train/good/*.png"
-        )
-    samples: list[Sample] = []
-    faults: list[Fault] = []
-    for category in categories or sorted(folders):
-        if category not in folders:
-            raise _tree_error(
-                f"{root}: no category {category!r}{did_you_mean(category, folders)}: "
-                f"there are {', '.join(sorted(folders))}"
-            )
-        found = list(_samples(category, folders[category], kind, masks))
+    return base
+
+
+class _Group(NamedTuple):
+    """Images of one split and one defect's folder."""
+
+    split: str
+    folder: str
+
+
+@dataclass
+class _Category:
+    """One product's folder while it is read."""
+
+    layout: Layout
+    category: str
+    folder: Path
+    root: Path
+    split: Mapping[str, str]  # of a table: an image's place below the root -> train or test
+    odd: Odd
+    files: list[File] = field(default_factory=list)
+
+    def samples(self) -> list[Sample]:
+        tree = walk(self.folder)
+        self.odd.left(self.category, tree.left)
+        self.files = [file for file in tree.files if not self._known(file)]
+        images, rest = self._images()
+        masks = Masks(self.layout, rest, self._saturation())
+        found = [sample for group in sorted(images) for sample in self._of(group, images, masks)]
         if not found:
-            raise _tree_error(
-                f"{folders[category]}: the category has no image: expected train/good/*.png"
+            raise tree_error(
+                f"{self.folder}: the category has no image: expected "
+                f"{self._expected()}{self.odd.instead(rest)}"
             )
-        counts = odd_files(folders[category], found)
-        faults += [Fault(word, f"{category}: {n} {_ODD[word]}") for word, n in counts.items() if n]
-        samples += found
-    return Dataset(name, root, licence, tuple(samples), tuple(faults))
+        if masks.unlisted:
+            self.odd.no_config(self.category, self.folder / self.layout.config)
+        self.odd.rest(self.category, self.layout, masks.left())
+        return found
 
-
-def _tree_error(message: str) -> DataError:
-    return DataError(message, reason="tree")
-
-
-def _category_folders(root: Path) -> dict[str, Path]:
-    """Category -> its folder; unzipping AutoVI leaves `<category>/<category>/`."""
-    found = {}
-    for folder in _subfolders(root):
-        doubled = folder / folder.name
-        inner = doubled if doubled.is_dir() else folder
-        if (inner / "train").is_dir() or (inner / "test").is_dir():
-            if not is_name(folder.name):
-                raise _tree_error(
-                    f"{shown(folder)}: a product's name becomes a file's, expected up to 64 "
-                    f"letters, no backslash, and none of {', '.join(TOTALS)}: rename it?"
-                )
-            found[folder.name] = inner
-    return found
-
-
-def _samples(
-    category: str, folder: Path, kind: Callable[[str], str], masks: Masks
-) -> Iterator[Sample]:
-    saturation = read_saturation(folder / "defects_config.json")
-    for split in ("test", "train"):
-        for defect_folder in _subfolders(folder / split):
-            defect = defect_folder.name
-            if split == "train" and defect != GOOD:
-                continue  # nothing is learned from a defect
-            for path in image_files(defect_folder):
-                found: tuple[Channel, ...] | None = ()
-                if defect != GOOD:
-                    files = masks(folder, defect, path.stem)
-                    found = tuple(Channel(file, saturation) for file in files) or None
-                yield Sample(category, split, defect, path, found, kind(defect))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; names stand in messages, banks and other files' names."""
-    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    for path in found:
-        if not path.name.isprintable():
-            raise _tree_error(f"{shown(path)}: its name is no printable Unicode: rename it?")
-    return [path for path in found if path.name[0] != "."]
-
-
-def image_files(folder: Path) -> list[Path]:
-    """What has an image's ending in a folder, by name; hidden files, such as `._0000.png`, not.
-
-    Whether each is a file, and an image, is found by reading it.
-    """
-    return [path for path in _with_suffix(folder, SUFFIXES) if path.name[0] != "."]
-
-
-def _with_suffix(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
-
-
-def odd_files(folder: Path, samples: Sequence[Sample]) -> dict[str, int]:
-    """How many files of a category's folder are left out, or lack something; see `faults.USED`."""
-    splits = [f for split in ("train", "test") for f in _subfolders(folder / split)]
-    truths = [f for defect in _subfolders(folder / "ground_truth") for f in _subfolders(defect)]
-    judged = {(sample.defect, sample.path.stem) for sample in samples if not sample.is_good}
-    spare = [f for f in truths if (f.parent.name, f.name) not in judged and image_files(f)]
-    defective = [f for f in _subfolders(folder / "train") if f.name != GOOD]
-    return {
-        "no-mask": sum(sample.masks is None for sample in samples),
-        "defects": sum(len(image_files(f)) for f in defective),
-        "hidden": sum(p.name[0] == "." for f in splits for p in _with_suffix(f, SUFFIXES)),
-        "spare-mask": len(spare),
-        "unread": sum(len(_with_suffix(f, UNREAD)) for f in splits)
-        + sum(len(image_files(deeper)) for f in splits for deeper in _subfolders(f)),
-    }
-
-
-_ODD = {
-    "no-mask": "defective images have no mask",
-    "defects": "images in train are of defects: nothing is learned from them",
-    "hidden": "hidden files have an image's ending, and are not read",
-    "spare-mask": "masks are of a good image, or of none",
-    "unread": f"images are in a deeper folder, or of no format that is read ({' '.join(SUFFIXES)})",
-}
-
-
-def mask_folder(folder: Path, defect: str, stem: str) -> list[Path]:
-    """The mask files of a test image: a folder of its own, one file a defect channel."""
-    return image_files(folder / "ground_truth" / defect / stem)
-
-
-def read_saturation(path: Path) -> Mapping[int, Saturation]:
-    """`defects_config.json`: a mask's pixel value -> what saturates such a region.
-
-    Raises:
-        DataError: not the list of objects that AutoVI and MVTec LOCO define.
-    """
-    try:
-        if not path.exists():
-            return {}
-        if path.stat().st_size > LONGEST_CONFIG:
-            raise ValueError(f"more than {LONGEST_CONFIG:,} bytes")
-        entries = read_json(path)
-        return {int(entry["pixel_value"]): _entry(entry) for entry in entries}
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        RecursionError,
-        AttributeError,
-    ) as error:
-        raise DataError(
-            f"{path}: expected a list of objects with defect_name, pixel_value, "
-            f"saturation_threshold and relative_saturation ({type(error).__name__}: {error})",
-            reason="config",
-        ) from error
-
-
-def _entry(entry: Mapping[str, object]) -> Saturation:
-    threshold, relative = entry["saturation_threshold"], bool(entry["relative_saturation"])
-    most = 1 if relative else math.inf
-    if not isinstance(threshold, int | float) or not 0 < threshold <= most or threshold == math.inf:
-        raise ValueError(
-            f"saturation_threshold = {threshold!r} of {entry.get('defect_name')!r}: "
-            "expected a share above 0 and at most 1, or a number of pixels"
+    def _expected(self) -> str:
+        good = filled(
+            self.layout.image, split=self.layout.train, defect=self.layout.good[0], stem="*"
         )
-    return Saturation(float(threshold), relative)
+        return f"{good}.png"
+
+    def _known(self, file: File) -> bool:
+        """Whether a file is one that belongs to the data set without being an image."""
+        if file.place == self.layout.config:
+            return True
+        return file.place in ("sites.csv", self.layout.labels) or self.odd.licence(file)
+
+    def _images(self) -> tuple[dict[_Group, list[File]], list[File]]:
+        """The files that are images by their place, and the others."""
+        images: dict[_Group, list[File]] = defaultdict(list)
+        rest = []
+        for file in self.files:
+            at = self.layout.image_at(file.place.rpartition(".")[0] or file.place)
+            if at is None or file.path.suffix.lower() not in SUFFIXES:
+                rest.append(file)
+                continue
+            folder, defect, _ = at
+            split = self._split(folder, file)
+            if split == "":
+                self.odd.no_split(self.category, file)
+            elif defect not in self.layout.good and role_of(defect) == "good":
+                raise self._called_otherwise(defect, file)
+            elif split == "train" and defect not in self.layout.good:
+                self.odd.learned(self.category, file)
+            else:
+                images[_Group(split, defect)].append(file)
+        return images, rest
+
+    def _called_otherwise(self, name: str, file: File) -> DataError:
+        return tree_error(
+            f"{shown(file.path.parent)}: a folder {name!r} would be one of a defect, since "
+            f"{self.layout.title} calls good images {self.layout.good[0]!r}: data.dataset = 'auto' "
+            "reads what you have"
+        )
+
+    def _split(self, folder: str, file: File) -> str:
+        if not self.layout.table:
+            return "train" if folder == self.layout.train else "test"
+        return self.split.get(file.path.relative_to(self.root).as_posix(), "")
+
+    def _saturation(self) -> Mapping[int, Saturation] | None:
+        """What the configuration lists; None where the layout has none, or it is missing."""
+        path = self.folder / self.layout.config
+        there = self.layout.config and (path.exists() or path.is_symlink())
+        return read_saturation(path) if there else None
+
+    def _of(
+        self, group: _Group, images: Mapping[_Group, list[File]], masks: Masks
+    ) -> Iterable[Sample]:
+        files = sorted(images[group], key=lambda file: file.path)
+        labels = labelled_apart(files, {file.place: file.path.stem for file in files})
+        good = group.folder in self.layout.good
+        for file in files:
+            found: tuple[Channel, ...] | None = ()
+            if not good:
+                found = masks.of(group.folder, file) or None
+            yield Sample(
+                self.category,
+                group.split,
+                GOOD if good else group.folder,
+                file.path,
+                found,
+                self.layout.kinds.get(group.folder, ""),
+                label=labels[file.place],
+            )

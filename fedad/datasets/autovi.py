@@ -9,23 +9,30 @@
 Download it from https://doi.org/10.5281/zenodo.10459003 (4 GB); fedad downloads nothing. Every PNG
 of a mask folder is a defect channel, and the doubled `<category>/<category>/` that unzipping
 leaves is read as it is. Counts are taken from disk: they differ from the paper's in pipe_staple.
+Masks in the manner of MVTec AD, `ground_truth/<defect>/0000_mask.png`, are read as well.
+
+Licence: CC BY-NC-SA 4.0; a bank made from it inherits these terms.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from fedad.datasets._tree import mask_folder, read_tree
-from fedad.types import Dataset
+from fedad.datasets._tree import Reader
+from fedad.datasets.layout import CONFIG, FOLDER_OF_MASKS, Layout, MaskRule
 
 __all__ = ["autovi"]
 
-LICENCE = "CC BY-NC-SA 4.0 for AutoVI itself; a bank made from it inherits these terms"
+PRODUCTS = (
+    *("engine_wiring", "pipe_clip", "pipe_staple"),
+    *("tank_screw", "underbody_pipes", "underbody_screw"),
+)
 
-
-def autovi(root: Path, *, categories: Sequence[str] = ()) -> Dataset:
-    """The samples of a folder in AutoVI's layout; `categories` empty means all.
-
-    Raises:
-        DataError: the folder, a category or `defects_config.json` is not as shown above.
-    """
-    return read_tree("autovi", root, licence=LICENCE, categories=categories, masks=mask_folder)
+autovi = Reader(
+    Layout(
+        "autovi",
+        "AutoVI",
+        licence="CC BY-NC-SA 4.0; a bank made from it inherits these terms",
+        products=PRODUCTS,
+        masks=MaskRule(FOLDER_OF_MASKS, "listed"),
+        config=CONFIG,
+        signs={CONFIG: 4, "ground_truth/*/*/*.*": 2},
+        stem="{:04d}",
+    )
+)

@@ -13,6 +13,8 @@ from math import cos, radians, sin, sqrt
 
 import numpy as np
 
+from fedad.drawing.fields import norm
+
 Point = tuple[float, float]
 Colour = tuple[float, float, float]  # share of the light it sends back, not yet gamma-corrected
 
@@ -27,7 +29,7 @@ class Camera:
 
 
 class Canvas:
-    """`height`, `gloss`, `metal` (H, W) and `colour` (H, W, 3), all float32, and what is on top.
+    """`height`, `gloss`, `metal` (H, W) and `colour` (3, H, W), all float32, and what is on top.
 
     `x` and `y` (H, W) are the part's own coordinates of each pixel, with the camera's shift, turn
     and zoom already in them. Every shape is a layer: `top` (H, W) is the number of the layer that
@@ -45,9 +47,21 @@ class Canvas:
         self.height = np.zeros((size, size), np.float32)
         self.gloss = np.full((size, size), 0.15, np.float32)
         self.metal = np.zeros((size, size), np.float32)
-        self.colour = np.zeros((size, size, 3), np.float32)
+        self.colour = np.zeros((3, size, size), np.float32)
         self.top = np.zeros((size, size), np.int16)
         self.layers = 0
+
+    def pose(self, at: Point, turn: float) -> None:
+        """Puts the origin of all that is laid from now on at `at`, turned by `turn` degrees."""
+        self.x, self.y = turned(self, at, turn)
+
+    def paint(self, colour: Colour) -> None:
+        """Gives all of it one colour."""
+        self.colour[:] = planes(colour)
+
+    def mix(self, share: np.ndarray, colour: Colour | float) -> None:
+        """Lets a colour, or a grey, cover `share` (H, W) of each pixel."""
+        self.colour += share * (planes(colour) - self.colour)
 
     def cover(self, distance: np.ndarray) -> np.ndarray:
         """(H, W) in 0..1: the share of each pixel inside the shape."""
@@ -66,13 +80,18 @@ class Canvas:
         cover = self.cover(distance)
         here = _window(cover)  # most shapes are small: the rest of the image stays as it is
         share = cover[here]
-        _blend(self.colour[here], np.asarray(colour, np.float32), share[..., None])
+        _blend(self.colour[:, *here], planes(colour), share)
         _blend(self.gloss[here], gloss, share)
         _blend(self.metal[here], metal, share)
         _blend(self.height[here], np.broadcast_to(height, cover.shape)[here], share)
         self.layers += 1
         self.top[here][share > 0.5] = self.layers
         return self.layers
+
+
+def planes(colour: Colour | float) -> np.ndarray:
+    """(3, 1, 1) float32: a colour, or a grey, beside planes of pixels."""
+    return np.broadcast_to(np.asarray(colour, np.float32), 3)[:, None, None]
 
 
 def _blend(below: np.ndarray, above: np.ndarray | float, share: np.ndarray) -> None:
@@ -88,7 +107,7 @@ def _window(cover: np.ndarray) -> tuple[slice, slice]:
 
 
 def disc(canvas: Canvas, at: Point, radius: float) -> np.ndarray:
-    return np.hypot(canvas.x - at[0], canvas.y - at[1]) - radius
+    return norm(canvas.x - at[0], canvas.y - at[1]) - radius
 
 
 def box(
@@ -97,7 +116,7 @@ def box(
     """A box of half width and half height `half` with round corners, turned in degrees."""
     u, v = turned(canvas, at, turn)
     u, v = np.abs(u) - (half[0] - corner), np.abs(v) - (half[1] - corner)
-    outside = np.hypot(np.maximum(u, 0), np.maximum(v, 0))
+    outside = norm(np.maximum(u, 0), np.maximum(v, 0))
     return outside + np.minimum(np.maximum(u, v), 0) - corner
 
 
@@ -117,7 +136,7 @@ def _bar(canvas: Canvas, start: Point, end: Point) -> np.ndarray:
     dx, dy = end[0] - start[0], end[1] - start[1]
     u, v = canvas.x - start[0], canvas.y - start[1]
     t = np.clip((u * dx + v * dy) / (dx * dx + dy * dy), 0, 1)
-    return np.hypot(u - t * dx, v - t * dy)
+    return norm(u - t * dx, v - t * dy)
 
 
 def turned(canvas: Canvas, at: Point, turn: float) -> tuple[np.ndarray, np.ndarray]:

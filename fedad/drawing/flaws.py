@@ -26,10 +26,10 @@ def scratch(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """A bright, uneven groove."""
-    groove = line(canvas, _walk(at, turn, length, 0.10, rng), rng.uniform(0.005, 0.009))
+    groove = line(canvas, walk(at, turn, length, 0.10, rng), rng.uniform(0.005, 0.009))
     cover = canvas.cover(groove) * on
     canvas.height -= 0.02 * cover
-    canvas.colour += (0.7 * cover)[..., None] * (rng.uniform(0.5, 0.75) - canvas.colour)
+    canvas.mix(0.7 * cover, rng.uniform(0.5, 0.75))
     canvas.gloss += 0.4 * cover
     return on & (groove < 0.012)
 
@@ -44,12 +44,12 @@ def crack(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """A dark, jagged line with one branch."""
-    points = _walk(at, turn, length, 0.35, rng)
-    fork = _walk(points[3], turn + rng.uniform(35, 70), length, 0.35, rng)[3:]
+    points = walk(at, turn, length, 0.35, rng)
+    fork = walk(points[3], turn + rng.uniform(35, 70), length, 0.35, rng)[3:]
     gap = np.minimum(line(canvas, points, 0.006), line(canvas, fork, 0.004))
     cover = canvas.cover(gap) * on
     canvas.height -= 0.03 * cover
-    canvas.colour *= (1 - 0.85 * cover)[..., None]
+    canvas.colour *= 1 - 0.85 * cover
     canvas.gloss *= 1 - cover
     return on & (gap < 0.012)
 
@@ -76,10 +76,9 @@ def stain(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """A ragged, shining film of oil or rust."""
-    edge = disc(canvas, at, radius) + 0.35 * radius * grain(canvas, 0.7 * radius, rng)
+    edge = disc(canvas, at, radius) + 0.35 * radius * ragged(canvas, 0.7 * radius, rng)
     film = np.clip(-edge / (0.5 * radius), 0, 1) * on
-    strength = (rng.uniform(0.5, 0.8) * np.sqrt(film))[..., None]
-    canvas.colour += strength * (np.asarray(colour, np.float32) - canvas.colour)
+    canvas.mix(np.float32(rng.uniform(0.5, 0.8)) * np.sqrt(film), colour)
     canvas.gloss += 0.4 * film
     return film > 0.05
 
@@ -88,14 +87,14 @@ def burn(
     canvas: Canvas, on: np.ndarray, at: Point, radius: float, *, rng: np.random.Generator
 ) -> np.ndarray:
     """Charred and blistered plastic."""
-    edge = disc(canvas, at, radius) + 0.3 * radius * grain(canvas, 0.8 * radius, rng)
+    edge = disc(canvas, at, radius) + 0.3 * radius * ragged(canvas, 0.8 * radius, rng)
     char = np.clip(-edge / (0.5 * radius), 0, 1) * on
-    canvas.colour *= (1 - 0.85 * char)[..., None]
+    canvas.colour *= 1 - 0.85 * char
     canvas.height += 0.012 * char * grain(canvas, 0.03, rng)
     return char > 0.1
 
 
-def _walk(
+def walk(
     at: Point, turn: float, length: float, wander: float, rng: np.random.Generator
 ) -> list[Point]:
     """Seven points of a wandering line, `at` in their middle."""
@@ -103,3 +102,8 @@ def _walk(
     steps = length / 6 * np.stack([np.cos(angles), np.sin(angles)], 1)
     points = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, 0)])
     return [(x, y) for x, y in (points + at - points[3]).tolist()]
+
+
+def ragged(canvas: Canvas, width: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) noise that bends an edge and never takes the whole of what is inside."""
+    return np.clip(grain(canvas, width, rng), -1.5, 1.5)

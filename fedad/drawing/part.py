@@ -1,4 +1,4 @@
-"""What a demo product is: how it is drawn, and what the masks of its defects mean."""
+"""What a drawn product is: how it is drawn, and what the masks of its defects mean."""
 
 from __future__ import annotations
 
@@ -41,11 +41,16 @@ class Defect:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """A product with three variants: `draw(canvas, variant, defect, rng)` returns its masks."""
+    """A product of which each plant builds a variant: `draw(canvas, variant, defect, rng)`
+    returns its masks.
+
+    One with `views` has a picture from each of them; its `variant` is the view's number.
+    """
 
     name: str
     defects: Mapping[str, Defect]
     draw: Draw
+    views: tuple[str, ...] = ()
 
     @property
     def pixel_values(self) -> dict[str, int]:

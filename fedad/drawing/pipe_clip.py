@@ -7,6 +7,7 @@ from math import cos, radians, sin
 import numpy as np
 
 from fedad.drawing.canvas import Canvas, Colour, Point, box, disc, dome, hexagon, turned
+from fedad.drawing.fields import norm
 from fedad.drawing.flaws import OIL, crack, dent, scratch, stain
 from fedad.drawing.part import Masks, Product, Reading, logical, structural
 from fedad.drawing.texture import brushed, grain, tint, weather
@@ -31,7 +32,7 @@ def _draw(canvas: Canvas, variant: int, defect: str, rng: np.random.Generator) -
 
 def _panel(canvas: Canvas, rng: np.random.Generator) -> None:
     """Painted sheet metal with two beads and a drain hole; a hose in front of it."""
-    canvas.colour[:] = (0.30, 0.34, 0.33)
+    canvas.paint((0.30, 0.34, 0.33))
     tint(canvas, grain(canvas, 0.02, rng), 0.05)
     tint(canvas, grain(canvas, 0.35, rng), 0.05)
     canvas.height += 0.0006 * grain(canvas, 0.025, rng)
@@ -92,7 +93,7 @@ def _saddle(canvas: Canvas, at: Point, turn: float) -> None:
         rib = np.maximum(np.abs(u - side) - 0.02, np.abs(v) - 0.22)
         canvas.lay(rib, (0.05, 0.05, 0.055), bend + 0.035 * dome(rib, 0.02), gloss=0.5)
     for peg in _PEGS:
-        head = np.hypot(u, v - peg) - 0.05
+        head = norm(u, v - peg) - 0.05
         canvas.lay(head, (0.04, 0.04, 0.045), 0.1 + 0.03 * dome(head, 0.03), gloss=0.5)
 
 
@@ -101,7 +102,7 @@ def _snap(canvas: Canvas, at: Point, turn: float) -> None:
     u, v = turned(canvas, at, turn)
     white, bend = (0.62, 0.60, 0.52), _arch(v)
     for peg in _PEGS:
-        middle = np.hypot(u, v - peg)
+        middle = norm(u, v - peg)
         canvas.lay(middle - 0.11, white, 0.05 + 0.03 * dome(middle - 0.11, 0.03), gloss=0.25)
         canvas.lay(middle - 0.035, (0.1, 0.09, 0.08), 0.04, gloss=0.1)
     strap = np.maximum(np.abs(u) - 0.085, np.abs(v) - 0.26)

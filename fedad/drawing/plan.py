@@ -1,4 +1,4 @@
-"""Which images the demo plants take, and the drawing of any one of them."""
+"""Which images the demo plants take, and the drawing of any one image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from fedad.drawing.canvas import Canvas
 from fedad.drawing.part import Product
 from fedad.drawing.pipe_clip import PIPE_CLIP
-from fedad.drawing.plants import PLANTS, Plant
+from fedad.drawing.plants import Plant, plants
 from fedad.drawing.tank_screw import TANK_SCREW
 from fedad.drawing.wiring import WIRING
 from fedad.errors import ConfigError
@@ -19,7 +19,15 @@ from fedad.seeding import stream
 from fedad.types import GOOD
 
 PRODUCTS = (PIPE_CLIP, TANK_SCREW, WIRING)
-_LEAST = {"seed": 0, "size": 64, "train": 1, "good": 3, "defective": 1}
+_VARIANTS = 3  # of each of them
+_BOUNDS = {  # the least, and the most
+    "seed": (0, 2**63),
+    "size": (64, 8192),
+    "train": (1, 100_000),
+    "good": (3, 100_000),
+    "defective": (1, 100_000),
+    "sites": (1, 99),
+}
 
 
 @dataclass(frozen=True)
@@ -35,19 +43,24 @@ class DrawingPlan:
     train: int = 12
     good: int = 8
     defective: int = 8
+    sites: int = 3
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
+        for name, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
                 raise ConfigError(
-                    f"{name} = {getattr(self, name)}: expected {least} or more to draw the demo "
-                    "plants, whose test sets hold three variants of each part"
+                    f"{name} = {getattr(self, name)}: expected {least} to {most} to draw plants, "
+                    "whose test sets hold all variants of a part"
                 )
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One image: what is seen where. `take` counts a plant's, `number` a folder's images."""
+    """One image: what is seen where. `take` counts a plant's, `number` a folder's images.
+
+    `folder` is where images of the defect go, if it is not the defect's name; `view` the side that
+    a part with several is seen from.
+    """
 
     product: Product
     plant: Plant
@@ -56,11 +69,25 @@ class Shot:
     defect: str
     take: int
     number: int
+    folder: str = ""
+    view: str = ""
+
+    @property
+    def place(self) -> str:
+        """The folder of the image below its split and of its masks below `ground_truth`, with the
+        image's stem, such as `crack/0003`."""
+        stem = f"{self.number:04d}" + (f"_{self.view}" if self.view else "")
+        return f"{self.folder or self.defect}/{stem}"
 
     @property
     def file(self) -> str:
         """Below the category's folder, such as `test/crack/0003.png`."""
-        return f"{self.split}/{self.defect}/{self.number:04d}.png"
+        return f"{self.split}/{self.place}.png"
+
+    @property
+    def part(self) -> str:
+        """What all views of a part have in common, such as `test/crack/0003`."""
+        return f"{self.split}/{self.folder or self.defect}/{self.number:04d}"
 
     @property
     def readings(self) -> tuple[str, ...]:
@@ -69,10 +96,10 @@ class Shot:
 
 
 def shots(plan: DrawingPlan) -> Iterator[Shot]:
-    """All images of the plan, product by product and plant by plant."""
+    """All images of the demo plants, product by product and plant by plant."""
     for product in PRODUCTS:
         numbers: Counter[tuple[str, str]] = Counter()
-        for place, plant in enumerate(PLANTS):
+        for place, plant in enumerate(plants(plan.sites)):
             for variant, split, defect, take in _takes(product, place, plan):
                 number = numbers[split, defect]
                 numbers[split, defect] += 1
@@ -84,25 +111,30 @@ def _takes(product: Product, place: int, plan: DrawingPlan) -> Iterator[tuple[in
 
     Defects go round over all plants, so that each occurs equally often, in every variant.
     """
+    known = min(_VARIANTS, plan.sites)  # what no plant builds, none has to judge
     for take in range(plan.train):
-        yield place, "train", GOOD, take
+        yield place % known, "train", GOOD, take
     for take in range(plan.good):
-        yield _arriving(place, take), "test", GOOD, take
+        yield _arriving(place, take) % known, "test", GOOD, take
     defects = sorted(product.defects)
     for take in range(plan.defective):
         turn, which = divmod(place * plan.defective + take, len(defects))
-        yield _arriving(place, take + turn), "test", defects[which], take
+        yield _arriving(place, take + turn) % known, "test", defects[which], take
 
 
 def _arriving(place: int, take: int) -> int:
     """The variant of a test image: half are the plant's own, the others only other plants know."""
-    return (place + (0, 1, 2, 0)[take % 4]) % len(PLANTS)
+    return place + (0, 1, 2, 0)[take % 4]
 
 
 def draw_image(shot: Shot, *, seed: int, size: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """(H, W, 3) uint8 and reading -> (H, W) bool mask, from `seed` and `shot` alone."""
+    """(H, W, 3) uint8 and reading -> (H, W) bool mask, from `seed` and `shot` alone.
+
+    All views of a part draw from one stream what it is like, and each from its own how it is seen.
+    """
     path = (shot.product.name, shot.plant.name, shot.split, shot.defect, str(shot.take))
     rng = stream(seed, "draw", *path)
-    canvas = Canvas(size, shot.plant.aim(rng))
+    seen = stream(seed, "draw", *path, shot.view) if shot.view else rng
+    canvas = Canvas(size, shot.plant.aim(seen))
     masks = shot.product.draw(canvas, shot.variant, shot.defect, rng)
-    return shot.plant.expose(canvas, rng), masks
+    return shot.plant.expose(canvas, seen), masks

@@ -1,14 +1,15 @@
-"""The demo's plants: each has its own lamp, lens, sensor and camera stand."""
+"""The plants of drawn sets: each has its own lamp, lens, sensor and camera stand."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from fedad.drawing.canvas import Camera, Canvas
+from fedad.drawing.fields import softened
 from fedad.drawing.light import Light, shade
+from fedad.seeding import stream
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Plant:
 
     def expose(self, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
         """(H, W, 3) uint8: the canvas under this plant's lamp, through its lens and sensor."""
-        seen = shade(canvas, self._lamp(rng)) * self._falloff(canvas.size, rng)[..., None]
-        blur = self.blur * canvas.size / 1000
-        seen = ndimage.gaussian_filter(seen, (blur, blur, 0))
+        seen = shade(canvas, self._lamp(rng)) * self._falloff(canvas.size, rng)
+        seen = softened(seen, self.blur * canvas.size / 1000)
         level = np.sqrt(np.clip(seen, 0, 1))  # the gamma of a camera, rounded alike everywhere
         level += self.noise * rng.standard_normal(level.shape, np.float32)
-        return np.round(255 * np.clip(level, 0, 1)).astype(np.uint8)
+        level *= 255
+        level += 0.5
+        return np.clip(level, 0, 255.5).astype(np.uint8).transpose(1, 2, 0)
 
     def _lamp(self, rng: np.random.Generator) -> Light:
         return Light(
@@ -75,3 +77,32 @@ PLANTS = (
         0.30,
     ),
 )
+
+
+def plants(count: int) -> tuple[Plant, ...]:
+    """The first `count` plants: the demo's three, then others of the same kind."""
+    more = (_another(number) for number in range(len(PLANTS), count))
+    return (*PLANTS[:count], *more)
+
+
+def _another(number: int) -> Plant:
+    """The same plant in every drawing, whatever its seed."""
+    rng = stream(0, "draw", "plant", str(number))
+    warm = rng.uniform(-0.06, 0.06)
+    return Plant(
+        f"plant-{number + 1:02d}",
+        Light(
+            rng.uniform(200, 320),
+            rng.uniform(36, 46),
+            (1.0 + warm, 1.0, 1.0 - 1.5 * warm),
+            rng.uniform(0.95, 1.05),
+        ),
+        Camera(
+            (rng.uniform(-0.05, 0.05), rng.uniform(-0.05, 0.05)),
+            rng.uniform(-2, 2),
+            rng.uniform(0.97, 1.04),
+        ),
+        rng.uniform(2.0, 2.8),
+        rng.uniform(0.010, 0.016),
+        rng.uniform(0.1, 0.3),
+    )

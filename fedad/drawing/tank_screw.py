@@ -29,7 +29,7 @@ def _draw(canvas: Canvas, variant: int, defect: str, rng: np.random.Generator) -
 
 def _tank(canvas: Canvas, rng: np.random.Generator) -> None:
     """Blow-moulded black plastic: pebbled, with a rounded shoulder, a seam and moulded signs."""
-    canvas.colour[:] = (0.060, 0.062, 0.066)
+    canvas.paint((0.060, 0.062, 0.066))
     canvas.gloss[:] = 0.22
     canvas.height += 0.0024 * grain(canvas, 0.028, rng) + 0.004 * grain(canvas, 0.5, rng)
     canvas.height -= 2 * np.maximum(canvas.x - 0.78, 0) ** 2

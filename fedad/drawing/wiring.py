@@ -59,7 +59,7 @@ def _draw(canvas: Canvas, variant: int, defect: str, rng: np.random.Generator) -
 
 def _plate(canvas: Canvas, rng: np.random.Generator) -> None:
     """Sand-cast aluminium with a step at its rims and a threaded boss."""
-    canvas.colour[:] = (0.33, 0.33, 0.34)
+    canvas.paint((0.33, 0.33, 0.34))
     canvas.metal[:] = 0.3
     canvas.height += 0.0035 * grain(canvas, 0.03, rng)
     tint(canvas, grain(canvas, 0.03, rng), 0.06)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 from PIL import Image
 
 from fedad.config import EmbedderKnobs, words
+from fedad.embedders.box import box_of, name_of
 from fedad.embedders.patches import patch_features
+from fedad.embedders.tiles import Tiles, one_tile, tile_of
 from fedad.embedders.weights import fingerprint, load_weights
 from fedad.errors import ConfigError, DataError
 from fedad.plugins import did_you_mean
 from fedad.plumbing.compute import device_of, threads
 from fedad.types import Fingerprint
 
+USUAL = 256**2  # pixels of an image that `embedder.batch` is meant for
 RANDOM_SEED = 0  # of weights = "random": all sites draw the same network
 
 
@@ -34,17 +37,54 @@ class Backbone:
     device: torch.device
     fingerprint: Fingerprint
 
+    @cached_property
+    def batch(self) -> int:
+        """How many images, or tiles, the network is given at once: fewer where they are larger,
+        but for squares that are seen whole, where it is `embedder.batch`."""
+        if isinstance(self.knobs.size, int) and not self.knobs.tile:
+            return self.knobs.batch
+        height, width = tile_of(self.knobs)
+        return max(1, min(self.knobs.batch, self.knobs.batch * USUAL // (height * width)))
+
+    @cached_property
+    def tiles(self) -> Tiles | None:
+        """How a canvas is cut; None where the network sees all of it at once."""
+        return tiles_of(self.knobs) if self.knobs.tile else None
+
     def prepare(self, image: Image.Image) -> np.ndarray:
-        """An RGB image as (size, size, 3) uint8: resized as a whole, nothing is cropped."""
-        side = self.knobs.size
-        return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
+        """An RGB image as (H, W, 3) uint8 of the canvas: resized as a whole, nothing is cropped."""
+        middle = [round(255 * float(value)) for value in self.mean.flatten()]
+        return box_of(self.knobs).prepare(image, (middle[0], middle[1], middle[2]))
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """(B, size, size, 3) uint8 -> patch features (B, h, w, D) float32.
+        """Canvases (B, H, W, 3) uint8 -> patch features (B, h, w, D) float32."""
+        if self.tiles is None:
+            return self._in_batches(pixels)
+        return np.stack([np.concatenate([*self.strips(canvas)]) for canvas in pixels])
 
-        A short batch is padded, so that the arithmetic does not depend on how many came.
-        """
-        short = self.knobs.batch - len(pixels)
+    def strips(self, canvas: np.ndarray) -> Iterator[np.ndarray]:
+        """The features of one canvas (H, W, 3) in tiles, from top to bottom (h_k, w, D)."""
+        if self.tiles is not None:
+            yield from self.tiles.strips(canvas, self._in_batches)
+
+    def strip(self, canvas: np.ndarray, number: int) -> np.ndarray:
+        """The features (h_k, w, D) of one row of tiles of a canvas (H, W, 3)."""
+        if self.tiles is None:
+            raise ValueError("a canvas that is seen whole has no tiles")
+        return self.tiles.strip(canvas, self.tiles.rows[number], self._in_batches)
+
+    def of_one_tile(self) -> Backbone:
+        """The same network for images of the size of a tile."""
+        return replace(self, knobs=one_tile(self.knobs))
+
+    def _in_batches(self, pixels: np.ndarray) -> np.ndarray:
+        batches = (pixels[at : at + self.batch] for at in range(0, len(pixels), self.batch))
+        grids = [self._seen(some) for some in batches]
+        return grids[0] if len(grids) == 1 else np.concatenate(grids)
+
+    def _seen(self, pixels: np.ndarray) -> np.ndarray:
+        """A short batch is padded, so that the arithmetic does not depend on how many came."""
+        short = self.batch - len(pixels)
         padded = np.concatenate([pixels, np.zeros((short, *pixels.shape[1:]), np.uint8)])
         with threads(self.knobs.threads), torch.inference_mode(), self._arithmetic():
             x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float().div_(255)
@@ -89,7 +129,7 @@ def build(knobs: EmbedderKnobs) -> Backbone:
         layers=",".join(layers),
         grid=knobs.grid,
         pool=knobs.pool,
-        size=knobs.size,
+        size=name_of(knobs),
         transform=f"rgb, bilinear, mean {how['mean']}, std {how['std']}",
         precision=knobs.precision,
         patches=height * width,
@@ -115,16 +155,34 @@ def grid_of(knobs: EmbedderKnobs) -> tuple[int, int, int]:
     Raises:
         ConfigError: as `build`.
     """
+    if knobs.tile:
+        return *tiles_of(knobs).grid, grid_of(one_tile(knobs))[2]
     layers = words(knobs.layers)
     with torch.device("meta"):
         model = _create(replace(knobs, weights="random")).eval()
-        image = torch.empty(1, 3, knobs.size, knobs.size)
+        image = torch.empty(1, 3, *tile_of(knobs))
         maps = model.forward_intermediates(  # type: ignore[operator]
             image, indices=_levels(model, layers), intermediates_only=True
         )
         patches = patch_features(maps, grid=_grid(knobs, layers), pool=knobs.pool)
     _, h, w, d = patches.shape
     return h, w, d
+
+
+@cache
+def tiles_of(knobs: EmbedderKnobs) -> Tiles:
+    """How a canvas is cut into tiles, where `embedder.tile` asks for them.
+
+    Raises:
+        ConfigError: as `build`, or patches that are no whole number of pixels of a tile.
+    """
+    side, (h, w, _) = tile_of(knobs), grid_of(one_tile(knobs))
+    if side[0] % h or side[1] % w:
+        raise ConfigError(
+            f"embedder.tile = {knobs.tile}: a tile of {side[1]} x {side[0]} has {w} x {h} patches "
+            f"in {knobs.backbone}, expected patches of whole pixels: use another backbone"
+        )
+    return Tiles(box_of(knobs).canvas, side, knobs.overlap, (side[0] // h, side[1] // w))
 
 
 def parameters_of(knobs: EmbedderKnobs) -> int:

@@ -25,6 +25,7 @@ from fedad.plumbing.tensor_files import check_tensors
 from fedad.types import Fingerprint
 
 ROOM = 0.05  # of the limit, that is made free beyond what is needed: to look takes all files
+TIFF = (b"II*\0", b"MM\0*")  # what its files begin with
 OLD = 3600.0  # seconds after which a part file is what a killed process left
 
 log = logging.getLogger(__name__)
@@ -50,13 +51,19 @@ class Cache:
         mark = repr((sorted(vars(fingerprint).items()), self.made_with)).encode()
         return self.root / hashlib.sha256(mark).hexdigest()[:16]
 
-    def path(self, fingerprint: Fingerprint, image: Path) -> Path:
+    def path(self, fingerprint: Fingerprint, image: Path, mark: str = "") -> Path:
         """Where the features of this image file are kept."""
-        return self.place(fingerprint, image.read_bytes())
+        return self.place(fingerprint, image.read_bytes(), mark)
 
-    def place(self, fingerprint: Fingerprint, content: bytes) -> Path:
-        """Where the features of an image file with this content are kept."""
-        digest = hashlib.sha256(content).hexdigest()
+    def place(self, fingerprint: Fingerprint, content: bytes, mark: str = "") -> Path:
+        """Where the features of an image file with this content are kept.
+
+        Args:
+            mark: of how it is read, `Reading.mark`.
+        """
+        if content[:4] in TIFF:
+            mark = f"{mark} as stored"  # earlier versions let Pillow turn TIFF by its tag
+        digest = hashlib.sha256(content + mark.encode()).hexdigest()
         return self.folder(fingerprint) / digest[:2] / f"{digest[2:]}.safetensors"
 
     def get(self, path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray | None:

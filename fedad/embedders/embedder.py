@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from fedad.config import EmbedderKnobs as Knobs
-from fedad.embedders.backbone import Backbone, build, grid_of
+from fedad.embedders.backbone import Backbone, build, grid_of, tiles_of
+from fedad.embedders.box import box_of
 from fedad.embedders.cache import Cache
+from fedad.embedders.valid import valid_patches
 from fedad.errors import DataError
-from fedad.images.pixels import decode, read_file, to_rgb
+from fedad.images.pixels import read_file, rgb
 from fedad.plumbing.compute import made_by
 from fedad.plumbing.files import cache_root
 from fedad.plumbing.progress import track
@@ -40,6 +42,8 @@ class Embedder:
         Raises:
             DataError: a sample's file is missing or no image, or its features are not finite.
         """
+        if self.backbone.tiles is not None:
+            return self._joined(samples)
         joined = np.empty((0, 0, 0, 0), np.float32)
         with track("embedding", len(samples)) as progress:
             for done, (number, grid) in enumerate(self._grids(samples), start=1):
@@ -47,11 +51,52 @@ class Embedder:
                     joined = np.empty((len(samples), *grid.shape), np.float32)
                 joined[number] = grid
                 progress(done)
+        return self._features(samples, joined)
+
+    def strips(self, sample: Sample) -> Iterator[np.ndarray]:
+        """The features of one image in tiles from top to bottom, (h_k, w, D) a row of tiles, from
+        the cache where it has them.
+
+        Raises:
+            DataError: as for all of it.
+        """
+        tiles, backbone = tiles_of(self.knobs), self.backbone
+        content: bytes = read_file(sample.path, sample.reading)
+        place = None
+        if self.cache is not None:
+            place = self.cache.place(self.fingerprint, content, sample.reading.mark)
+        canvas: np.ndarray | None = None
+        for number, row in enumerate(tiles.rows):
+            here = place and place.with_name(f"{place.stem}-{number}{place.suffix}")
+            shape = (row.end - row.first, *self.shape[1:])
+            strip = self.cache.get(here, shape) if self.cache and here else None
+            if strip is None:
+                if canvas is None:
+                    canvas = backbone.prepare(rgb(content, sample.path, sample.reading))
+                    content = b""
+                strip = backbone.strip(canvas, number)
+                self._keep(sample, here, strip)
+            yield strip
+
+    def _joined(self, samples: Sequence[Sample]) -> Features:
+        """The features of images in tiles, one image at a time."""
+        joined = np.empty((len(samples), *self.shape), np.float32)
+        with track("embedding", len(samples)) as progress:
+            for number, sample in enumerate(samples):
+                row = 0
+                for strip in self.strips(sample):
+                    joined[number, row : row + len(strip)] = strip
+                    row += len(strip)
+                progress(number + 1)
+        return self._features(samples, joined)
+
+    def _features(self, samples: Sequence[Sample], grid: np.ndarray) -> Features:
         return Features(
-            grid=joined,
+            grid=grid,
             categories=tuple(sample.category for sample in samples),
             images=tuple(sample.name for sample in samples),
             fingerprint=self.fingerprint,
+            valid=valid_patches(samples, box_of(self.knobs), grid.shape[1:3]),
         )
 
     def _grids(self, samples: Sequence[Sample]) -> Iterator[tuple[int, np.ndarray]]:
@@ -72,7 +117,8 @@ class Embedder:
         if self.cache is None:
             return None
         try:
-            return self.cache.get(self.cache.path(self.fingerprint, sample.path), self.shape)
+            place = self.cache.path(self.fingerprint, sample.path, sample.reading.mark)
+            return self.cache.get(place, self.shape)
         except OSError as error:
             raise DataError(f"{sample.path}: cannot be read ({error.strerror})") from error
 
@@ -95,12 +141,12 @@ class Embedder:
         """
 
         def decoded(number: int) -> tuple[Path | None, np.ndarray]:
-            path = samples[number].path
-            content = read_file(path)
-            place = self.cache.place(self.fingerprint, content) if self.cache else None
-            return place, self.backbone.prepare(to_rgb(decode(content, path), path))
+            path, reading = samples[number].path, samples[number].reading
+            content, cache = read_file(path, reading), self.cache
+            place = cache.place(self.fingerprint, content, reading.mark) if cache else None
+            return place, self.backbone.prepare(rgb(content, path, reading))
 
-        size = self.knobs.batch
+        size = self.backbone.batch
         batches = [numbers[at : at + size] for at in range(0, len(numbers), size)]
         with ThreadPoolExecutor(max_workers=max(1, self.knobs.threads)) as pool:
             ahead = [pool.map(decoded, batch) for batch in batches[:1]]

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from fedad.errors import UploadError
-from fedad.images.pixels import decode, to_rgb
+from fedad.images.pixels import rgb
 from fedad.seeding import stream
 from fedad.types import Fingerprint
 
@@ -60,9 +60,13 @@ class Handshake(NamedTuple):
 
 def probe(embed: Embedder) -> Probe:
     """The probe of this very network and this very way to it."""
-    pixels = np.stack([embed.backbone.prepare(_decoded(content)) for content in drawn()])
-    size = embed.knobs.batch
-    grids = [embed.backbone(pixels[at : at + size]) for at in range(0, len(pixels), size)]
+    backbone = embed.backbone.of_one_tile() if embed.knobs.tile else embed.backbone
+    images = [_decoded(content) for content in drawn()]
+    at_once = backbone.batch
+    grids = [
+        backbone(np.stack([backbone.prepare(image) for image in images[at : at + at_once]]))
+        for at in range(0, len(images), at_once)
+    ]
     return Probe(embed.fingerprint, _chosen(np.concatenate(grids)))
 
 
@@ -237,4 +241,4 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def _decoded(content: bytes) -> Image.Image:
     where = Path("a drawn image of the handshake")
-    return to_rgb(decode(content, where), where)
+    return rgb(content, where)

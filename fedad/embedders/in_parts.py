@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from fedad.config import Config
-from fedad.embedders.backbone import grid_of
-from fedad.embedders.embedder import Embed
+from fedad.embedders.backbone import grid_of, tiles_of
+from fedad.embedders.box import box_of
+from fedad.embedders.embedder import Embed, Embedder
+from fedad.embedders.valid import valid_patches
 from fedad.errors import ConfigError
 from fedad.types import Features, Fingerprint, Pixels, Sample
 
@@ -33,6 +36,11 @@ class InParts:
     def categories(self) -> tuple[str, ...]:
         return tuple(sample.category for sample in self.samples)
 
+    @cached_property
+    def valid(self) -> np.ndarray | None:
+        """(B, h, w) bool: which patches are valid; None: all."""
+        return self._valid(self.samples)
+
     @property
     def patches_per_image(self) -> int:
         return self.grid[0] * self.grid[1]
@@ -47,12 +55,36 @@ class InParts:
         return self.embed(self.samples[:1]).fingerprint
 
     def parts(self, category: str | None = None) -> Iterator[np.ndarray]:
-        """The patches (n, D) of a category, or of all, of whole images, at most half the memory at
-        a time."""
+        """The patches (n, D) of a category, or of all, that are valid: at most half the memory at a
+        time, of whole images, or of rows of tiles where not even one has room."""
         wanted = [s for s in self.samples if category in (None, s.category)]
-        at_once = max(1, self.memory // 2 // image_bytes(self.grid))
-        for at in range(0, len(wanted), at_once):
-            yield self.embed(wanted[at : at + at_once]).patches
+        at_once = self.memory // 2 // image_bytes(self.grid)
+        if not at_once and isinstance(self.embed, Embedder) and self.embed.knobs.tile:
+            yield from self._gathered(self.embed, wanted)
+            return
+        for at in range(0, len(wanted), max(1, at_once)):
+            (part,) = self.embed(wanted[at : at + max(1, at_once)]).parts()
+            yield part
+
+    def _gathered(self, embed: Embedder, samples: Sequence[Sample]) -> Iterator[np.ndarray]:
+        """The patches of rows of tiles, as many together as memory allows."""
+        some, size = list[np.ndarray](), 0
+        for sample in samples:
+            valid, row = self._valid([sample]), 0
+            for strip in embed.strips(sample):
+                if size + 2 * strip.nbytes > self.memory // 2 and some:
+                    yield np.concatenate(some)
+                    some, size = [], 0
+                shown = None if valid is None else valid[0, row : row + len(strip)]
+                some.append(strip.reshape(-1, strip.shape[-1]) if shown is None else strip[shown])
+                size, row = size + 2 * some[-1].nbytes, row + len(strip)  # joined, they are twice
+        if some:
+            yield np.concatenate(some)
+
+    def _valid(self, samples: Sequence[Sample]) -> np.ndarray | None:
+        if not isinstance(self.embed, Embedder):
+            return None
+        return valid_patches(samples, box_of(self.embed.knobs), self.grid[:2])
 
 
 def within_memory(config: Config, embed: Embed, samples: Sequence[Sample]) -> Features | InParts:
@@ -65,12 +97,12 @@ def within_memory(config: Config, embed: Embed, samples: Sequence[Sample]) -> Fe
     limit = int(config.coreset.memory_gb * 2**30)
     if not limit:
         return embed(samples)
-    grid = grid_of(config.embedder)
+    grid, fixed = grid_of(config.embedder), fixed_bytes(config)
     points = len(samples) * image_bytes(grid)
     kept = config.coreset.local_ratio * points
-    if FIXED + COPIES * points + kept <= limit:
+    if fixed + COPIES * points + kept <= limit:
         return embed(samples)
-    least = FIXED + 4 * kept + 2 * image_bytes(grid)
+    least = fixed + 4 * kept + 2 * _piece_bytes(config, grid)
     if limit < least:
         raise ConfigError(
             f"coreset.memory-gb = {config.coreset.memory_gb}: a bank of {kept / 2**30:.2f} GB "
@@ -81,7 +113,24 @@ def within_memory(config: Config, embed: Embed, samples: Sequence[Sample]) -> Fe
             f"coreset.selection = {config.coreset.selection!r}: only kcenter selects in parts, and "
             f"all features take {points / 2**30:.2f} GB: raise coreset.memory-gb"
         )
-    return InParts(embed, tuple(samples), grid, limit - FIXED)
+    return InParts(embed, tuple(samples), grid, limit - fixed)
+
+
+def fixed_bytes(config: Config) -> int:
+    """What is in memory beside the points: where images are cut into tiles, also one image as it
+    was decoded and on its canvas, which may be hundreds of megabytes."""
+    if not config.embedder.tile:
+        return FIXED
+    height, width = box_of(config.embedder).canvas
+    return FIXED + 2 * 3 * height * width
+
+
+def _piece_bytes(config: Config, grid: tuple[int, int, int]) -> int:
+    """What features that are embedded together take: of an image, or twice of a row of tiles."""
+    if not config.embedder.tile:
+        return image_bytes(grid)
+    high = max(row.end - row.first for row in tiles_of(config.embedder).rows)
+    return 2 * image_bytes((high, *grid[1:]))
 
 
 def image_bytes(grid: tuple[int, int, int]) -> int:

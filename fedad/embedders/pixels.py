@@ -29,12 +29,15 @@ class SitePixels:
         return len(self.samples)
 
     def __getitem__(self, image: int) -> np.ndarray:
-        return np.asarray(read_image(self.samples[image].path))
+        return np.asarray(read_image(self.samples[image].path, self.samples[image].reading))
 
     def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        backbone, size = self.embedder.backbone, self.embedder.knobs.batch
-        pixels = [backbone.prepare(Image.fromarray(image)) for image in images]
-        grids = [backbone(np.stack(pixels[at : at + size])) for at in range(0, len(pixels), size)]
+        backbone = self.embedder.backbone
+        size = 1 if backbone.tiles else backbone.batch
+        grids = []
+        for at in range(0, len(images), size):
+            some = [backbone.prepare(Image.fromarray(image)) for image in images[at : at + size]]
+            grids.append(backbone(np.stack(some)))
         return np.concatenate(grids)
 
 

@@ -14,7 +14,7 @@ from fedad.evaluation.evaluator import Evaluation, evaluate
 from fedad.evaluation.looseness import loose
 from fedad.evaluation.packing import ARRAYS, pack, unpack
 from fedad.evaluation.plot import draw_fpr_spro
-from fedad.evaluation.quality import Decisions, Rate, decide, threshold
+from fedad.evaluation.quality import Decisions, Rate, decide, least_rate, parts_for, threshold
 from fedad.evaluation.resampling import REPLICATES, bootstrap, redrawn, resample, stacked
 from fedad.evaluation.scored import Cell, Scored
 from fedad.evaluation.spro import spro_areas
@@ -41,8 +41,10 @@ __all__ = [
     "decide",
     "draw_fpr_spro",
     "evaluate",
+    "least_rate",
     "loose",
     "pack",
+    "parts_for",
     "redrawn",
     "resample",
     "spro_areas",

@@ -33,8 +33,11 @@ from fedad.evaluation.spro import check_mode
 from fedad.evaluation.summary import Group, assemble, sizes_by_scope
 from fedad.evaluation.sureness import Sureness
 from fedad.evaluation.tally import Line
+from fedad.images.files import AS_USUAL
+from fedad.images.reading import dataset_as
 from fedad.plumbing.progress import track
 from fedad.seeding import stream
+from fedad.types import Reading
 
 Columns = Mapping[str, np.ndarray]  # a table: columns (T,) by name
 
@@ -54,9 +57,11 @@ def evaluate(
     limits: Sequence[float] = LIMITS,
     mode: str = "exact",
     categories: Sequence[str] = (),
+    dataset: str = "auto",
     replicates: int = 10_000,
     confidence: float = 0.95,
     seed: int = 0,
+    reading: Reading = AS_USUAL,
 ) -> Evaluation:
     """Judge the anomaly maps below `maps` by the masks of the data set at `data`.
 
@@ -64,21 +69,24 @@ def evaluate(
         limits: the false-positive rates up to which AUC-sPRO is taken.
         mode: `exact`, or `official` for AUC-sPRO as AutoVI's evaluator computes it.
         categories: the products wanted; none means all there are.
+        dataset: whose layout its folders have; "auto" finds out.
         replicates: of the bootstrap; 0 for no intervals.
         seed: of the bootstrap, and of the official mode's sample.
+        reading: how image and mask files are read: turned by their tags, or not.
 
     Raises:
         DataError: the data set or a map is not what it should be; the message names the file.
         ConfigError: a limit, a mode or a confidence that is none.
     """
     limits, mode, confidence = check_limits(limits), check_mode(mode), check_confidence(confidence)
-    dataset = open_data(data, categories)
+    opened = dataset_as(open_data(data, categories, dataset), reading)
     groups, drawn = {}, {}
-    for category in dataset.categories:
-        images = read_category(dataset, category, maps, resize=mode == "official")
+    for category in opened.categories:
+        images = read_category(opened, category, maps, resize=mode == "official")
         groups[category], drawn[category] = _judge(images, limits, mode, replicates, seed)
     found = assemble(groups, limits, confidence)
-    found |= {"mode": mode, "data_set": dataset.name, "warnings": list(dataset.warnings)}
+    found |= {"mode": mode, "data_set": opened.name, "warnings": list(opened.warnings)}
+    found |= {"notes": list(opened.notes)}
     return Evaluation(found | {"replicates": replicates, "seed": seed}, drawn)
 
 

@@ -7,7 +7,8 @@ stopped if its image scores above the threshold, and the threshold comes from go
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,41 +18,57 @@ from scipy.special import betaincinv
 from fedad.errors import ConfigError, DataError
 from fedad.evaluation.scored import Scored
 
+ROUNDING = 1e-9  # of shares: 0.29 * 100 means 29, not 28.999999999999996
 
-def threshold(good: np.ndarray, rate: float) -> float:
-    """The score above which at most a share `rate` of new good images falls.
+
+def threshold(good: np.ndarray, rate: float, parts: Sequence[Hashable] | None = None) -> float:
+    """The score above which at most a share `rate` of new good parts falls.
 
     Args:
         good: (n,) scores of good images that the bank was not made from: held out, or scored
             without their own rows.
         rate: the wished false-reject rate, 0 to 1.
+        parts: (n,) of which part each image is; images of a part are alike, and count as much
+            as one image together. Without it each image is of a part of its own.
 
-    The promise is for n as small as it is (split conformal prediction): whatever the scores'
-    distribution, the next good image of the same kind scores above it with a chance of at most
-    `rate`, on average over such sets of `good`.
+    The promise is for k parts as few as they are (split conformal prediction; with several images
+    a part the hierarchical one of Lee, Barber and Willett, 2023): whatever the scores'
+    distribution, an image of the next good part of the same kind scores above it with a chance of
+    at most `rate`, on average over such sets of `good`.
 
     Raises:
-        ConfigError: a rate that is none, or that n images cannot support: below 1 / (n + 1).
+        ConfigError: a rate that is none, or that k parts cannot support: below 1 / (k + 1).
         DataError: a score that is not finite.
     """
-    scores = np.sort(np.asarray(good, dtype=float).ravel())
+    scores = np.asarray(good, dtype=float).ravel()
+    of_part = range(len(scores)) if parts is None else parts
+    sizes = Counter(of_part)
     if not 0 < rate < 1:
         raise ConfigError(f"a false-reject rate of {rate}: expected a share between 0 and 1")
     if not np.isfinite(scores).all():
         raise DataError("a good image's score is not finite, so no threshold follows from it")
-    above = _whole(rate * (len(scores) + 1))  # how many of n + 1 may lie above
-    if above < 1:
+    if rate < least_rate(len(sizes)) - ROUNDING:
+        of = "images" if parts is None else "parts"
         raise ConfigError(
-            f"a false-reject rate of {rate} takes at least {-_whole(-1 / rate) - 1} good images "
-            f"that the bank was not made from, there are {len(scores)}: hold out more "
+            f"a false-reject rate of {rate} takes at least {parts_for(rate)} good {of} "
+            f"that the bank was not made from, there are {len(sizes)}: hold out more "
             "(data.holdout), or ask for a higher rate"
         )
-    return float(scores[len(scores) - above])
+    order = np.argsort(-scores, kind="stable")
+    weights = np.array([1 / sizes[part] for part in of_part])[order]
+    above = np.cumsum(weights) - weights  # parts' worth of images that score higher, ties apart
+    allowed = rate * (len(sizes) + 1) - 1  # the next part is one of those that may lie above
+    return float(scores[order[np.flatnonzero(above <= allowed + ROUNDING)[-1]]])
 
 
-def _whole(value: float) -> int:
-    """Rounded down, but 28.999999999999996 is 29: 0.29 * 100 means 29."""
-    return math.floor(value + 1e-9)
+def least_rate(parts: int) -> float:
+    """The smallest false-reject rate that so many good parts can promise."""
+    return 1 / (parts + 1)
+
+
+def parts_for(rate: float) -> int:
+    """How many good parts it takes to promise a false-reject rate."""
+    return math.ceil(1 / rate - ROUNDING) - 1
 
 
 class Rate(NamedTuple):

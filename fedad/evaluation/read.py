@@ -2,6 +2,7 @@
 
     MAPS/<category>/test/<defect>/<stem>.{png,tif,tiff,npy}
     MAPS/<defect>/<stem>.{png,tif,tiff,npy}     where one category is evaluated
+    MAPS/<the image's place>.{png,...}          as `fedad score` writes those of a folder of images
 
 One map a test image: 8 or 16 bit grey PNG, integer or float TIFF, or a NumPy array (H, W).
 """
@@ -14,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fedad.datasets.base import open_folder
 from fedad.errors import DataError
 from fedad.evaluation.scored import Scored
 from fedad.images.pixels import image_size, read_region
-from fedad.plugins import plugin
 from fedad.plumbing.progress import track
 from fedad.types import Dataset, Sample
 
@@ -28,15 +29,9 @@ _UNREADABLE = (
 )
 
 
-def open_data(data: Path, categories: Sequence[str] = ()) -> Dataset:
-    """The data set at `data`: MVTec LOCO by the names of its defects, else AutoVI's layout.
-
-    `data` may also be the folder of one category.
-    """
-    if (data / "test").is_dir() and not categories:
-        data, categories = data.parent, (data.name,)
-    loco = any(data.glob("*/test/logical_anomalies")) or any(data.glob("*/test/structural_anom*"))
-    return plugin("datasets", "mvtec_loco" if loco else "autovi")(data, categories=categories)
+def open_data(data: Path, categories: Sequence[str] = (), dataset: str = "auto") -> Dataset:
+    """The data set at `data`, which may also be the folder around it or that of one category."""
+    return open_folder(data, dataset, categories)
 
 
 def read_category(dataset: Dataset, category: str, maps: Path, *, resize: bool) -> list[Scored]:
@@ -53,11 +48,12 @@ def read_category(dataset: Dataset, category: str, maps: Path, *, resize: bool) 
     samples = [one for one in dataset.samples if one.category == category and one.split == "test"]
     if not samples:
         raise DataError(f"{dataset.root}/{category}/test: no image to evaluate is there")
-    folder = _map_folder(maps, category, alone=len(dataset.categories) == 1)
+    if not maps.is_dir():
+        raise DataError(f"{maps}: there is no such folder of anomaly maps")
     images: list[Scored] = []
     with track(f"reading {category}", len(samples)) as progress:
         for sample in samples:
-            path = _map_path(folder, sample)
+            path = _map_path(maps, sample, dataset)
             scores = read_map(path)
             if images and scores.dtype != images[0].map.dtype:
                 raise DataError(
@@ -103,30 +99,38 @@ def _narrow(scores: np.ndarray) -> np.ndarray:
     return scores if scores.dtype == np.uint8 else scores.astype(np.float64)
 
 
-def _map_folder(maps: Path, category: str, *, alone: bool) -> Path:
-    nested = maps / category / "test"
-    if not maps.is_dir():
-        raise DataError(f"{maps}: there is no such folder of anomaly maps")
-    if nested.is_dir() or not alone:
-        return nested
-    return maps
-
-
-def _map_path(folder: Path, sample: Sample) -> Path:
-    stem = folder / sample.defect / sample.path.stem
-    found = [path for suffix in SUFFIXES if (path := Path(f"{stem}{suffix}")).is_file()]
+def _map_path(maps: Path, sample: Sample, dataset: Dataset) -> Path:
+    """The one map of an image."""
+    places = _places(maps, sample, dataset)
+    there = [[p for suffix in SUFFIXES if (p := Path(f"{s}{suffix}")).is_file()] for s in places]
+    found = next(filter(None, there), [])
     if not found:
         raise DataError(
-            f"{stem}.png: {sample.path} has no anomaly map: expected that file, or one ending in "
-            f"{', '.join(SUFFIXES[1:])}; was the image not scored?"
+            f"{places[0]}.png: {sample.path} has no anomaly map: expected that file, or one ending "
+            f"in {', '.join(SUFFIXES[1:])}; was the image not scored?"
         )
     if len(found) > 1:
         raise DataError(f"{found[0]}: {sample.path} has another map, {found[1].name}: keep one")
     return found[0]
 
 
+def _places(maps: Path, sample: Sample, dataset: Dataset) -> list[Path]:
+    """Where an image's map may be, without its ending: below the maps of all categories or of its
+    own, in a folder of the defect's name or of the image's own folder's; or in its image's place.
+    """
+    nested = maps / sample.category / "test"
+    folder = maps if len(dataset.categories) == 1 and not nested.is_dir() else nested
+    defects = dict.fromkeys((sample.defect, sample.path.parent.name))
+    own = [dataset.folder(sample), dataset.root]
+    below = [sample.path.relative_to(top) for top in own if sample.path.is_relative_to(top)]
+    return [
+        *(folder / defect / sample.file for defect in defects),
+        *(maps / ending for place in below for ending in (place.with_suffix(""), place)),
+    ]
+
+
 def _judged(sample: Sample, path: Path, scores: np.ndarray, resize: bool) -> Scored:
-    size = image_size(sample.path)
+    size = image_size(sample.path, sample.reading)
     if scores.shape != size and not resize:
         raise DataError(
             f"{path}: the map is {scores.shape[1]} x {scores.shape[0]}, its image {size[1]} x "

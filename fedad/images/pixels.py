@@ -6,127 +6,121 @@ one image takes at most half a gigabyte and a few seconds, whatever the file hol
 
 from __future__ import annotations
 
-import io
-import os
-import stat
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from fedad.errors import BadFileError
-from fedad.types import Channel, Region, Saturation
+from fedad.images.depth import LARGEST, bits_of, to_eight, values_of, white_of
+from fedad.images.files import (
+    AS_USUAL,
+    ENDINGS,
+    FORMATS,
+    MOST_PIXELS,
+    SUFFIXES,
+    image_size,
+    loaded,
+    no_image,
+    read_file,
+    shown,
+    strict,
+)
+from fedad.images.orientation import turned
+from fedad.images.profile import as_srgb, profile_of
+from fedad.types import Channel, Reading, Region, Saturation
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-ENDINGS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "BMP": (".bmp",), "TIFF": (".tif", ".tiff")}
-SUFFIXES = tuple(suffix for endings in ENDINGS.values() for suffix in endings)
-MOST_PIXELS = 40_000_000  # a camera of 7,680 x 4,320 has 33 million
-MOST_BYTES = 6 * MOST_PIXELS  # 16 bits, three colours, not compressed
-MOST_SCANS = 50  # of a progressive JPEG, which has about ten; each costs time, and hardly a byte
-TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
+__all__ = [
+    "ENDINGS",
+    "FORMATS",
+    "MOST_PIXELS",
+    "SUFFIXES",
+    "Picture",
+    "decode",
+    "image_size",
+    "picture",
+    "read_file",
+    "read_image",
+    "read_region",
+    "rgb",
+    "shown",
+    "strict",
+    "to_rgb",
+]
 
 
-def read_image(path: Path) -> Image.Image:
+class Picture(NamedTuple):
+    """What a file holds: `image` as it was saved, `rgb` as it is read, the orientation that its tag
+    says (1 to 8), the bits of a value, the largest value where it has more than 8, and white."""
+
+    image: Image.Image
+    rgb: Image.Image
+    tag: int
+    bits: int
+    largest: float
+    white: float
+
+
+def read_image(path: Path, reading: Reading = AS_USUAL) -> Image.Image:
     """The image as 8-bit RGB.
 
-    16-bit images are scaled, so that they do not turn white; transparency is left out, and a tag
-    that says to turn the image is not followed.
+    16-bit images are scaled, so that they do not turn white; transparency is left out. What the
+    camera says of turning and of colours is followed as `reading` has it.
 
     Raises:
         BadFileError: no such file, not an image, too large or cut short; see `faults.SKIPPED`.
     """
-    return to_rgb(decode(read_file(path), path), path)
+    return rgb(read_file(path, reading), path, reading)
 
 
-def read_file(path: Path) -> bytes:
-    """All bytes of a regular file that is not larger than any image.
+def rgb(content: bytes, path: Path, reading: Reading = AS_USUAL) -> Image.Image:
+    """As `read_image`, of a file's bytes."""
+    return picture(content, path, reading).rgb
+
+
+def picture(content: bytes, path: Path, reading: Reading = AS_USUAL) -> Picture:
+    """All that is read of a file's bytes.
 
     Raises:
-        BadFileError: it is none, or changes while it is read.
+        BadFileError: as `read_image`.
     """
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise BadFileError(f"{shown(path)}: expected a file, this is none", "kind")
-        if about.st_size > MOST_BYTES:
-            raise BadFileError(
-                f"{shown(path)}: {about.st_size:,} bytes, expected at most {MOST_BYTES:,}: is it "
-                "an image?",
-                "large",
-            )
-        with path.open("rb") as file:
-            content = file.read(about.st_size + 1)
-            after = os.fstat(file.fileno())
-    except OSError as error:
-        raise _no_file(path, error) from error
-    if (len(content), after.st_mtime_ns) != (about.st_size, about.st_mtime_ns):
-        raise BadFileError(f"{shown(path)}: it changed while it was read", "changed")
-    if not content:
-        raise BadFileError(f"{shown(path)}: the file has no bytes: is the disk full?", "empty")
-    return content
+    found = loaded(content, path, reading)
+    image = found.image
+    bits = bits_of(image, content)
+    largest, white, shallow = (
+        _shallow(image, content, path, reading) if bits > 8 else (255.0, 255.0, image)
+    )
+    colours = _colours(shallow, profile_of(image) if reading.profile else b"", path)
+    upright = turned(colours, found.tag, image.format, follow=reading.orientation)
+    return Picture(image, upright, found.tag, bits, largest, white)
 
 
-def decode(content: bytes, path: Path) -> Image.Image:
-    """The first image in the bytes of a file, decoded, in the mode it was saved in.
+def decode(content: bytes, path: Path, reading: Reading = AS_USUAL) -> Image.Image:
+    """The first image in the bytes of a file, in the mode it was saved in, turned as it is read.
 
     Raises:
         BadFileError: no image, more pixels than are read, or cut short.
     """
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            _check_size(image, content, path)
-            image.load()
-            return image
-    except BadFileError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise _bomb(path, f"{error}") from error
-    except Exception as error:  # Pillow raises whatever a broken header leads it to
-        raise _no_image(path, error) from error
+    image, tag = loaded(content, path, reading)
+    return turned(image, tag, image.format, follow=reading.orientation)
 
 
 def to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    """A decoded image as 8-bit RGB; see `read_image`."""
+    """A decoded image as 8-bit RGB; of 16 bits the upper 8."""
     if image.mode in ("F", "I"):
-        raise BadFileError(
-            f"{shown(path)}: values of {image.mode} have no agreed white: save 8 or 16 bits",
-            "depth",
-        )
+        raise _no_white(path, image.mode)
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "RGB":
         return image
-    image.info.pop("transparency", None)  # Pillow would warn that it is lost
+    clear = image.info.pop("transparency", None)  # Pillow would warn that it is lost
     try:
         return image.convert("RGB")
     except ValueError as error:
-        raise _no_image(path, error) from error
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) from the file's header, without decoding it.
-
-    Raises:
-        BadFileError: no such file, or not an image.
-    """
-    try:
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            return image.height, image.width
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _bomb(path, f"{error}") from error
-    except Exception as error:
-        raise _unusable(path, error) from error
-
-
-@contextmanager
-def strict() -> Iterator[None]:
-    """What Pillow would warn of is an error inside; not to be entered by two threads at once."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", module=r"PIL\.")
-        yield
+        raise no_image(path, error) from error
+    finally:
+        image.info.update({} if clear is None else {"transparency": clear})
 
 
 def read_region(channel: Channel, size: tuple[int, int]) -> Region:
@@ -136,14 +130,19 @@ def read_region(channel: Channel, size: tuple[int, int]) -> Region:
         BadFileError: another size than its image, no defect pixel, two values, or a value that
             `defects_config.json` does not list.
     """
-    levels = _levels(channel.path)
+    find = _marked if channel.values == "any" else _levels
+    levels = find(channel.path, channel.reading)
     if levels.shape != size:
+        is_turned = levels.shape == size[::-1]
+        why = "is one of them turned? See data.orientation" if is_turned else ""
         raise BadFileError(
             f"{channel.path}: the mask is {levels.shape[1]} x {levels.shape[0]}, its image "
-            f"{size[1]} x {size[0]}: was one of them cropped or resized?",
+            f"{size[1]} x {size[0]}: {why or 'was one of them cropped or resized?'}",
             "mask-size",
         )
     values = [int(value) for value in np.unique(levels) if value]
+    if channel.values == "any" and values:
+        return Region(levels, int(np.count_nonzero(levels)))
     if len(values) != 1:
         raise BadFileError(
             f"{channel.path}: a mask has one value besides 0, this has {values[:9] or 'none'}: "
@@ -155,18 +154,30 @@ def read_region(channel: Channel, size: tuple[int, int]) -> Region:
     return Region(mask, area)
 
 
-def shown(path: Path) -> str:
-    """A path as it may be printed, whatever bytes its name has."""
-    return str(path) if str(path).isprintable() else ascii(str(path))
-
-
-def _levels(path: Path) -> np.ndarray:
+def _levels(path: Path, reading: Reading) -> np.ndarray:
     """A mask's values (H, W): of colours the first."""
-    image = decode(read_file(path), path)
+    image = decode(read_file(path, reading), path, reading)
     if image.mode in ("1", "P", "F", "I"):
         image = to_rgb(image, path)
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 2 else pixels[..., 0]
+
+
+def _marked(path: Path, reading: Reading) -> np.ndarray:
+    """A mask (H, W) bool of what is not background, whatever numbers it is marked with.
+
+    From 128 of 255 on, so that soft edges and what JPEG leaves do not widen a defect; where nothing
+    is that bright, the numbers are of classes, and all but 0 is marked. Of colours the brightest.
+    """
+    image = decode(read_file(path, reading), path, reading)
+    if image.mode in ("1", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "F", "I"):
+        image = to_rgb(image, path)
+    levels = np.asarray(image)
+    if levels.ndim == 3:
+        colours = {2: 1, 4: 3}.get(levels.shape[-1], levels.shape[-1])  # the last may be opacity
+        levels = levels[..., :colours].max(-1)
+    white = 255 if levels.max() <= 255 else 65535
+    return levels > (white // 2 if levels.max() > white // 2 else 0)
 
 
 def _saturation(channel: Channel, value: int) -> Saturation:
@@ -180,41 +191,50 @@ def _saturation(channel: Channel, value: int) -> Saturation:
     return channel.saturation[value]
 
 
-def _check_size(image: Image.Image, content: bytes, path: Path) -> None:
-    """Refuse, before anything is decoded, what would take too much memory or time."""
-    tags = getattr(image, "tag_v2", {})
-    tile = int(tags.get(TILE_WIDTH, 0)) * int(tags.get(TILE_LENGTH, 0))
-    if max(image.width * image.height, tile) > MOST_PIXELS:
-        raise _bomb(path, f"{image.width} x {image.height} pixels, {tile} a tile")
-    if image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > MOST_SCANS:
-        raise _bomb(path, f"more than {MOST_SCANS} scans")
-
-
-def _bomb(path: Path, what: str) -> BadFileError:
-    return BadFileError(
-        f"{shown(path)}: {what}, expected at most {MOST_PIXELS:,} pixels: is it one image?", "bomb"
-    )
-
-
-def _unusable(path: Path, error: Exception) -> BadFileError:
-    """Of the system, whose errors have a number, or of Pillow, whose have none."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return _no_file(path, error)
-    return _no_image(path, error)
-
-
-def _no_file(path: Path, error: OSError) -> BadFileError:
-    if not path.exists():
-        return BadFileError(f"{shown(path)}: there is no such file", "missing")
-    return BadFileError(f"{shown(path)}: cannot be read ({error.strerror})", "unreadable")
-
-
-def _no_image(path: Path, error: Exception) -> BadFileError:
-    if isinstance(error, UnidentifiedImageError):
-        return BadFileError(
-            f"{shown(path)}: no PNG, JPEG, BMP or TIFF: is it another format under this ending?",
-            "format",
+def _shallow(
+    image: Image.Image, content: bytes, path: Path, reading: Reading
+) -> tuple[float, float, Image.Image]:
+    """An image of more than 8 bits a value: its largest value, white, and it with 8 bits."""
+    white = white_of(image, content, reading)
+    if white is None:
+        raise _no_white(path, image.mode)
+    is_grey = image.mode in ("F", "I") or image.mode.startswith("I;16")
+    if not is_grey and white == LARGEST:  # Pillow has taken the upper 8 bits
+        return 256.0 * np.asarray(image).max() + 255, white, image
+    values = values_of(image, content)
+    if values is None:
+        raise BadFileError(
+            f"{shown(path)}: of {image.mode} with 16 bits only the upper 8 are read, so data.bits "
+            "cannot be followed: save it as RGB",
+            "depth",
         )
+    largest = float(values.max())
+    if not np.isfinite(values).all():
+        raise BadFileError(f"{shown(path)}: it has values that are no numbers", "depth")
+    if reading.bits and largest > white:  # fewer bits, scaled to all as PNG asks for
+        white = max(white, white_of(image, content, Reading()) or white)
+    is_usual = image.mode.startswith("I;16") and white == LARGEST
+    eight = (values >> 8).astype(np.uint8) if is_usual else to_eight(values, white)
+    return largest, white, Image.fromarray(eight)
+
+
+def _colours(image: Image.Image, profile: bytes, path: Path) -> Image.Image:
+    """8-bit RGB, by a profile if there is one."""
+    if not profile:
+        return to_rgb(image, path)
+    try:
+        return as_srgb(image, profile)
+    except ValueError as error:
+        raise BadFileError(
+            f"{shown(path)}: its colours cannot be converted ({error}): set data.profile = "
+            "'ignore' (a site's node-config: profile), or save it anew",
+            "colours",
+        ) from error
+
+
+def _no_white(path: Path, mode: str) -> BadFileError:
     return BadFileError(
-        f"{shown(path)}: cannot be read as an image ({error}): is the file cut short?", "cut"
+        f"{shown(path)}: values of {mode} have no agreed white: set data.white (a site's "
+        "node-config: white), or save 8 or 16 bits",
+        "depth",
     )

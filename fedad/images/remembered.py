@@ -12,18 +12,25 @@ import PIL
 from fedad.config import EmbedderKnobs as Knobs
 from fedad.plumbing.files import cache_root, private_file, private_folder
 from fedad.plumbing.parse import from_json
+from fedad.types import Reading
 
-RULES = 1  # counts up when the rules for good images change: what is remembered is then forgotten
+RULES = 2  # counts up when the rules for good images change: what is remembered is then forgotten
 
 
 class ImageFacts(NamedTuple):
-    """A good image: sha256 of its bytes, Pillow's name of its format, (H, W), words of
-    `faults.USED` for what is odd about it."""
+    """A good image: sha256 of its bytes, Pillow's name of its format, (H, W) as it is read, words
+    of `faults.USED` for what is odd about it, bits of a value, the orientation that its tag says (1
+    to 8), its colour profile's name, its largest value, and its thumbnail in base64."""
 
     digest: str
     format: str
     size: tuple[int, int]
     notes: tuple[str, ...]
+    bits: int = 8
+    tag: int = 1
+    profile: str = ""
+    largest: float = 255.0
+    thumbnail: str = ""
 
 
 class KnownImages:
@@ -34,11 +41,12 @@ class KnownImages:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.known: dict[str, ImageFacts] = {}
-        self.new: list[ImageFacts] = []
+        self.known: dict[str, ImageFacts] = {}  # by digest and mark of the reading
+        self.new: list[tuple[str, ImageFacts]] = []
         for line in _lines(path):
-            if look := _parsed(line):
-                self.known[look.digest] = look
+            if found := _parsed(line):
+                mark, look = found
+                self.known[look.digest + mark] = look
 
     @classmethod
     def of(cls, knobs: Knobs) -> Self:
@@ -48,13 +56,15 @@ class KnownImages:
         root = Path(knobs.cache).expanduser() if knobs.cache else cache_root()
         return cls(root / f"looks-{PIL.__version__}.jsonl")  # what Pillow reads is its version's
 
-    def get(self, digest: str) -> ImageFacts | None:
-        return self.known.get(digest)
+    def get(self, digest: str, reading: Reading) -> ImageFacts | None:
+        """What is known of an image that is read so."""
+        look = self.known.get(digest + reading.mark)
+        return look if look and look.size[0] * look.size[1] <= reading.most_pixels else None
 
-    def add(self, look: ImageFacts) -> ImageFacts:
+    def add(self, look: ImageFacts, reading: Reading) -> ImageFacts:
         """Remember a look, and return it."""
-        self.known[look.digest] = look
-        self.new.append(look)
+        self.known[look.digest + reading.mark] = look
+        self.new.append((reading.mark, look))
         return look
 
     def save(self) -> None:
@@ -63,7 +73,7 @@ class KnownImages:
             with suppress(OSError):  # a disk that is full costs the next run time, and no more
                 private_folder(self.path.parent)
                 with private_file(self.path).open("a", encoding="utf-8") as file:
-                    file.write("".join(f"{json.dumps([RULES, *look])}\n" for look in self.new))
+                    file.write("".join(f"{json.dumps([RULES, *new])}\n" for new in self.new))
             self.new = []
 
 
@@ -74,12 +84,21 @@ def _lines(path: Path | None) -> list[str]:
         return []
 
 
-def _parsed(line: str) -> ImageFacts | None:
+def _parsed(line: str) -> tuple[str, ImageFacts] | None:
+    """A look, and the mark of how its image was read."""
     try:
-        rules, digest, kind, (height, width), notes = from_json(line)
-        facts = ImageFacts(digest, kind, (height, width), tuple(notes))
+        rules, mark, (digest, kind, (height, width), notes, *more) = from_json(line)
+        bits, tag, profile, largest, thumbnail = more
+        sizes = (height, width)
+        facts = ImageFacts(
+            digest, kind, sizes, tuple(notes), bits, tag, profile, largest, thumbnail
+        )
     except (ValueError, TypeError):
         return None
-    is_text = all(isinstance(text, str) for text in (digest, kind, *facts.notes))
-    is_size = all(type(side) is int and side > 0 for side in facts.size)
-    return facts if rules == RULES and is_text and is_size else None
+    texts = (mark, digest, kind, profile, thumbnail, *facts.notes)
+    is_text = all(isinstance(text, str) for text in texts)
+    is_whole = all(type(number) is int and number > 0 for number in (*sizes, bits, tag))
+    is_number = type(largest) in (int, float)
+    if rules != RULES or not is_text or not is_whole or not is_number:
+        return None
+    return mark, facts

@@ -6,31 +6,25 @@ only hashes. A site above its skip budget refuses: what it has is not what its c
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
-from PIL import Image
 
 from fedad.config import Config
 from fedad.errors import BadFileError, DataError
-from fedad.images.pixels import ENDINGS, decode, read_file, read_region, shown, strict, to_rgb
+from fedad.images.facts import facts_of, sentence
+from fedad.images.files import ENDINGS, strict, tag_in_header
+from fedad.images.mixtures import mixtures
+from fedad.images.pixels import read_region
 from fedad.images.remembered import ImageFacts, KnownImages
-from fedad.messages.faults import USED, Fault, check_budget
+from fedad.images.roi import region_of
+from fedad.messages.faults import Fault, check_budget
 from fedad.plumbing.progress import track
 from fedad.types import Sample, Site
 
-LEAST_SIDE = 16  # pixels; less is no photograph
-LONGEST = 10  # sides: more is a strip
-CONTRAST = 8  # grey levels from the darkest to the brightest pixel; less is hardly a picture
-DIM = 4096  # of 65,536 levels: what a camera of 12 bits writes into 16
 READERS = 2  # images decoded at a time
-ORIENTATION = 0x112  # EXIF's tag
 
 
 class Sifted(NamedTuple):
@@ -38,6 +32,14 @@ class Sifted(NamedTuple):
 
     site: Site
     faults: list[Fault]
+
+
+class Surveyed(NamedTuple):
+    """The same with what is known of each file that can be used."""
+
+    site: Site
+    faults: list[Fault]
+    facts: Mapping[Sample, ImageFacts]
 
 
 def sift(config: Config, site: Site) -> Sifted:
@@ -48,6 +50,12 @@ def sift(config: Config, site: Site) -> Sifted:
             used, or no training image of a category: the site must not take part.
     """
     sifted = survey(config, site)
+    check_usable(config, site, sifted)
+    return sifted
+
+
+def check_usable(config: Config, site: Site, sifted: Sifted) -> None:
+    """Whether a site may take part with what is left of it; raises as `sift` does."""
     learning = (*site.train, *site.held)
     for split, images in (("train", learning), ("test", site.test)):
         faults = [fault for fault in sifted.faults if fault.split == split]
@@ -58,11 +66,15 @@ def sift(config: Config, site: Site) -> Sifted:
         raise DataError(
             f"{lost[0]}: none of its training images can be used; {first.text}", reason="budget"
         )
-    return sifted
 
 
 def survey(config: Config, site: Site) -> Sifted:
     """As `sift`, however much of it cannot be used."""
+    return Sifted(*surveyed(config, site)[:2])
+
+
+def surveyed(config: Config, site: Site) -> Surveyed:
+    """As `survey`, with what was found out about the files that can be used."""
     known = KnownImages.of(config.embedder)
     learning, train = _looked((*site.train, *site.held), known, {})
     leaked = {look.digest: "leaked" for look in learning.values()}
@@ -74,20 +86,8 @@ def survey(config: Config, site: Site) -> Sifted:
         held=tuple(sample for sample in site.held if sample in learning),
         test=tuple(sample for sample in site.test if sample in judging),
     )
-    return Sifted(usable, train + test)
-
-
-def facts_of(path: Path, known: KnownImages) -> ImageFacts:
-    """What there is to know of a good image file.
-
-    Raises:
-        BadFileError: it cannot be used; see `faults.SKIPPED`.
-    """
-    if not path.name.isprintable():
-        raise BadFileError(f"{shown(path)}: its name is no printable Unicode: rename it?", "name")
-    content = read_file(path)
-    digest = hashlib.sha256(content).hexdigest()
-    return known.get(digest) or known.add(_look(content, path, digest))
+    facts = {**learning, **judging}
+    return Surveyed(usable, train + test + mixtures(facts), facts)
 
 
 def _looked(
@@ -101,20 +101,27 @@ def _looked(
         for done, (sample, look) in enumerate(zip(samples, found, strict=True), start=1):
             progress(done)
             if isinstance(look, BadFileError):
-                faults.append(Fault(look.reason, str(look), sample.split))
+                faults.append(Fault(look.reason, str(look), _of(sample)))
                 continue
             good[sample] = look
             words = [*look.notes, *([seen[look.digest]] if look.digest in seen else [])]
             if sample.path.suffix.lower() not in ENDINGS[look.format]:
                 words.append("ending")
+            if any(tag_in_header(channel.path) != look.tag for channel in sample.masks or ()):
+                words.append("turned-mask")
             seen.setdefault(look.digest, "duplicate")
-            faults += [Fault(w, f"{shown(sample.path)}: {USED[w]}", sample.split) for w in words]
+            faults += [Fault(w, sentence(w, sample.path, look), _of(sample)) for w in words]
     return good, faults
+
+
+def _of(sample: Sample) -> str:
+    """Of which images a fault is counted: those to judge, or good ones that are there for more."""
+    return "test" if sample.split == "test" else "train"
 
 
 def _attempt(sample: Sample, known: KnownImages) -> ImageFacts | BadFileError:
     try:
-        look = facts_of(sample.path, known)
+        look = facts_of(sample.path, known, sample.reading)
         _check_masks(sample, look.size)
     except BadFileError as error:
         return error
@@ -122,53 +129,10 @@ def _attempt(sample: Sample, known: KnownImages) -> ImageFacts | BadFileError:
 
 
 def _check_masks(sample: Sample, size: tuple[int, int]) -> None:
+    region_of(sample, size)
     for channel in sample.masks or ():
         try:
             read_region(channel, size)
         except BadFileError as error:
             reason = error.reason if error.reason.startswith("mask-") else "mask-file"
             raise BadFileError(str(error), reason) from error
-
-
-def _look(content: bytes, path: Path, digest: str) -> ImageFacts:
-    image = decode(content, path)
-    notes = [word for word, holds in _NOTES.items() if holds(image)]
-    pixels = to_rgb(image, path)
-    low, high = np.array(pixels.getextrema()).T
-    if min(image.size) < LEAST_SIDE:
-        raise BadFileError(
-            f"{shown(path)}: {image.width} x {image.height} pixels, expected {LEAST_SIDE} or more "
-            "a side: is it a thumbnail?",
-            "small",
-        )
-    if (low == high).all():
-        raise BadFileError(
-            f"{shown(path)}: all pixels are {tuple(low.tolist())}: is the camera dead?", "constant"
-        )
-    notes += ["flat"] if (high - low).max() <= CONTRAST else []
-    kind = "JPEG" if image.format == "MPO" else image.format or ""
-    return ImageFacts(digest, kind, (image.height, image.width), tuple(notes))
-
-
-def _is_rotated(image: Image.Image) -> bool:
-    try:
-        return image.getexif().get(ORIENTATION, 1) != 1
-    except Exception:  # whatever a broken tag leads Pillow to: it is not followed anyway
-        return False
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    if image.mode in ("RGBA", "LA", "PA"):
-        return image.getchannel("A").getextrema() != (255, 255)
-    return "transparency" in image.info
-
-
-_NOTES: dict[str, Callable[[Image.Image], bool]] = {
-    "alpha": _is_transparent,
-    "cmyk": lambda image: image.mode == "CMYK",
-    "deep": lambda image: image.mode.startswith("I;16"),
-    "dim": lambda image: image.mode.startswith("I;16") and np.asarray(image).max() < DIM,
-    "frames": lambda image: bool(getattr(image, "is_animated", False)),
-    "rotated": _is_rotated,
-    "shape": lambda image: max(image.size) > LONGEST * min(image.size),
-}

@@ -22,7 +22,7 @@ from fedad.errors import UploadError
 from fedad.evaluation import COARSE, FINE, Binning, Counts
 from fedad.evaluation.coarsened import disagreement
 from fedad.evaluation.counts import COVERED, IMAGES, NEGATIVE, POSITIVE
-from fedad.images.pixels import MOST_PIXELS
+from fedad.images.reading import reading_of
 from fedad.judging.findings import Findings
 from fedad.messages.payload import Payload
 from fedad.messages.schema import FLOATS, Array, slots
@@ -103,7 +103,7 @@ def admit_findings(
         raise UploadError(f"its replicates are not drawn from what it counted: {told}", "counts")
     _check_drawn(findings)
     for counts in (findings.counts, findings.replicates):
-        _check_pixels(counts)
+        _check_pixels(counts, reading_of(config.data).most_pixels)
     _check_good(config, findings, enrolled)
 
 
@@ -175,15 +175,15 @@ def _check_drawn(findings: Findings) -> None:
             )
 
 
-def _check_pixels(counts: Counts) -> None:
-    """So many pixels and regions can be of so many images."""
+def _check_pixels(counts: Counts, most_pixels: int) -> None:
+    """So many pixels and regions can be of so many images, as large as the run lets them be."""
     unit, totals = counts.binning.unit if counts.binning else 1, counts.totals()
     for k, cell in enumerate(counts.cells):
         images, negative, positive, covered = (
             totals[..., k, row] for row in (IMAGES, NEGATIVE, POSITIVE, COVERED)
         )
         for what, found, most in (
-            ("pixels", negative + positive, MOST_PIXELS),
+            ("pixels", negative + positive, most_pixels),
             ("regions", covered // unit, MOST_REGIONS),
         ):
             if (found / most > images).any():

@@ -25,11 +25,11 @@ def distances(
     two digits.
 
     Args:
-        smallest: images that a category must have for its distance to be told.
+        smallest: parts that a category must have for its distance to be told.
     """
     scores = good_scores(config, site, embed, bank, own)
     return {
-        name: float(f"{np.mean(found):.{DIGITS}g}")
+        name: float(f"{np.mean([good.score for good in found]):.{DIGITS}g}")
         for name, found in sorted(scores.items())
-        if len(found) >= smallest
+        if len({good.part for good in found}) >= smallest
     }

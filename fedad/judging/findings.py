@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
-from math import isnan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +78,7 @@ class Findings:
     """Counts by score, counts of resampled images (for intervals), and what thresholds stopped.
 
     Findings add, in any order, and `Findings()` adds nothing. `calibrated` says by how many good
-    images each category's threshold is supported, 0 where they were too few; the threshold itself
+    parts each category's threshold is supported, 0 where they were too few; the threshold itself
     is a score, and stays at the site. `nearest` says of each category how many test patches were
     nearest to a row of which site.
     """
@@ -128,7 +128,7 @@ def find(
     return replace(
         found,
         replicates=sum((_resampled(config, site, *pair) for pair in images.items()), Counts()),
-        calibrated={name: one.images if name in usable else 0 for name, one in thresholds.items()},
+        calibrated={name: one.parts if name in usable else 0 for name, one in thresholds.items()},
     )
 
 
@@ -136,16 +136,17 @@ def _of(verdict: Verdict, thresholds: Mapping[str, Threshold]) -> Findings:
     """What there is to say of one image."""
     name, scored, trace = verdict.sample.category, verdict.scored, verdict.trace
     stops = name in thresholds
+    limit = thresholds[name].limit(trace.oddest if trace else "") if stops else nan
     return Findings(
         Counts.of(scored),
-        decisions=decide([scored], {name: thresholds[name].score}) if stops else {},
+        decisions=decide([scored], {name: limit}) if stops else {},
         nearest={name: _nearest(trace)} if trace else {},
         borrowed={name: _borrowed(scored, trace, thresholds[name])} if trace and stops else {},
     )
 
 
 def _nearest(trace: Trace) -> Counter[str]:
-    patches = np.bincount(trace.nearest.ravel(), minlength=len(trace.sites))
+    patches = np.bincount(trace.nearest[trace.nearest >= 0], minlength=len(trace.sites))
     return Counter({name: int(n) for name, n in zip(trace.sites, patches, strict=True) if n})
 
 

@@ -1,22 +1,26 @@
 """Good images -> the score above which a part is stopped, for a site and a product.
 
-Held-out images (`data.holdout`) are scored as they are. A product without any has its training
-images scored against the bank less each image's own rows: the site alone knows which those are.
+Held-out images (`data.holdout`) and those of a validation split are scored as they are. A product
+of which none was held out also has its training images scored, against the bank less the rows of
+each image's part: the site alone knows which those are. Images of one part (`data.group`) count as
+one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fedad.config import Config
+from fedad.config import NEAREST_SITE, Config, ScoreKnobs
 from fedad.errors import ConfigError
 from fedad.evaluation import threshold
-from fedad.judging.verdicts import CHUNK, features_for, half_of
+from fedad.judging.parts import Seen
+from fedad.judging.verdicts import chunk_of, features_for, half_of, oddest
 from fedad.messages.payload import Payload
 from fedad.methods.base import (
     Dividing,
@@ -24,11 +28,12 @@ from fedad.methods.base import (
     LeavingOut,
     LeftOut,
     Method,
+    Tracing,
     forgotten,
     method_of,
 )
 from fedad.plumbing.progress import track
-from fedad.types import Sample, Site
+from fedad.types import Features, Sample, Site
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.embedder import Embed
@@ -36,17 +41,33 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
 
 @dataclass(frozen=True)
 class Threshold:
-    """The score of one category above which a part is stopped, and how many images it rests on.
+    """The score of one category above which a part is stopped, and how many parts it rests on.
 
     `alone` is that of the scores by the site's own rows alone, and `half` that of the scores by the
     rows of a random half of its training images, at the same wished rate: scores by fewer rows are
-    higher. NaN where images are too few for the rate, or a method cannot tell.
+    higher. NaN where parts are too few for the rate, or a method cannot tell. `by_site` is that of
+    parts whose oddest patch is nearest to a row of a site, for each site that enough parts are
+    nearest to. `repeated` images show a part that another one shows too, and nothing says so.
     """
 
     score: float
-    images: int
+    parts: int
     alone: float = math.nan
     half: float = math.nan
+    repeated: int = 0
+    by_site: Mapping[str, float] = field(default_factory=dict)
+
+    def limit(self, site: str) -> float:
+        """The score above which a part is stopped that is nearest to this site's rows."""
+        return self.by_site.get(site, self.score)
+
+
+class GoodScore(NamedTuple):
+    """The score of a good image that the model does not know, and of which part it is."""
+
+    score: float
+    part: str
+    site: str = ""  # whose row is nearest to its oddest patch, where a method can tell
 
 
 def calibrate(
@@ -54,20 +75,24 @@ def calibrate(
 ) -> dict[str, Threshold]:
     """A threshold of each of a site's categories at the rate `score.false-rejects`.
 
-    It is NaN, on no image, of a category that the site has no good image to judge by: none was held
+    It is NaN, on no part, of a category that the site has no good image to judge by: none was held
     out and the method cannot forget one, or the site has no `own`, which says of what image each of
-    its rows is. There are none at all where no site can set one; see `can_calibrate`.
+    its rows is. There are none at all where the site can set none; see `can_calibrate`.
     """
-    if not can_calibrate(config):
+    if not can_calibrate(config) and not site.held:
         return {}
     names = sorted({sample.category for sample in (*site.train, *site.held, *site.test)})
-    if own is None:
-        return {name: _threshold([], config.score.false_rejects) for name in names}
-    parts = parts_of(config, model, own, site.name)
-    first, *rest = _scores_by(config, site, embed, [(model, own), *parts])
+    parts = parts_of(config, model, own, site.name) if own is not None else []
+    seen = Seen()
+    found = _scores_by(config, site, embed, [(model, own), *parts], see=seen.add)
+    repeated = {} if config.data.group else seen.repeated()
     rate = config.score.false_rejects
     return {
-        name: _threshold(first.get(name, []), rate, *(one.get(name, []) for one in rest))
+        name: replace(
+            _threshold([one.get(name, []) for one in found], rate),
+            repeated=repeated.get(name, 0),
+            by_site=limits_by_site(found[0].get(name, []), config.score),
+        )
         for name in names
     }
 
@@ -84,72 +109,111 @@ def parts_of(
 
 
 def can_calibrate(config: Config) -> bool:
-    """Whether sites that have good images can set thresholds."""
+    """Whether sites that have good images, and no validation split, can set thresholds."""
     return config.data.holdout > 0 or isinstance(method_of(config), Forgetting)
 
 
-def _threshold(scores: Sequence[float], rate: float, *parts: Sequence[float]) -> Threshold:
-    return Threshold(_score(scores, rate), len(scores), *(_score(part, rate) for part in parts))
+def limits_by_site(found: Sequence[GoodScore], knobs: ScoreKnobs) -> dict[str, float]:
+    """A threshold for each site that enough of these parts are nearest to; none where all are
+    nearest to one, or `score.threshold-by` asks for one a product."""
+    sites = sorted({good.site for good in found})
+    if knobs.threshold_by != NEAREST_SITE or len(sites) < 2:
+        return {}
+    limits = {
+        site: _score([good for good in found if good.site == site], knobs.false_rejects)
+        for site in sites
+    }
+    return {site: limit for site, limit in limits.items() if not math.isnan(limit)}
 
 
-def _score(scores: Sequence[float], rate: float) -> float:
+def _threshold(found: Sequence[Sequence[GoodScore]], rate: float) -> Threshold:
+    """That of the scores by the whole model, with those by parts of it."""
+    parts = len({good.part for good in found[0]})
+    first, *rest = (_score(some, rate) for some in found)
+    alone, half = rest or (math.nan, math.nan)
+    return Threshold(first, parts, alone, half)
+
+
+def _score(found: Sequence[GoodScore], rate: float) -> float:
     try:
-        return threshold(np.array(scores), rate)
+        return threshold(np.array([good.score for good in found]), rate, [g.part for g in found])
     except ConfigError:  # too few for the rate: the run goes on, and says so
         return math.nan
 
 
 def good_scores(
     config: Config, site: Site, embed: Embed, model: Payload, own: Payload
-) -> dict[str, list[float]]:
+) -> dict[str, list[GoodScore]]:
     """By category, the score of each held-out image; of a category without any, of each training
-    image by a model without its rows.
+    image by a model without the rows of its part.
 
-    An image whose rows are all that the model knows of its category has none.
+    An image whose part's rows are all that the model knows of its category has none.
     """
     (found,) = _scores_by(config, site, embed, [(model, own)])
     return found
 
 
 def _scores_by(
-    config: Config, site: Site, embed: Embed, models: Sequence[tuple[Payload, Payload]]
-) -> list[dict[str, list[float]]]:
+    config: Config,
+    site: Site,
+    embed: Embed,
+    models: Sequence[tuple[Payload, Payload | None]],
+    see: Callable[[Features], None] = lambda features: None,
+) -> list[dict[str, list[GoodScore]]]:
     """What `good_scores` says of each of several models and what the site has of it; every image
-    is embedded once."""
-    method, found = method_of(config), [dict[str, list[float]]() for _ in models]
-    images = _calibrating(site, isinstance(method, Forgetting))
-    left_out = [_left_out(method, model, own, site.name) for model, own in models]
+    is embedded once, and shown to `see`."""
+    method, found = method_of(config), [dict[str, list[GoodScore]]() for _ in models]
+    forgets = isinstance(method, Forgetting) and all(own is not None for _, own in models)
+    images = _calibrating(site, forgets)
+    left_out = [_left_out(method, model, own, site.name) for model, own in models if forgets]
     with track("calibrating", len(images)) as progress:
-        for at in range(0, len(images), CHUNK):
-            some = images[at : at + CHUNK]
+        at_once = chunk_of(embed)
+        for at in range(0, len(images), at_once):
+            some = images[at : at + at_once]
             features = features_for(method, embed, [sample for sample, _ in some])
-            for k, (sample, number) in enumerate(some):
+            see(features)
+            for k, (sample, numbers) in enumerate(some):
                 one = features.take([k])
-                for of, (model, own), without in zip(found, models, left_out, strict=True):
-                    score = None
-                    if number is not None:
-                        score = without(one, number)
+                for number, (of, (model, own)) in enumerate(zip(found, models, strict=True)):
+                    score, nearest = None, site.name  # rows of one's own part apart, own rows
+                    if numbers:
+                        score = left_out[number](one, numbers)
                     elif method.judges(model, sample.category):
-                        score = float(method.score(model, one, own=own)[1][0])
+                        score, nearest = new_score(method, model, one, own)
                     if score is not None:
-                        of.setdefault(sample.category, []).append(score)
+                        good = GoodScore(score, sample.part, nearest)
+                        of.setdefault(sample.category, []).append(good)
                 progress(at + k + 1)
     return found
 
 
-def _left_out(method: Method, model: Payload, own: Payload, site: str) -> LeftOut:
+def new_score(
+    method: Method, model: Payload, one: Features, own: Payload | None
+) -> tuple[float, str]:
+    """The score of an image that the model does not know, and whose row is nearest to its oddest
+    patch; nobody's where the method cannot tell."""
+    if not isinstance(method, Tracing):
+        return float(method.score(model, one, own=own)[1][0]), ""
+    found = method.trace(model, one, own=own, site="")
+    return float(found.scores[0]), oddest(found.sites, found.nearest[0], found.maps[0])
+
+
+def _left_out(method: Method, model: Payload, own: Payload | None, site: str) -> LeftOut:
     """What scores a training image by a model without it."""
     if isinstance(method, LeavingOut):
         return method.leaving_out(model, own, site)
     return forgotten(method, model, own, site)
 
 
-def _calibrating(site: Site, forgets: bool) -> list[tuple[Sample, int | None]]:
-    """The images that thresholds rest on; of a training image, its number too.
+def _calibrating(site: Site, forgets: bool) -> list[tuple[Sample, Sequence[int]]]:
+    """The images that thresholds rest on; of a training image, the numbers of all of its part too.
 
     It is settled a category: one whose held-out images are all lost, or that had too few for
-    `data.holdout` to leave one, has its training images, where the method can forget.
+    `data.holdout` to leave one, has its training images, where the method can forget. Images of a
+    validation split come to either.
     """
-    held = {sample.category for sample in site.held}
-    train = [(s, k) for k, s in enumerate(site.train) if forgets and s.category not in held]
-    return [*((sample, None) for sample in site.held), *train]
+    held, numbers = {s.category for s in site.held if s.split == "train"}, defaultdict(list)
+    for number, sample in enumerate(site.train):
+        numbers[sample.part].append(number)
+    train = [(s, numbers[s.part]) for s in site.train if forgets and s.category not in held]
+    return [*((sample, ()) for sample in site.held), *train]

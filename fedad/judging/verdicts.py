@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fedad.config import Config
+from fedad.embedders.box import box_of
 from fedad.evaluation import Scored
 from fedad.images.pixels import image_size, read_region
+from fedad.images.roi import region_of
 from fedad.messages.payload import Payload
 from fedad.methods.base import Dividing, Method, Tracing, method_of, scores_where_judged
 from fedad.plumbing.progress import track
@@ -20,7 +22,8 @@ from fedad.types import Features, Region, Sample
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.embedder import Embed
 
-CHUNK = 64  # images whose features are in memory at a time
+CHUNK = 64  # images whose features are in memory at a time, at most,
+MOST_BYTES = 2**29  # and what they may take; one that takes more is alone
 
 
 class Trace(NamedTuple):
@@ -35,6 +38,17 @@ class Trace(NamedTuple):
     distance: np.ndarray  # (h, w) float32: to that row
     alone: float
     half: float = math.nan
+
+    @property
+    def oddest(self) -> str:
+        """Whose row is nearest to the patch that is farthest from all."""
+        return oddest(self.sites, self.nearest, self.distance)
+
+
+def oddest(sites: Sequence[str], nearest: np.ndarray, distance: np.ndarray) -> str:
+    """Of the sites numbered in `nearest` (h, w), that of the patch with the largest `distance`."""
+    number = int(nearest.ravel()[int(distance.argmax())])
+    return sites[number] if number >= 0 else ""  # of an image that is all background
 
 
 class Verdict(NamedTuple):
@@ -53,8 +67,10 @@ def judge(
     *,
     own: Payload | None = None,
     site: str = "",
+    traced: bool = False,
 ) -> Iterator[Verdict]:
-    """The verdict on each of `samples`, in their order; traced where they are of a `site`.
+    """The verdict on each of `samples`, in their order; traced where they are of a `site`, or asked
+    for.
 
     Raises:
         DataError: an image or a mask that cannot be read, or a category that the model lacks.
@@ -62,16 +78,26 @@ def judge(
     method = method_of(config)
     half = half_of(config, model, own, site) if site and own is not None else None
     with track("judging", len(samples)) as progress:
-        for at in range(0, len(samples), CHUNK):
-            some = samples[at : at + CHUNK]
+        at_once = chunk_of(embed)
+        for at in range(0, len(samples), at_once):
+            some = samples[at : at + at_once]
             features = features_for(method, embed, some)
-            maps, scores, traces = _judged(method, model, features, own, site, half=half)
-            for done, (sample, patches, score, trace) in enumerate(
-                zip(some, maps, scores, traces, strict=True), start=at + 1
+            asked = site if site or traced else None
+            maps, scores, traces = _judged(method, model, features, own, asked, half=half)
+            valid = [None] * len(some) if features.valid is None else [*features.valid]
+            del features  # of one large image they may be half a gigabyte, and so may be its map
+            for done, (sample, patches, score, trace, shown) in enumerate(
+                zip(some, maps, scores, traces, valid, strict=True), start=at + 1
             ):
-                scored = _scored(sample, patches, float(score), config)
+                scored = _scored(sample, patches, float(score), config, shown)
                 yield Verdict(sample, scored, trace)
                 progress(done)
+
+
+def chunk_of(embed: Embed) -> int:
+    """Images whose features are in memory at a time: fewer where one takes more than usual."""
+    bytes_ = 4 * math.prod(getattr(embed, "shape", (0,)))
+    return max(1, min(CHUNK, MOST_BYTES // max(1, bytes_)))
 
 
 def features_for(method: Method, embed: Embed, samples: Sequence[Sample]) -> Features:
@@ -100,12 +126,12 @@ def _judged(
     model: Payload,
     features: Features,
     own: Payload | None,
-    site: str,
+    site: str | None,
     *,
     half: tuple[Payload, Payload] | None,
 ) -> tuple[np.ndarray, np.ndarray, list[Trace | None]]:
     """Patch maps, image scores and traces."""
-    if not site or not isinstance(method, Tracing):
+    if site is None or not isinstance(method, Tracing):
         maps, scores = method.score(model, features, own=own)
         return maps, scores, [None] * len(maps)
     found = method.trace(model, features, own=own, site=site)
@@ -117,13 +143,19 @@ def _judged(
     return found.maps, found.scores, list(traces)
 
 
-def _scored(sample: Sample, patches: np.ndarray, score: float, config: Config) -> Scored:
+def _scored(
+    sample: Sample, patches: np.ndarray, score: float, config: Config, valid: np.ndarray | None
+) -> Scored:
     from fedad.judging.full_size import full_size
 
-    size = image_size(sample.path)
-    side, sigma = config.embedder.size, config.score.sigma
+    size = image_size(sample.path, sample.reading)
+    box, sigma = box_of(config.embedder), config.score.sigma
+    filled = box.filled(size)
+    map_ = full_size(patches, size, side=box.canvas, sigma=sigma, filled=filled, valid=valid)
+    if (region := region_of(sample, size)) is not None:
+        map_ = np.where(region, map_, np.float32(0))
     return Scored(
-        map=full_size(patches, size, side=side, sigma=sigma),
+        map=map_,
         regions=_regions(sample, size),
         category=sample.category,
         defect=sample.defect,

@@ -23,6 +23,7 @@ from fedad.plumbing.tensor_files import check_tensors
 
 P = TypeVar("P", bound=Payload)
 METHOD = "method"  # what a model's file is about: the method that scores with it
+LISTING = "listing"  # a digest of the images that it was learned from, at the site alone
 WHOLE = "sha256"
 
 
@@ -43,7 +44,8 @@ def load(path: Path, kind: type[P]) -> P:
         raise DataError(f"{path}: there is no such file, expected a {name} (.safetensors)")
     try:
         tensors, header = load_tensors(path)
-        header.pop(METHOD, None)
+        for told in (METHOD, LISTING):
+            header.pop(told, None)
         return kind.unpack(tensors, header, private=True)
     except (OSError, SafetensorError, ValueError) as error:
         raise DataError(f"{path}: not a whole {name} ({error})") from error

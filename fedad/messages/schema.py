@@ -198,8 +198,10 @@ def read_dataclass(name: str, kind: Any, value: Any) -> Any:
     hints = get_type_hints(kind)
     if not isinstance(value, dict) or not {*value} <= {*hints}:
         raise UploadError(f"{name} is no {kind.__name__}: {value!a:.80}", "header")
-    if wrong := [key for key, part in value.items() if type(part) is not hints[key]]:
-        raise UploadError(f"{name}: its {wrong[0]} is no {hints[wrong[0]].__name__}", "header")
+    kinds = {key: get_args(hint) or (hint,) for key, hint in hints.items()}
+    if wrong := [key for key, part in value.items() if type(part) not in kinds[key]]:
+        wanted = " or ".join(kind.__name__ for kind in kinds[wrong[0]])
+        raise UploadError(f"{name}: its {wrong[0]} is no {wanted}", "header")
     try:
         return kind(**value)
     except TypeError as error:

@@ -12,6 +12,7 @@ import numpy as np
 from fedad.averaging.counted import check_images
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config
+from fedad.embedders.box import leaving_out
 from fedad.errors import ConfigError, DataError, MismatchError
 from fedad.messages.payload import Payload
 from fedad.plugins import plugin
@@ -37,6 +38,7 @@ class Turn(NamedTuple):
 
 
 FIRST = Turn()
+NOBODY = -1  # in place of a site's number: the patch is not valid
 
 
 class Traced(NamedTuple):
@@ -48,12 +50,13 @@ class Traced(NamedTuple):
     maps: np.ndarray  # (B, h, w) float32
     scores: np.ndarray  # (B,) float32
     sites: tuple[str, ...]
-    nearest: np.ndarray  # (B, h, w) int32: number in `sites` of whose row is nearest
+    nearest: np.ndarray  # (B, h, w) int32: number in `sites` of whose row is nearest, or NOBODY
     alone: np.ndarray  # (B,) float64
 
 
-LeftOut = Callable[[Features, int], float | None]
-"""A training image and its number -> its score by a model without it; None if nothing is left."""
+LeftOut = Callable[[Features, Sequence[int]], float | None]
+"""A training image, and the numbers of those of its part -> its score by a model without these;
+None if nothing is left."""
 
 
 class Method(Protocol):
@@ -146,6 +149,7 @@ class MethodBase:
     on: str = "cpu"  # auto, cpu or cuda
     rejoins = False
     needs_pixels = False
+    leaves_out = False  # whether patches that are not valid are left out, with 0 in maps
 
     @classmethod
     def of(cls, config: Config, *, device: str = "cpu") -> Self:
@@ -184,8 +188,10 @@ class Tracing(Protocol):
 class Forgetting(Protocol):
     """A method whose model is made of rows can leave some out again, exactly."""
 
-    def without_image(self, model: Any, own: Any, site: str, image: int) -> tuple[Any, Any]:
-        """`model` and `own` less what came from the training image of that number at `site`."""
+    def without_images(
+        self, model: Any, own: Any, site: str, images: Sequence[int]
+    ) -> tuple[Any, Any]:
+        """`model` and `own` less what came from the training images of these numbers at `site`."""
         ...
 
     def without_site(self, model: Any, site: str) -> Any:
@@ -198,7 +204,7 @@ class LeavingOut(Protocol):
     """A method that forgets can judge a site's training images in turn, and copy no model."""
 
     def leaving_out(self, model: Any, own: Any, site: str) -> LeftOut:
-        """What `score` says of a training image by the `without_image` of its number."""
+        """What `score` says of a training image by the `without_images` of its part."""
         ...
 
 
@@ -243,8 +249,8 @@ def scores_where_judged(method: Any, model: Any, features: Features, own: Any | 
 def forgotten(method: Any, model: Any, own: Any, site: str) -> LeftOut:
     """Score training images by a model without them, as any method that forgets can."""
 
-    def score(features: Features, image: int) -> float | None:
-        rest, mine = method.without_image(model, own, site, image)
+    def score(features: Features, images: Sequence[int]) -> float | None:
+        rest, mine = method.without_images(model, own, site, images)
         if not method.judges(rest, features.categories[0]):
             return None
         return float(method.score(rest, features, own=mine)[1][0])
@@ -286,6 +292,11 @@ def method_of(config: Config) -> Method:
             "fedad/methods/base.py says what a method has"
         )
     method: Method = kind.of(config, device=config.embedder.device)
+    if not getattr(method, "leaves_out", False) and (knob := leaving_out(config)):
+        raise ConfigError(
+            f"{knob}: not with round.method = {name!r}, which learns from all patches of an image: "
+            "patchcore leaves padding and what is outside a region of interest out"
+        )
     if config.merge.weighting == COVERAGE and not _ends_in_a_bank(method):
         raise ConfigError(
             f"merge.weighting = {COVERAGE!r}: expected another weighting with round.method = "

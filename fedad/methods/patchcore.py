@@ -22,11 +22,12 @@ from fedad.banks.bank import Bank, by_value, join
 from fedad.banks.capacity import kept_rows, uploadable
 from fedad.banks.describe import describe_bank
 from fedad.banks.halves import part_of
-from fedad.banks.origin import knows, of_site, pairs, with_everyone, without_image, without_site
+from fedad.banks.origin import knows, of_site, pairs, with_everyone, without_images, without_site
 from fedad.banks.scale import scale_of
 from fedad.coresets.base import Coreset
-from fedad.errors import ConfigError
+from fedad.errors import ConfigError, DataError
 from fedad.methods.base import (
+    NOBODY,
     LeftOut,
     MethodBase,
     Round,
@@ -55,6 +56,7 @@ class PatchCore(MethodBase):
     """The method; see the module."""
 
     rounds = (Round(Bank, Bank),)
+    leaves_out = True
 
     @cached_property
     def select(self) -> Coreset:
@@ -83,11 +85,14 @@ class PatchCore(MethodBase):
         categories = tuple(sorted(set(features.categories)))
         of_image = np.array([categories.index(name) for name in features.categories], np.int32)
         of_patch = np.repeat(of_image, features.patches_per_image)
+        valid = _valid_patches(features)
         images = np.bincount(of_image, minlength=len(categories))[None]
-        groups = [(name, np.flatnonzero(of_patch == k)) for k, name in enumerate(categories)]
+        patches = np.bincount(of_patch[valid], minlength=len(categories))[None]
+        groups = [(k, valid[of_patch[valid] == k]) for k in range(len(categories))]
+        _check_seen(patches[0], categories)
         covers = [
-            self._cover(features, name, patches, rng)
-            for name, patches in ([(None, np.arange(len(of_patch)))] if self._mixed else groups)
+            self._cover(features, None if self._mixed else categories[k], numbers, rng)
+            for k, numbers in ([(0, valid)] if self._mixed else groups)
         ]
         source = np.concatenate([cover.numbers for cover in covers])
         rows = np.concatenate([cover.points for cover in covers])
@@ -102,7 +107,7 @@ class PatchCore(MethodBase):
             categories=categories,
             sites=("",),
             images=images,
-            patches=images * features.patches_per_image,
+            patches=patches,
             fingerprint=features.fingerprint,
             scope=self.config.bank.scope,
             source=source,
@@ -151,7 +156,10 @@ class PatchCore(MethodBase):
         maps, scores, whose = self._nearest(model, features, own)
         alone = self._alone(model, features, own, site, together=scores)
         names = model.sites if site in model.sites else (*model.sites, site)
-        return Traced(maps, scores, names, np.where(whose == OWN, names.index(site), whose), alone)
+        whose = np.where(whose == OWN, names.index(site), whose)
+        if features.valid is not None:
+            whose = np.where(features.valid, whose, NOBODY)
+        return Traced(maps, scores, names, whose, alone)
 
     def judges(self, model: Bank, category: str) -> bool:
         """Whether the bank has rows that an image of this category is compared with."""
@@ -169,22 +177,24 @@ class PatchCore(MethodBase):
         """0, and twice the usual gap between normal rows."""
         return scale_of(model)
 
-    def without_image(self, model: Bank, own: Bank, site: str, image: int) -> tuple[Bank, Bank]:
-        """`model` and `own` less the rows taken from a training image; see `base.Forgetting`."""
-        return without_image(model, own, site, image)
+    def without_images(
+        self, model: Bank, own: Bank, site: str, images: Sequence[int]
+    ) -> tuple[Bank, Bank]:
+        """`model` and `own` less the rows taken from training images; see `base.Forgetting`."""
+        return without_images(model, own, site, images)
 
     def leaving_out(self, model: Bank, own: Bank, site: str) -> LeftOut:
-        """What `score` says of an image by `without_image`; see `base.LeavingOut`."""
-        one_by_one, knobs = forgotten(self, model, own, site), self.config.score
+        """What `score` says of an image by `without_images`; see `base.LeavingOut`."""
+        plain, knobs = forgotten(self, model, own, site), self.config.score
         if knobs.scoring != "nearest" or knobs.search != "torch" or knobs.neighbours > 1:
-            return one_by_one
+            return plain
         from fedad.search.without_images import WithoutImages
 
         quick = WithoutImages(model, own, site, self.device)
 
-        def score(features: Features, image: int) -> float | None:
-            if (found := quick.score(features, image)) is None:
-                return one_by_one(features, image)
+        def score(features: Features, images: Sequence[int]) -> float | None:
+            if (found := quick.score(features, images)) is None:
+                return plain(features, images)
             check_scorable(model, features)
             return found
 
@@ -224,7 +234,7 @@ class PatchCore(MethodBase):
         scores = np.empty(len(maps), np.float32)
         whose = np.empty(maps.shape, np.int32)
         for images, bank in self._banks(model, features):
-            grid = features.grid[images]
+            grid = features.grid if len(images) == len(maps) else features.grid[images]
             patches = grid.reshape(-1, grid.shape[-1])
             found = self.nearest(
                 bank,
@@ -233,6 +243,10 @@ class PatchCore(MethodBase):
                 knobs=self.config.score,
                 device=self.device,
             )
+            if features.valid is not None:
+                found = found._replace(
+                    distance=np.where(features.valid[images].ravel(), found.distance, np.float32(0))
+                )
             maps[images] = found.distance.reshape(grid.shape[:3])
             at = np.append(bank.site, OWN)[np.minimum(found.row, len(bank))]
             whose[images] = at.reshape(grid.shape[:3])
@@ -343,6 +357,19 @@ class PatchCore(MethodBase):
         for name in sorted(set(features.categories)):
             images = np.array([i for i, c in enumerate(features.categories) if c == name])
             yield images, model.of_category(name)
+
+
+def _valid_patches(features: Features | InParts) -> np.ndarray:
+    """The numbers of the valid patches, among those of all images' patches."""
+    if features.valid is None:
+        return np.arange(len(features.categories) * features.patches_per_image)
+    return np.flatnonzero(features.valid)
+
+
+def _check_seen(patches: np.ndarray, categories: Sequence[str]) -> None:
+    """Refuse a product of whose images nothing is looked at."""
+    if unseen := [name for name, count in zip(categories, patches, strict=True) if not count]:
+        raise DataError(f"{unseen[0]}: no patch of its good images is in the region of interest")
 
 
 def _check_pairs(size: int, least: int) -> None:

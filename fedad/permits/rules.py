@@ -32,7 +32,8 @@ class Policy:
     largest_federation: Annotated[int, Field(ge=1)] = 32  # sites that a bank may name
     shallowest_layer: Annotated[str, Field(pattern=r"^layer\d+$")] = "layer2"
     smallest_pool: Annotated[int, Field(ge=1)] = 3
-    largest_size: Annotated[int, Field(ge=32)] = 256
+    largest_size: Annotated[int, Field(ge=32)] = 256  # of the longer side
+    smallest_tile: Annotated[int, Field(ge=32)] = 256  # a small one tells its own pixels alone
     largest_local_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1
     largest_rows_an_image: Annotated[float, Field(gt=0)] = 110.0  # in the mean
     backbones: Names = ("tf_efficientnet_lite0.in1k", "wide_resnet50_2.tv_in1k")

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from fedad.config import AT_THE_SITE, Config, words
+from fedad.config import AT_THE_SITE, Config, sides_of, words
 from fedad.permits.rules import Policy
 
 
@@ -76,12 +76,18 @@ def _sizes(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
     if embedder.pool < policy.smallest_pool:
         told = f"embedder.pool = {embedder.pool}: {policy.smallest_pool} or more is allowed"
         yield "smallest-pool", told
-    if embedder.size > policy.largest_size:
+    if max(sides_of(embedder.size)) > policy.largest_size:
         told = f"embedder.size = {embedder.size}: up to {policy.largest_size} is allowed"
         yield "largest-size", told
+    if 0 < embedder.tile < policy.smallest_tile:
+        told = f"embedder.tile = {embedder.tile}: {policy.smallest_tile} or more is allowed, or 0"
+        yield "smallest-tile", told
     if (ratio := config.coreset.local_ratio) > policy.largest_local_ratio:
         told = f"coreset.local-ratio = {ratio:g}: up to {policy.largest_local_ratio:g} is allowed"
         yield "largest-local-ratio", told
+    if 0 < (images := config.data.images) < policy.smallest_group:
+        told = f"data.images = {images}: {policy.smallest_group} or more is allowed, or 0"
+        yield "smallest-group", told
 
 
 def _depth(layer: str) -> int:

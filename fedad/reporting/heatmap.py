@@ -42,7 +42,7 @@ def relative(scores: Scores, scale: Scale) -> Scores:
 
 def draw(verdict: Verdict, scale: Scale, caption: str) -> Image.Image:
     """Image, map over the grey image, and image with the mask's outline, side by side."""
-    image = read_image(verdict.sample.path)
+    image = read_image(verdict.sample.path, verdict.sample.reading)
     pixels = np.asarray(image)
     grey = np.asarray(image.convert("L"))[..., None]
     mixed = 0.4 * grey + 0.6 * colours(verdict.scored.map, scale)

@@ -21,6 +21,7 @@ from fedad.judging.findings import Findings
 from fedad.messages.payload import Payload
 from fedad.methods.base import method_of
 from fedad.plumbing.shown import csv_text
+from fedad.reporting.promises import promises_of
 
 NO_RANGE = "not of sites"  # why a mean over sites has no interval: sites are no sample of any
 MEAN_OF_SITES, OF_SITES = "mean_of_sites", "mean of sites"  # each counted once
@@ -56,6 +57,7 @@ def record_of(
         sites: what is known of each site: images, bytes up and down, seconds by stage.
         seconds: of the server, by stage.
     """
+    figures = figures_of(findings, together)
     return {
         "schema": SCHEMA,
         "name": config.round.name,
@@ -70,7 +72,8 @@ def record_of(
         },
         "seconds": dict(seconds),
         "warnings": warnings,
-        "figures": {"federated": figures_of(findings, together)},
+        "promises": promises_of(figures, config.score.false_rejects),
+        "figures": {"federated": figures},
     }
 
 

@@ -26,6 +26,7 @@ from fedad.reporting.plots import Plot
 from fedad.reporting.record import model_size
 from fedad.reporting.run_folder import COMPARISON, RECORD, read_comparison, read_record
 from fedad.reporting.scores import EVERY, Sites, of_curve, read_scores, together
+from fedad.reporting.shown_promises import promised
 from fedad.reporting.shown_run import (
     Curves,
     Found,
@@ -36,6 +37,7 @@ from fedad.reporting.shown_run import (
     score_boxes,
     whose_rows,
 )
+from fedad.reporting.table import HEADLINE
 from fedad.seeding import stream
 
 PAGE = "report.html"
@@ -115,8 +117,7 @@ def _ran(record: Mapping[str, Any], folder: Path) -> Found:
     mean = record["figures"]["federated"]["together"]["mean"]
     tiles = _tiles(
         {
-            "image AUROC": mean["image_auroc"]["value"],
-            "AUC-sPRO@0.05": mean["auc_spro_0.05"]["value"],
+            **{name: mean.get(key, {}).get("value") for key, name in HEADLINE.items()},
             "MB up": record["bytes"]["up"] / 1e6,
             "MB down": record["bytes"]["down"] / 1e6,
             "seconds": sum(record["seconds"].values()),
@@ -154,8 +155,10 @@ def run_sections(folder: Path, record: Mapping[str, Any]) -> list[Found]:
     areas = {name: one["figures"] for name, one in categories.items()}
     environment = folder / "environment.json"
     machine = read_json(environment, "what a run ran on") if environment.exists() else {}
+    promises = record.get("promises")
     return [
         figures(record["figures"]),
+        *([(promised(promises), [])] if promises and promises["sites"] else []),
         curve_plots(drawn, areas),
         score_boxes(_scores(folder, drawn, told)),
         (gallery(read_index(folder)), []),

@@ -14,6 +14,7 @@ from PIL import Image
 from fedad.reporting.gallery import HITS, MISSES
 from fedad.reporting.markup import NONE, Html, Section, details, html, paragraph, ranged, table
 from fedad.reporting.plots import Plot, fpr_spro, intervals, matrix, roc, side_by_side
+from fedad.reporting.promises import shown_rate
 from fedad.reporting.record import MEAN_OF_SITES, OF_SITES
 from fedad.reporting.scores import Sites, histogram
 
@@ -185,10 +186,7 @@ BORROWED = {
 
 
 def _rate(rate: Mapping[str, Any] | None) -> str:
-    if not rate or not rate["of"]:
-        return NONE
-    value, low, high = (100 * rate[name] for name in ("value", "low", "high"))
-    return f"{rate['cases']} of {rate['of']}: {value:.0f} % ({low:.0f} to {high:.0f})"
+    return shown_rate(rate) if rate and rate["of"] else NONE
 
 
 def whose_rows(told: Mapping[str, Any]) -> Found:

@@ -11,8 +11,8 @@ from fedad.banks.bank import Bank
 from fedad.config import Config
 from fedad.datasets.base import check_trainable, open_dataset
 from fedad.embedders.embedder import Embedder
-from fedad.errors import ConfigError, MismatchError, UploadError
-from fedad.images.usable import sift
+from fedad.errors import ConfigError, DataError, MismatchError, UploadError
+from fedad.judging.parts import ready
 from fedad.messages.file import load, save
 from fedad.methods.base import method_of
 from fedad.partition import one_site
@@ -29,9 +29,10 @@ def build(config: Config, site: str, out: Path) -> Bank:
     _check_by_hand(config)
     dataset = open_dataset(config.data)
     check_trainable(dataset)
-    plant = sift(config, one_site(site, dataset, config.data, seed=config.round.seed)).site
+    embed = Embedder(config.embedder)
+    plant = ready(config, one_site(site, dataset, config.data, seed=config.round.seed), embed).site
     alone = replace(config, bank=replace(config.bank, size=0))
-    upload: Bank = learn(alone, [plant], Embedder(config.embedder)).local[site].upload
+    upload: Bank = learn(alone, [plant], embed).local[site].upload
     save(out, upload, method=config.round.method)
     return upload
 
@@ -51,6 +52,7 @@ def merge_files(config: Config, files: Sequence[Path], out: Path) -> tuple[Bank,
     """
     _check_by_hand(config)
     uploads, warnings = [load(file, Bank) for file in files], list[str]()
+    _check_products(files, uploads)
     for number, bank in enumerate(uploads):
         if len(bank.sites) == 1:
             per_image = max(1, bank.fingerprint.patches)
@@ -66,6 +68,19 @@ def merge_files(config: Config, files: Sequence[Path], out: Path) -> tuple[Bank,
         raise type(error)(f"{error} ({whose})") from error
     save(out, merged, method=config.round.method)
     return merged, warnings
+
+
+def _check_products(files: Sequence[Path], banks: Sequence[Bank]) -> None:
+    """Refuse one product under two spellings: it would be merged as two."""
+    seen: dict[str, tuple[str, Path]] = {}
+    for file, bank in zip(files, banks, strict=True):
+        for name in bank.categories:
+            other, where = seen.setdefault(name.casefold(), (name, file))
+            if other != name:
+                raise DataError(
+                    f"{file}: its product {name!r} and {other!r} of {where} differ only in "
+                    "capitals: build one of the banks again with the other's name"
+                )
 
 
 def _check_by_hand(config: Config) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from fedad import yardsticks
 from fedad.config import Config
 from fedad.datasets.base import check_trainable, open_dataset
-from fedad.images.usable import sift
+from fedad.judging.parts import ready
 from fedad.methods.base import Foreseeing, method_of
 from fedad.partition import partition
 from fedad.plumbing.files import private_file
@@ -78,7 +78,9 @@ def run_in(folder: Path, config: Config, sites: Sequence[Site], *, via: str, sin
 
             with _flower_log_in(folder / "flower.log"):
                 run_locally(config.flat(), sites=len(sites))
-    write_record(folder, {**read_record(folder), "instead": instead(config, sites)})
+    record = read_record(folder)
+    warnings = [*record["warnings"], *without_figures(sites)]
+    write_record(folder, {**record, "warnings": warnings, "instead": instead(config, sites)})
     gather(folder / "sites", folder / "pictures")
     return config
 
@@ -91,6 +93,26 @@ def _check_contents(folder: Path, sites: Sequence[Site]) -> None:
     for site in sites:
         if (kept := folder / "sites" / site.name / run / LISTED).exists():
             hold(site, kept.parent)
+
+
+def without_figures(sites: Sequence[Site]) -> list[str]:
+    """Why a category has no figures, or none of pixels: what its test images lack."""
+    told = []
+    for category in sorted({one.category for site in sites for one in (*site.train, *site.test)}):
+        test = [one for site in sites for one in site.test if one.category == category]
+        lack = [
+            word
+            for word, good in (("good", True), ("defective", False))
+            if not any(one.is_good is good for one in test)
+        ]
+        if lack:
+            told.append(
+                f"{category}: no {' and no '.join(lack)} test image, so that there is nothing to "
+                "rank: its figures are '-'"
+            )
+        elif not any(one.masks for one in test):
+            told.append(f"{category}: no mask of a defect: its figures of pixels are '-'")
+    return told
 
 
 def instead(config: Config, sites: Sequence[Site]) -> dict[str, Any]:
@@ -148,7 +170,7 @@ def _add_yardsticks(config: Config, sites: Sequence[Site], folder: Path) -> None
     from fedad.embedders.embedder import Embedder
 
     embed, record = Embedder(config.embedder), read_record(folder)
-    sites = [sift(config, site).site for site in sites]
+    sites = [ready(config, site, embed).site for site in sites]
     isolated = {"isolated": figures_of(yardsticks.isolated(config, sites, embed))}
     centralised = {"centralised": figures_of(yardsticks.centralised(config, sites, embed))}
     figures = {**isolated, **record["figures"], **centralised}

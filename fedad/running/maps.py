@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from fedad.config import Config
-from fedad.datasets.autovi import autovi
+from fedad.config import Config, words
+from fedad.datasets.auto import recognise
+from fedad.datasets.base import open_folder, pictures
 from fedad.embedders.embedder import Embedder
 from fedad.errors import ConfigError, DataError, MismatchError
-from fedad.images.pixels import SUFFIXES
+from fedad.images.pixels import shown
+from fedad.images.reading import dataset_read_so
+from fedad.images.roi import with_roi
 from fedad.images.usable import survey
 from fedad.judging.verdicts import Verdict, judge
 from fedad.methods.base import method_of
@@ -21,80 +26,137 @@ from fedad.plumbing.files import write_atomic, write_json
 from fedad.plumbing.shown import csv_text
 from fedad.reporting.heatmap import relative
 from fedad.running.model_file import open_model
-from fedad.types import Sample, Site
+from fedad.running.onboarding import read_thresholds
+from fedad.types import Dataset, Sample, Site
 
 HEADROOM = 4.0  # a 16-bit map ends at so many times the top of the colour scale
+MOST_NAMED = 20  # images of which an error says why they have no score
 
 
-def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, form: str) -> int:
-    """Judge the images of `folder`, and write a map of each, and `scores.csv`; return how many.
+class Written(NamedTuple):
+    """How many maps were written, how the folder was understood, and what of it is not judged."""
+
+    maps: int
+    notes: tuple[str, ...]
+
+
+def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, form: str) -> Written:
+    """Judge the images of `folder`, and write a map of each, and `scores.csv`.
 
     Args:
-        folder: a data set in AutoVI's layout, of which the test images are judged, or any folder
-            of images.
+        folder: a data set, of which the test images are judged, any folder of images, or an image.
+        model_file: with the thresholds beside it that `fedad calibrate` wrote, if there are any.
         out: `<category>/test/<defect>/<stem>`, or the image's place in `folder`, gets its ending.
+            What is there already is not judged.
         form: "npy" writes float32, "png" 16 bits: the way from the low to the high end of the
             category's scale in 65,535 steps, cut off at both ends. The scale comes from the model
             and stands in `maps.json`.
 
     Raises:
         MismatchError: the images would be embedded otherwise than the model's were.
+        ConfigError: maps would take the place of images.
         DataError: no image, or one of a category that the model does not know; in the end, when all
-            others have their map, an image that cannot be read.
+            others have their map, an image that cannot be read: its score is empty.
     """
     config, model = open_model(config, model_file)
-    samples = _samples(folder, model.categories, config.data.categories)
     embed = Embedder(config.embedder)
     if differing := model.fingerprint.differences(embed.fingerprint):
         raise MismatchError(
             f"{model_file}: the model and this embedder differ ({'; '.join(differing)}): "
             "set embedder.weights to the file that the model was made with"
         )
+    dataset = dataset_read_so(_judged(config, folder, out, model.categories), config.data)
+    dataset = replace(dataset, samples=with_roi(dataset.samples, dataset, config.data.roi))
+    places = {sample: _place(sample, dataset) for sample in dataset.samples}
+    _check_out(out, folder, dataset.samples, places)
     scales = {
         category: (low, low + HEADROOM * (high - low))
         for category, (low, high) in method_of(config).scale(model).items()
     }
-    rows = []
-    sifted = survey(config, Site("", (), tuple(samples)))
-    for verdict in judge(config, sifted.site.test, embed, model):
-        place = _place(verdict.sample, folder)
-        _write(out / place, verdict, form, scales[verdict.sample.category])
-        rows.append((place.as_posix(), verdict.sample.category, verdict.scored.image_score))
-    write_atomic(out / "scores.csv", _csv(rows))
+    sifted = survey(config, Site("", (), dataset.samples))
+    thresholds, scores = read_thresholds(model_file), dict[Sample, float]()
+    limits: dict[Sample, float] = {}
+    write_atomic(out / "scores.csv", _csv(dataset.samples, places, scores, limits))  # marks it
+    for verdict in judge(config, sifted.site.test, embed, model, traced=bool(thresholds)):
+        sample, trace = verdict.sample, verdict.trace
+        _write(out / places[sample], verdict, form, scales[sample.category])
+        scores[sample] = verdict.scored.image_score
+        if (threshold := thresholds.get(sample.category)) is not None:
+            limits[sample] = threshold.limit(trace.oddest if trace else "")
+    write_atomic(out / "scores.csv", _csv(dataset.samples, places, scores, limits))
     if form == "png":
         write_json(out / "maps.json", {"scale": scales})
     if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
+        more = f"; and {len(skipped) - MOST_NAMED} more" * (len(skipped) > MOST_NAMED)
         raise DataError(
-            f"{skipped[0]} ({len(skipped)} of {len(samples)} images have no score; those of the "
-            f"others are in {out / 'scores.csv'})"
+            f"{'; '.join(skipped[:MOST_NAMED])}{more} ({len(skipped)} of {len(dataset.samples)} "
+            f"images have no score; those of the others are in {out / 'scores.csv'})"
         )
-    return len(rows)
+    return Written(len(scores), _notes(dataset))
 
 
-def _samples(folder: Path, known: Sequence[str], category: str) -> Sequence[Sample]:
-    """The test images of a data set, or all images below a folder, of one category."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder")
-    if any(folder.glob("*/test")) or any(folder.glob("*/*/test")):
-        dataset = autovi(folder, categories=[category] if category else ())
-        return [sample for sample in dataset.samples if sample.split == "test"]
+def _judged(config: Config, folder: Path, out: Path, known: Sequence[str]) -> Dataset:
+    """The images to judge, each of a category; where a defect is does not matter here."""
+    chosen, name = words(config.data.categories), config.data.dataset
+    if name == "folder" or (name == "auto" and recognise(folder).layout is None):
+        inside = out.absolute() != folder and out.absolute().is_relative_to(folder)
+        dataset = pictures(folder, without=out.absolute() if inside else None)
+        return replace(dataset, samples=_named(dataset, known, config.data.categories.strip()))
+    dataset = open_folder(folder, name, chosen)
+    samples = tuple(
+        replace(one, masks=() if one.is_good else None)
+        for one in dataset.samples
+        if one.split == "test"
+    )
+    if not samples:
+        raise DataError(f"{folder}: the data set has no test image")
+    if unknown := sorted({one.category for one in samples} - set(known)):
+        raise DataError(
+            f"{folder}: the model knows {', '.join(known)}, and not {', '.join(unknown)}: "
+            "say which categories with -c data.categories=NAME"
+        )
+    return replace(dataset, samples=samples)
+
+
+def _named(dataset: Dataset, known: Sequence[str], category: str) -> tuple[Sample, ...]:
+    """Pictures with the category that they are judged as."""
+    if category and category not in known:
+        raise ConfigError(
+            f"data.categories = {category!r}: the model knows {', '.join(known)}: expected one "
+            "of them"
+        )
+    if not category and set(dataset.categories) <= set(known):
+        return dataset.samples
     if not category and len(known) > 1:
         raise ConfigError(
-            f"{folder} has no category folders, and the model knows {', '.join(known)}: "
+            f"{dataset.root} has no category folders, and the model knows {', '.join(known)}: "
             "say which with -c data.categories=NAME"
         )
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise DataError(f"{folder}: no image in it; expected {', '.join(SUFFIXES)}")
-    name = category or known[0]
-    return [Sample(name, "test", "unknown", path, masks=None) for path in files]
+    return tuple(replace(one, category=category or known[0]) for one in dataset.samples)
 
 
-def _place(sample: Sample, folder: Path) -> Path:
+def _place(sample: Sample, dataset: Dataset) -> Path:
     """Where a sample's map goes, below the folder of all maps and without its ending."""
-    if sample.defect == "unknown":
-        return sample.path.relative_to(folder).with_suffix("")
-    return Path(sample.name)
+    return Path(sample.file if dataset.name == "folder" else sample.name)
+
+
+def _check_out(
+    out: Path, folder: Path, samples: Sequence[Sample], places: Mapping[Sample, Path]
+) -> None:
+    """Refuse to write over the images that are judged, or among them."""
+    taken = {sample.path.resolve() for sample in samples}
+    clash = [p for p in places.values() if (out / f"{p}.png").resolve() in taken]
+    if clash or out.resolve() == folder.resolve():
+        raise ConfigError(
+            f"--maps {shown(out)}: maps would stand among the images that they are of: name "
+            "another folder"
+        )
+
+
+def _notes(dataset: Dataset) -> tuple[str, ...]:
+    named = [f"not judged: {shown(path)} ({why})" for path, why in dataset.unused]
+    more = [f"not judged: {len(named) - MOST_NAMED} more files"] * (len(named) > MOST_NAMED)
+    return (*dataset.notes[:1], *named[:MOST_NAMED], *more)
 
 
 def _write(place: Path, verdict: Verdict, form: str, scale: tuple[float, float]) -> None:
@@ -108,6 +170,19 @@ def _write(place: Path, verdict: Verdict, form: str, scale: tuple[float, float])
     write_atomic(place.with_name(f"{place.name}.{form}"), buffer.getvalue())
 
 
-def _csv(rows: Sequence[tuple[str, str, float]]) -> str:
-    told = ((image, category, f"{score:.9g}") for image, category, score in rows)
-    return csv_text(("image", "category", "score"), told)
+def _csv(
+    samples: Sequence[Sample],
+    places: Mapping[Sample, Path],
+    scores: Mapping[Sample, float],
+    limits: Mapping[Sample, float],
+) -> str:
+    """A row an image; one that cannot be read has no score, and no verdict one of a product that
+    no threshold was calibrated for."""
+
+    def told(one: Sample) -> tuple[str, ...]:
+        score, limit = scores.get(one), limits.get(one)
+        verdict = "" if score is None or limit is None else ("nok" if score > limit else "ok")
+        shown = ("" if number is None else f"{number:.9g}" for number in (score, limit))
+        return (places[one].as_posix(), one.category, *shown, verdict)
+
+    return csv_text(("image", "category", "score", "threshold", "verdict"), map(told, samples))

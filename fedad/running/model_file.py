@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedad.config import Config
+from fedad.embedders.box import knobs_named
 from fedad.errors import DataError
 from fedad.messages.file import METHOD, about, load
 from fedad.methods.base import method_of
@@ -27,12 +28,16 @@ def open_model(config: Config, path: Path) -> tuple[Config, Any]:
     config = replace(config, round=replace(config.round, method=name))
     model = load(path, method_of(config).rounds[-1].model)
     mark = model.fingerprint
+    try:
+        size = knobs_named(mark.size)
+    except DataError as error:
+        raise DataError(f"{path}: its model is of {error}") from error
     embedder = replace(
         config.embedder,
         backbone=mark.backbone,
         layers=mark.layers,
         grid=mark.grid,
         pool=mark.pool,
-        size=mark.size,
+        **size,
     )
     return replace(config, embedder=embedder), model

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedad.config import Config, read
+from fedad.config import Config, every_knob, read
+from fedad.datasets._join import roots_of
 from fedad.errors import ConfigError, DataError
 from fedad.plumbing import parse
 from fedad.plumbing.journal import events_of
@@ -63,12 +64,12 @@ def read_knobs(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an override without `=`.
     """
-    knobs = {}
+    knobs, known = {}, every_knob()
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:
             raise ConfigError(f"-c {override}: expected key=value, such as coreset.local-ratio=0.2")
-        knobs[key.strip()] = _value(value.strip())
+        knobs[key.strip()] = _value(value.strip(), is_text=isinstance(known.get(key.strip()), str))
     return knobs
 
 
@@ -105,12 +106,20 @@ def absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
     paths = [key for key in FOLDERS if knobs.get(key, "off") not in ("", "off")]
     if knobs.get("embedder.weights", "package") not in NO_FILE:
         paths.append("embedder.weights")
-    return {**knobs, **{key: str(Path(str(knobs[key])).expanduser().absolute()) for key in paths}}
+    return {**knobs, **{key: _absolute(str(knobs[key]), listed=key == "data.dir") for key in paths}}
 
 
-def _value(text: str) -> str | int | float | bool:
-    """A value as TOML reads it; what TOML cannot read is a string without its quotes."""
+def _absolute(text: str, *, listed: bool) -> str:
+    """A path, or each of a comma list of them, as absolute ones."""
+    parts = roots_of(text) if listed else [text]
+    return ",".join(str(Path(part).expanduser().absolute()) for part in parts)
+
+
+def _value(text: str, *, is_text: bool) -> str | int | float | bool:
+    """A value as TOML reads it; what TOML cannot read is a string without its quotes, and so is all
+    that a knob of text is given: a category may be called 2024-01-05, 7 or true."""
     try:
-        return parse.from_toml(f"value = {text}")["value"]
+        value = parse.from_toml(f"value = {text}")["value"]
     except ValueError:
         return text
+    return text if is_text and not isinstance(value, str) else value

@@ -15,12 +15,11 @@ distances there are; it is safe from one site less than there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from fedad.banks.bank import Bank
 from fedad.config import ScoreKnobs
+from fedad.scoring._by_site import bank_of_rows, others_of, qth
 from fedad.scoring.base import PLAIN
 from fedad.scoring.nearest import nearest
 from fedad.search.base import Nearest
@@ -43,45 +42,16 @@ def q_of_n(
     """
     every = bank.rows if own is None else np.concatenate([bank.rows, own.rows])
     mine = np.arange(len(bank), len(every))
-    others = _others(bank, own)
+    others = others_of(bank, own)
 
     def by(numbers: np.ndarray) -> Nearest:
-        found = nearest(_of_rows(bank, every[numbers]), patches, knobs=knobs, device=device)
+        found = nearest(bank_of_rows(bank, every[numbers]), patches, knobs=knobs, device=device)
         return Nearest(found.distance, numbers[found.row])
 
     if knobs.q == 1:
         return by(np.concatenate([*others, mine]))
     if not len(mine):
-        return _qth(map(by, others), min(knobs.q, len(others)), len(patches))
+        return qth(map(by, others), min(knobs.q, len(others)), len(patches))
     if len(others) < knobs.q:
         return by(mine)
-    return _qth([by(mine), _qth(map(by, others), knobs.q, len(patches))], 1, len(patches))
-
-
-def _others(bank: Bank, own: Bank | None) -> list[np.ndarray]:
-    """The row numbers of each site in the bank that has rows, but for the site itself."""
-    mine = own.sites if own is not None else ()
-    numbers = [n for n, name in enumerate(bank.sites) if name not in mine]
-    of_each = (np.flatnonzero(bank.site == number) for number in numbers)
-    return [rows for rows in of_each if len(rows)]
-
-
-def _qth(found: Iterable[Nearest], q: int, patches: int) -> Nearest:
-    """Of each patch the q-th smallest distance; of equal ones the first counts as smaller.
-
-    Memory is q + 1 distances a patch, however many sites there are.
-    """
-    distance, row = np.full((q, patches), np.inf, np.float32), np.zeros((q, patches), np.int64)
-    for one in found:
-        distance = np.concatenate([distance, one.distance[None]])
-        row = np.concatenate([row, one.row[None]])
-        order = np.argsort(distance, axis=0, kind="stable")[:q]
-        distance = np.take_along_axis(distance, order, 0)
-        row = np.take_along_axis(row, order, 0)
-    return Nearest(distance[-1], row[-1])
-
-
-def _of_rows(bank: Bank, rows: np.ndarray) -> Bank:
-    """A bank of these rows, whoever's they are."""
-    column = np.zeros(len(rows), np.int32)
-    return bank.replace(rows=rows, category=column, site=column, row=column)
+    return qth([by(mine), qth(map(by, others), knobs.q, len(patches))], 1, len(patches))

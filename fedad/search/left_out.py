@@ -40,8 +40,13 @@ class LeftOut:
         near, self.length = self._brought(rows)
         self.table = np.column_stack([-2 * near, np.square(near).sum(axis=1)])  # for products
 
-    def largest(self, patches: np.ndarray, out: np.ndarray) -> np.float32 | None:
+    def largest(
+        self, patches: np.ndarray, out: np.ndarray, valid: np.ndarray | None = None
+    ) -> np.float32 | None:
         """The largest distance of `patches` (P, D) to the nearest row but those numbered `out`.
+
+        Args:
+            valid: (P,) bool, the patches that are asked about; all of them if not told.
 
         None where too many patches may be the oddest, or squares of float32 overflow.
         """
@@ -52,9 +57,11 @@ class LeftOut:
         off = self._off(out)
         bounds = self._bounds(patches, near, out)
         widest = 2 * off(length.max(), self.length.max())
-        found = np.float32(-1)
+        found = np.float32(-1 if valid is None or valid.any() else 0)
+        order = np.argsort(-bounds, kind="stable")
+        order = order if valid is None else order[valid[order]]
         unsure: list[tuple[int, np.float32, np.ndarray]] = []
-        for tried, patch in enumerate(np.argsort(-bounds, kind="stable").tolist()):
+        for tried, patch in enumerate(order.tolist()):
             if np.sqrt(bounds[patch] + widest) * 1.0001 < found:  # and of all that follow
                 break
             if tried == TRIED or not np.isfinite(bounds[patch] + widest):

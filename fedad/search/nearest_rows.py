@@ -29,7 +29,7 @@ Search = Callable[[np.ndarray, np.ndarray, str, Advance], np.ndarray]
 
 def by_torch(rows: np.ndarray, patches: np.ndarray, device: str, progress: Advance) -> np.ndarray:
     """Of equally near rows the lowest."""
-    table = torch.from_numpy(rows).to(device)
+    table = _table(rows, device)
     mean = table.mean(0)
     return _joined([_plain(points, table, mean) for points in _blocks(patches, mean, progress)])
 
@@ -42,7 +42,7 @@ def again(
     Args:
         among: of each patch that is asked about, the rows (n,) int of which it can find one.
     """
-    table = torch.from_numpy(rows).to(device)
+    table = _table(rows, device)
     mean = table.mean(0)
     found = {}
     for number, some in among.items():
@@ -78,7 +78,7 @@ def by_bfloat16(
     rows: np.ndarray, patches: np.ndarray, device: str, progress: Advance
 ) -> np.ndarray:
     """By `ShortList`; patches whose list would be too long are searched by `torch`."""
-    table = torch.from_numpy(rows).to(device)
+    table = _table(rows, device)
     mean = table.mean(0)
     known = ShortList(table - mean)
     found = []
@@ -112,6 +112,11 @@ def by_faiss(rows: np.ndarray, patches: np.ndarray, device: str, progress: Advan
 
 
 SEARCHES: dict[str, Search] = {"torch": by_torch, "bfloat16": by_bfloat16, "faiss": by_faiss}
+
+
+def _table(rows: np.ndarray, device: str) -> torch.Tensor:
+    """The rows on a device; those of a message are read-only, and torch warns of such."""
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy()).to(device)
 
 
 def _blocks(patches: np.ndarray, mean: torch.Tensor, progress: Advance) -> Iterator[torch.Tensor]:

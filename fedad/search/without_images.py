@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ from fedad.types import Features
 
 
 class WithoutImages:
-    """What plain search says of an image by `origin.without_image`, and no bank is copied for it.
+    """What plain search says of an image by `origin.without_images`, and no bank is copied for it.
 
     Args:
         own: the site's own bank, whose `source` says of which image each row is.
@@ -24,8 +25,9 @@ class WithoutImages:
         self.image = image_of_rows(bank, own, site)
         self.part = cache(self._part)
 
-    def score(self, features: Features, image: int) -> float | None:
-        """The score of the one image in `features`, which is the training image of that number.
+    def score(self, features: Features, images: Sequence[int]) -> float | None:
+        """The score of the one image in `features`, a training image, by a bank without the rows
+        of the training images of these numbers.
 
         None where plain search has to be asked, or where no row is left.
         """
@@ -33,10 +35,11 @@ class WithoutImages:
         if category and category not in self.bank.categories:
             return None
         rows, known = self.part(category)
-        out = np.flatnonzero(self.image[rows] == image)
+        out = np.flatnonzero(np.isin(self.image[rows], images))
         if known is None or len(out) == len(rows):
             return None
-        found = known.largest(features.patches, out)
+        valid = None if features.valid is None else features.valid.ravel()
+        found = known.largest(features.patches, out, valid)
         return None if found is None else float(found)
 
     def _part(self, category: str) -> tuple[np.ndarray, LeftOut | None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ class Case(NamedTuple):
     rule: str
     reason: str = ""
     read: str = "plant"
+    knobs: Mapping[str, object] = MappingProxyType({})
 
 
 def pixels(seed: int, shape: tuple[int, ...] = (*SIDE, 3)) -> np.ndarray:

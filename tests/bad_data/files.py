@@ -7,7 +7,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.bad_data.cases import SIDE, pixels
 
@@ -30,6 +30,26 @@ def turned(kind: str, orientation: int) -> bytes:
     tag = Image.Exif()
     tag[0x112] = orientation
     return saved(RGB, kind, exif=tag)
+
+
+def turned_mask(content: bytes) -> bytes:
+    """A mask with a tag that says to turn it upside down."""
+    tag = Image.Exif()
+    tag[0x112] = 3
+    with Image.open(io.BytesIO(content)) as mask:
+        return saved(mask.copy(), exif=tag)
+
+
+def swapped_profile() -> bytes:
+    """A PNG with a profile under which red is blue and blue is red."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    places = [struct.unpack(">4sII", profile[at : at + 12]) for at in range(132, 132 + 12 * 9, 12)]
+    tags = {name: (start, size) for name, start, size in places}
+    (red, size), (blue, _) = tags[b"rXYZ"], tags[b"bXYZ"]
+    first, other = profile[red : red + size], profile[blue : blue + size]
+    profile[red : red + size], profile[blue : blue + size] = other, first
+    name = "sRGB".encode("utf-16-be")
+    return saved(RGB, icc_profile=bytes(profile).replace(name, "bgrS".encode("utf-16-be")))
 
 
 def chunk(name: bytes, content: bytes) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tests.bad_data import files
-from tests.bad_data.cases import SIDE, SKIP, USE, WARN, Case, pixels, train_file
+from tests.bad_data.cases import SIDE, SKIP, USE, WARN, Case, a_mask, pixels, train_file
 from tests.bad_data.files import RGB, saved
 
 ROWS = b"".join(b"\0" + row.tobytes() for row in pixels(4))
@@ -49,7 +49,8 @@ USED = [
             bits=16,
             data=zlib.compress(b"".join(b"\0" + pixels(k, (24 * 6,)).tobytes() for k in range(16))),
         ),
-        USE,
+        WARN,
+        "deep",
     ),
     image("png interlaced", files.interlaced, USE),
     image("png without its end", lambda: saved(RGB)[:-12], USE),
@@ -97,9 +98,6 @@ USED = [
         USE,
         file="bad.tif",
     ),
-    image(
-        "tiff turned, which Pillow follows", lambda: files.turned("TIFF", 6), USE, file="bad.tif"
-    ),
     image("ending in capitals", lambda: saved(RGB), USE, file="BAD.PNG"),
     image("name in Chinese", lambda: saved(RGB), USE, file="零件 №7.png"),
     image("name of 255 bytes", lambda: saved(RGB), USE, file="x" * 251 + ".png"),
@@ -109,8 +107,8 @@ USED = [
 
 
 def other(root: Path) -> Path:
-    """An image beside the plant, of its own bytes."""
-    path = root / "elsewhere.png"
+    """An image outside the plant's folder, of its own bytes."""
+    path = root.parent / "elsewhere.png"
     path.write_bytes(saved(RGB))
     return path
 
@@ -127,7 +125,27 @@ WARNED = [
         for k in (3, 6, 8)
     ),
     image("png turned by tag", lambda: files.turned("PNG", 6), WARN, "rotated"),
+    image("tiff turned by tag", lambda: files.turned("TIFF", 6), WARN, "rotated", "bad.tif"),
+    image("turned and not", lambda: files.turned("PNG", 3), WARN, "mixed"),
+    image("colours of another profile", files.swapped_profile, WARN, "profile"),
+    image("14 bits in 16", lambda: files.deep(16_384), WARN, "dim"),
+    image("12 bits, all used", lambda: files.deep(4096), WARN, "mixed")._replace(
+        knobs={"data.bits": 12}
+    ),
+    Case(
+        "a mask turned by its tag",
+        lambda root: a_mask(root).write_bytes(files.turned_mask(a_mask(root).read_bytes())),
+        WARN,
+        "turned-mask",
+    ),
+    image("more bits than said", files.deep, WARN, "clipped")._replace(knobs={"data.bits": 12}),
     image("png of 16 bits", files.deep, WARN, "deep"),
+    image(
+        "a profile that is none, followed",
+        lambda: saved(RGB, icc_profile=bytes(300)),
+        SKIP,
+        "colours",
+    )._replace(knobs={"data.profile": "apply"}),
     image("tiff of 16 bits", lambda: files.deep(kind="TIFF"), WARN, "deep", "bad.tif"),
     image("12 bits in 16", lambda: files.deep(4096), WARN, "dim"),
     image("jpeg for print", lambda: saved(RGB.convert("CMYK"), "JPEG"), WARN, "cmyk", "bad.jpg"),

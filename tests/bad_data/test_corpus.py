@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -30,9 +31,12 @@ def plant(tmp_path_factory) -> Path:
     return draw_plant(tmp_path_factory.mktemp("good") / "plant")
 
 
-def outcome(root: Path, cache: str, *, listed: bool) -> tuple[str, set[str]]:
+def outcome(
+    root: Path, cache: str, *, listed: bool, knobs: Mapping[str, object] = MappingProxyType({})
+) -> tuple[str, set[str]]:
     """The rule that applied to a site's folder, and the words that came with it."""
-    config = read({"data.dataset": "autovi", "data.dir": str(root), "embedder.cache": cache})
+    own = {"data.dataset": "autovi", "data.dir": str(root), "embedder.cache": cache}
+    config = read({**own, **knobs})
     try:
         dataset = open_dataset(config.data)
         check_trainable(dataset)
@@ -73,14 +77,17 @@ def test_each_case_ends_as_its_rule_says_and_so_a_second_time(case: Case, plant,
     case.build(root)
     for _ in range(2):  # the second time good images are remembered
         with bounded(), ordinary_user(case.read == "ordinary user", tmp_path):
-            rule, words = outcome(root, str(tmp_path / "cache"), listed=case.read == "sites.csv")
+            listed, cache = case.read == "sites.csv", str(tmp_path / "cache")
+            rule, words = outcome(root, cache, listed=listed, knobs=case.knobs)
         assert rule == case.rule, words
         assert case.reason in words or not (case.reason or words)
 
 
 def test_every_word_has_a_case():
-    """But the word for what is no file of a data set: weights, a cache, a site's own folder."""
-    assert {*SKIPPED, *USED, *REFUSED} - {case.reason for case in CASES} == {"contents", "data"}
+    """But the words for what is no file of a data set (weights, a cache, a site's own folder), and
+    for what features tell when thresholds are calibrated."""
+    without = {*SKIPPED, *USED, *REFUSED} - {case.reason for case in CASES}
+    assert without == {"contents", "data", "repeated"}
     assert DataError("weights that are cut short").reason == "data"
 
 

@@ -191,6 +191,9 @@ FOLDERS = [
         REFUSE,
         "tree",
     ),
+    Case(
+        "a root that may not be read", lambda root: root.chmod(0), REFUSE, "tree", "ordinary user"
+    ),
     Case("a folder that may not be read", _unreadable, REFUSE, "tree", "ordinary user"),
     Case(
         "a product with a line break in its name",
@@ -280,6 +283,18 @@ FOLDERS = [
         "unread",
     ),
     Case(
+        "a validation split",
+        lambda root: _put(root / "bolt/validation/good/0000.png", saved(RGB)),
+        WARN,
+        "aside",
+    ),
+    Case(
+        "a picture beside the products",
+        lambda root: _put(root / "overview.jpg", saved(RGB, "JPEG")),
+        WARN,
+        "unread",
+    ),
+    Case(
         "defects among the training images",
         lambda root: _put(root / "bolt/train/blot/0000.png", saved(RGB)),
         WARN,
@@ -333,6 +348,12 @@ CONFIGS = [
         "with an absolute threshold", entry(saturation_threshold=9, relative_saturation=False), USE
     ),
     config("with more than is asked for", entry(colour="red"), USE),
+    Case(
+        "config that is missing",
+        lambda root: (root / "bolt/defects_config.json").unlink(),
+        WARN,
+        "no-config",
+    ),
     Case(
         "config that is a folder",
         lambda root: _nothing_but(root / "bolt/defects_config.json", Path.mkdir),

@@ -237,6 +237,12 @@ BANKS = [
         "a fingerprint whose size is a text",
         TRAIN,
         _json("header", _set("size", value="64"), "fingerprint"),
+        "fingerprint",
+    ),
+    Case(
+        "a fingerprint whose size is a list",
+        TRAIN,
+        _json("header", _set("size", value=[64]), "fingerprint"),
         "header",
     ),
     Case(

@@ -97,7 +97,7 @@ def test_friedmans_test_keeps_its_level_over_six_sets():
             found = ranked(dict(zip("abcd", means, strict=False)))
             apart = [p for row in found.pairs.values() for p in row.values()]
             hits += found.p < 0.05 or min(apart) < 0.05
-        assert hits / 400 <= 0.06 + 2 * math.sqrt(0.06 * 0.94 / 250)
+        assert hits / 250 <= 0.06 + 2 * math.sqrt(0.06 * 0.94 / 250)
 
 
 def test_answers_over_many_sites_and_figures_are_seldom_wrong():

@@ -10,16 +10,18 @@ import pytest
 
 from fedad.banks.bank import Bank
 from fedad.compare import running
-from fedad.compare.cells import cells_of, distinct
+from fedad.compare.cells import cell_of, cells_of, distinct
 from fedad.compare.compare import compare, comparison
 from fedad.compare.features import fill_cache
-from fedad.compare.plan import FEDERATED
+from fedad.compare.plan import FEDERATED, ISOLATED
 from fedad.compare.running import ComparisonError, alone_in
+from fedad.config import read
 from fedad.embedders.backbone import Backbone
 from fedad.errors import ConfigError, DataError
 from fedad.messages.file import load
 from fedad.plumbing.files import write_json
 from fedad.plumbing.progress import Silent
+from fedad.reporting.comparison.figures import figures
 from fedad.reporting.comparison.printed import print_comparison
 from fedad.reporting.markup import NONE
 from fedad.reporting.run_folder import BANK, read_comparison, read_record
@@ -99,6 +101,34 @@ def test_brackets_in_names_are_printed(compared, capsys):
     said = capsys.readouterr().out
     assert "layers [a, b] [/b]" in said
     assert "[/note]" in said
+
+
+def test_what_a_curve_over_sizes_says_stands_on_console_and_page(compared, capsys):
+    line = "image_auroc: over isolated sites sharing gains +0.120 at 3 images"
+    found = {**read_comparison(compared), "sizes": [{"said": line}]}
+    print_comparison(found)
+    assert line in " ".join(capsys.readouterr().out.split())
+    assert line in figures(found)[0].body
+    assert read_comparison(compared)["sizes"] == []  # no point here has another size
+
+
+def test_isolated_sites_are_one_yardstick_whatever_others_rows_count(small):
+    """All scorings are one where nobody has another's rows; so are their own knobs."""
+    point = small.points[0]
+    config = small.config(point, 0)
+    keys = {
+        way: {
+            cell_of(read({**config.flat(), "score.scoring": name, **more}), way, "").key
+            for name, more in (
+                ("nearest", {}),
+                ("standardised", {}),
+                ("own_first", {}),
+                ("own_first", {"own_first.factor": 2.0}),
+            )
+        }
+        for way in (FEDERATED, ISOLATED)
+    }
+    assert {way: len(found) for way, found in keys.items()} == {FEDERATED: 4, ISOLATED: 1}
 
 
 def test_numbers_are_json(compared):

@@ -39,13 +39,17 @@ def test_every_shipped_matrix_reads_and_opens_with_what_to_expect(path):
 
 def test_the_matrices_that_are_shipped():
     assert [path.stem for path in MATRICES] == [
+        "autovi",
         "cost",
+        "gain",
+        "gain_natural",
         "merges",
         "methods",
+        "own",
         "partitions",
         "weighting",
     ]
-    partitions = read_plan(MATRICES[3])
+    partitions = read_plan(MATRICES[-2])
     assert [point.label for point in partitions.points] == [
         "iid",
         "category",

@@ -244,7 +244,7 @@ def test_what_is_forgotten_leaves_nothing_behind(config, method, learned):
         pytest.skip("a method that cannot forget")
     without = method.without_site(learned.model, "graz")
     assert not method.judges(method.without_site(without, "lyon"), "hose")
-    model, own = method.without_image(learned.model, learned.own("graz"), "graz", 0)
+    model, own = method.without_images(learned.model, learned.own("graz"), "graz", [0])
     assert len(model) < len(learned.model)
     assert len(own) < len(learned.own("graz"))
 

@@ -7,12 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fedad.banks.bank import join
-from fedad.config import ScoreKnobs
+from fedad.config import ScoreKnobs, read
 from fedad.errors import ConfigError
 from fedad.judging.full_size import full_size
 from fedad.plugins import names, plugin
+from fedad.scoring import own_first as own_first_file
 from fedad.scoring.nearest import nearest
+from fedad.scoring.own_first import own_first
 from fedad.scoring.q_of_n import q_of_n
+from fedad.scoring.standardised import standardised
+from fedad.scoring.with_own import with_own
 from fedad.search import nearest_rows, shortlist
 from fedad.search.base import Nearest
 from fedad.search.image_scores import image_scores
@@ -170,3 +174,110 @@ def test_faiss_that_is_not_installed_is_said(monkeypatch):
         nearest(
             bank_of(np.ones((2, 2))), np.ones((1, 2), np.float32), knobs=ScoreKnobs(search="faiss")
         )
+
+
+WITH_OWN = [name for name in names("scoring") if name != "nearest"]
+
+
+@pytest.mark.parametrize("name", names("scoring"))
+@settings(max_examples=20)
+@given(own=POINTS, patches=POINTS)
+def test_a_site_that_is_alone_is_scored_by_its_nearest_row(name, own, patches):
+    """So isolated sites are one yardstick, whatever the scoring."""
+    me = bank_of(own, "me")
+    expected = nearest(me, patches).distance
+    for mine in (me, None):
+        found = plugin("scoring", name)(me, patches, own=mine, knobs=ScoreKnobs(q=1))
+        np.testing.assert_array_equal(found.distance, expected)
+
+
+@settings(max_examples=60)
+@given(sites=SITES, own=POINTS, patches=POINTS, factor=st.floats(1, 9))
+def test_what_others_know_counts_as_told(sites, own, patches, factor):
+    """The three ways of using own rows, by every distance there is."""
+    bank, me = of_sites(sites), bank_of(own, "me")
+    mine, others = distances([own], patches)[0], distances(sites, patches).min(0)
+    united = with_own(bank, patches, own=me)
+    np.testing.assert_array_equal(united.distance, np.minimum(mine, others))
+    first = own_first(bank, patches, own=me, settings=own_first_file.Knobs(factor))
+    expected = np.minimum(mine, others * np.float32(factor))
+    np.testing.assert_array_equal(first.distance, expected)
+    near = standardised(bank, patches, own=me)
+    assert (near.distance <= united.distance).all()
+    assert (near.distance >= united.distance * np.float32(0.8)).all()
+    for found, weight in ((united, 1), (first, factor)):
+        rows = np.concatenate([bank.rows, me.rows])[found.row]
+        direct = np.linalg.norm(patches - rows, axis=1)
+        weights = np.where(found.row < len(bank), np.float32(weight), 1)
+        np.testing.assert_allclose(found.distance, direct * weights, rtol=1e-5, atol=1e-30)
+
+
+def test_rows_that_the_bank_had_no_room_for_still_explain_a_patch():
+    bank = of_sites([[[9, 0, 0]], [[5, 0, 0]]])
+    own, patch = bank_of([[5, 0, 0], [0, 0, 0]], "1"), np.zeros((1, 3), np.float32)
+    assert nearest(bank, patch, own=own).distance == [5]
+    for name in ("with_own", "own_first", "standardised"):
+        found = plugin("scoring", name)(bank, patch, own=own)
+        assert (found.distance, found.row) == ([0], [len(bank) + 1])
+
+
+def lamps(offset, seed=0, images=4):
+    """Own rows of some images, another site's of the same places under a lamp `offset` away, and
+    patches that are the other site's alone."""
+    rng = np.random.default_rng(seed)
+    places, elsewhere = rng.normal(size=(50, 8)), 9 + rng.normal(size=(50, 8))
+    source = np.repeat(np.arange(images), 50) * 64
+    mine = np.concatenate([places + 0.3 * rng.normal(size=places.shape) for _ in range(images)])
+    shift = offset * np.eye(8)[0]
+    theirs = np.concatenate([places + shift, elsewhere + shift])
+    own = bank_of(mine, "me").replace(source=source)
+    return own, bank_of(theirs, "other"), (elsewhere + 0.1).astype(np.float32)
+
+
+def test_a_lamp_that_shifts_all_distances_is_measured_and_taken_out():
+    own, theirs, patches = lamps(offset=0.7)
+    bank = join([own.replace(source=np.empty(0, np.int64)), theirs])
+    plain, found = with_own(bank, patches, own=own), standardised(bank, patches, own=own)
+    between = np.linalg.norm(own.rows[:, None] - theirs.rows, axis=2).min(1)
+    apart = np.linalg.norm(own.rows[:, None] - own.rows, axis=2)
+    apart[own.image[:, None] == own.image] = np.inf
+    share = np.quantile(apart.min(1), 0.1) / np.quantile(between, 0.1)
+    assert 0.8 < share < 0.95
+    np.testing.assert_allclose(found.distance, plain.distance * share, rtol=1e-4)
+    assert (found.row >= len(own)).all()
+
+
+def test_a_site_that_is_as_near_as_oneself_is_left_as_it_is():
+    own, theirs, patches = lamps(offset=0.0)
+    bank = join([own.replace(source=np.empty(0, np.int64)), theirs])
+    same = with_own(bank, patches, own=own)
+    np.testing.assert_array_equal(standardised(bank, patches, own=own).distance, same.distance)
+
+
+def test_gaps_of_sites_are_not_the_gaps_inside_one_image():
+    """Rows of one image lie close together, which says nothing of the next image."""
+    rows = np.array([[0, 0, 0], [0.1, 0, 0], [4, 0, 0], [4.1, 0, 0]], np.float32)
+    own = bank_of(rows, "me").replace(source=np.array([0, 1, 64, 65]))
+    theirs = bank_of([[0, 2, 0]], "other")
+    patch, bank = (
+        np.array([[0, 9, 0]], np.float32),
+        join([own.replace(source=own.source[:0]), theirs]),
+    )
+    assert standardised(bank, patch, own=own).distance == [7]  # 4 to oneself, 2 to the other
+    alike = own.replace(source=np.arange(4))  # one image is all: its own rows have to do
+    assert standardised(bank, patch, own=alike).distance == [pytest.approx(0.8 * 7)]
+
+
+def test_rows_that_are_far_from_everything_do_not_explain_everything():
+    """A stranger's rows, or an attacker's: in their own measure all is as near as good parts."""
+    own, _, patches = lamps(offset=0.0)
+    far = bank_of(1e4 + np.random.default_rng(1).normal(size=(90, 8)), "stranger")
+    alone = nearest(own, patches).distance
+    bank = join([own.replace(source=np.empty(0, np.int64)), far])
+    np.testing.assert_array_equal(standardised(bank, patches, own=own).distance, alone)
+
+
+@pytest.mark.parametrize("name", WITH_OWN)
+def test_rows_around_a_row_are_weighed_in_plain_search_alone(name):
+    with pytest.raises(ConfigError, match=f"expected 1 with score.scoring = '{name}'"):
+        read({"score.scoring": name, "score.neighbours": 2})

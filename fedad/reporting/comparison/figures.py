@@ -33,6 +33,7 @@ def figures(comparison: Comparison) -> Found:
         *(paragraph(f"{note}.", kind="warning") for note in comparison["notes"]),
         side_by_side(plots),
         table(columns, figure_rows(comparison), CAPTION),
+        *(paragraph(f"{curve['said']}.", kind="note") for curve in comparison.get("sizes", [])),
         details("By category", table(columns, _category_rows(comparison))),
         details("By seed", table(columns, _seed_rows(comparison))),
     ]

@@ -37,7 +37,8 @@ def _figures(comparison: Comparison) -> Printed:
         rows.append([one["label"], *(ranged(v.get("together") or v["by_site"]) for v in values)])
     title = "Means over categories and seeds, 95 % intervals; all sites' images in one ranking"
     notes = (f"warning: {note}" for note in comparison["notes"])
-    return [f"{title} (isolated: site by site)", *notes], ["", *figures], rows
+    sizes = [curve["said"] for curve in comparison.get("sizes", [])]
+    return [f"{title} (isolated: site by site)", *notes, *sizes], ["", *figures], rows
 
 
 def _differences(comparison: Comparison) -> Printed:

@@ -1,0 +1,254 @@
+"""A model and a plant's new good parts -> thresholds, in a file beside the model.
+
+A model that others taught too knows nothing of how a plant's camera sees a variant that is new
+there. A few good parts of it, which nothing is learned from, say what its good parts score.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fedad.config import Config, words
+from fedad.datasets.base import open_folder
+from fedad.datasets.parts import NEAR_DUPLICATES, with_groups
+from fedad.embedders.embedder import Embedder
+from fedad.errors import ConfigError, DataError, MismatchError
+from fedad.images.pixels import shown
+from fedad.images.reading import dataset_read_so
+from fedad.images.roi import with_roi
+from fedad.images.usable import survey
+from fedad.judging.parts import CHUNK, Seen
+from fedad.judging.promise import Promise, promise
+from fedad.judging.thresholds import GoodScore, Threshold
+from fedad.judging.verdicts import oddest
+from fedad.messages.file import checksum
+from fedad.methods.base import Method, Tracing, method_of
+from fedad.plumbing.files import read_json, write_json
+from fedad.plumbing.progress import track
+from fedad.plumbing.table import read_table
+from fedad.running.model_file import open_model
+from fedad.types import Features, Sample, Site
+
+ENDING = ".thresholds.json"
+SCHEMA = 1
+SAME = 1e-3  # of the usual gap between rows: a patch so near a row is the one that it was made of
+COLUMNS = ("category", "score", "verdict")
+GOOD_PART, DEFECTIVE = "good", "defective"  # what an operator may call a part
+
+
+class Onboarded(NamedTuple):
+    """The promise of each product, where it stands, and what to say of the images."""
+
+    promises: dict[str, Promise]
+    file: Path
+    warnings: list[str]
+
+
+def onboard(config: Config, model_file: Path, good: Path, verdicts: Path | None) -> Onboarded:
+    """Set a plant's thresholds by images of good parts that the model was not made from.
+
+    Args:
+        good: any folder of images, all good ones in it are used; those of defects are left out.
+        verdicts: a table of parts that operators judged since, in the order of time, with the
+            columns category, score and verdict (good or defective).
+
+    Raises:
+        MismatchError: the images would be embedded otherwise than the model's were.
+        DataError: no good image, one that cannot be read, or one that the model was made from.
+    """
+    config, model = open_model(config, model_file)
+    embed, method = Embedder(config.embedder), method_of(config)
+    if differing := model.fingerprint.differences(embed.fingerprint):
+        raise MismatchError(
+            f"{model_file}: the model and this embedder differ ({'; '.join(differing)}): "
+            "set embedder.weights to the file that the model was made with"
+        )
+    samples, notes = _good(config, good, model.categories)
+    sifted = survey(config, Site("", (), samples))
+    if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
+        raise DataError(f"{skipped[0]} ({len(skipped)} of {len(samples)} images cannot be used)")
+    scores, repeated = _scores(config, method, model, embed, sifted.site.test)
+    judged = read_verdicts(verdicts, scores) if verdicts else {}
+    promises = {
+        name: promise(found, config.score, judged.get(name, ()))
+        for name, found in sorted(scores.items())
+    }
+    file = thresholds_file(model_file)
+    write_json(file, _told(model_file, promises, scores))
+    notes += [
+        f"{name}: {count} of {len(scores[name])} images show a part that another one shows too: "
+        f"with -c data.group={NEAR_DUPLICATES} they count as one part"
+        for name, count in repeated.items()
+        if count
+    ]
+    return Onboarded(promises, file, notes)
+
+
+def thresholds_file(model_file: Path) -> Path:
+    """Where the thresholds of a model's file stand: beside it."""
+    return model_file.with_name(model_file.name + ENDING)
+
+
+def read_thresholds(model_file: Path) -> dict[str, Threshold]:
+    """Product -> the threshold beside a model's file; none of a product without.
+
+    Raises:
+        DataError: the file is there, and is not what `onboard` wrote, or of another model.
+    """
+    file = thresholds_file(model_file)
+    if not file.exists():
+        return {}
+    told = read_json(file, "a plant's thresholds")
+    try:
+        made_for, products = told["model"], told["products"]
+        found = {
+            name: Threshold(
+                float(one["threshold"]),
+                int(one["parts"]),
+                by_site={site: float(limit) for site, limit in one["by_site"].items()},
+            )
+            for name, one in products.items()
+            if one["threshold"] is not None
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{file}: not a plant's thresholds ({error!r})") from error
+    if made_for != checksum(model_file):
+        raise DataError(
+            f"{file}: these thresholds are of another model than {model_file}: calibrate again "
+            "with fedad calibrate, or remove the file"
+        )
+    return found
+
+
+def read_verdicts(path: Path, known: Container[str]) -> dict[str, list[float]]:
+    """Product -> the scores of parts that operators called good, in the order of the table.
+
+    Raises:
+        DataError: no such table, a row that is no verdict, or of a product without good parts.
+    """
+    try:
+        table = read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    if missing := [name for name in COLUMNS if name not in table.columns]:
+        raise DataError(
+            f"{path}: expected the columns {', '.join(COLUMNS)}, there is no {missing[0]} among "
+            f"{', '.join(table.columns)}"
+        )
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in table.rows:
+        category, text, verdict = (row.cells[name] for name in COLUMNS)
+        where = f"{path}: line {row.line}"
+        if category not in known:
+            raise DataError(f"{where}: product {category!r} has no good image to begin with")
+        if verdict not in (GOOD_PART, DEFECTIVE):
+            raise DataError(f"{where}: verdict {verdict!r}: expected {GOOD_PART} or {DEFECTIVE}")
+        try:
+            score = float(text)
+        except ValueError:
+            score = np.nan
+        if not np.isfinite(score):
+            raise DataError(f"{where}: score {text!r}: expected a number, as scores.csv has it")
+        if verdict == GOOD_PART:
+            found[category].append(score)
+    return dict(found)
+
+
+def _good(
+    config: Config, folder: Path, known: tuple[str, ...]
+) -> tuple[tuple[Sample, ...], list[str]]:
+    """The good images of a folder, each of a product that the model knows."""
+    chosen = words(config.data.categories)
+    dataset = open_folder(folder, config.data.dataset, ())
+    dataset = with_groups(dataset_read_so(dataset, config.data), config.data.group)
+    samples = [sample for sample in dataset.samples if sample.is_good]
+    if len(chosen) == 1 and not set(dataset.categories) & set(known):
+        samples = [replace(sample, category=chosen[0]) for sample in samples]
+    elif chosen:
+        samples = [sample for sample in samples if sample.category in chosen]
+    elif len(known) == 1 and len(dataset.categories) == 1:
+        samples = [replace(sample, category=known[0]) for sample in samples]
+    if not samples:
+        raise DataError(f"{folder}: no good image in it")
+    samples = [*with_roi(samples, dataset, config.data.roi)]
+    if unknown := sorted({sample.category for sample in samples} - set(known)):
+        raise ConfigError(
+            f"{folder}: product {unknown[0]!r}: the model knows {', '.join(known)}: say which one "
+            "it is with -c data.categories=NAME"
+        )
+    left = len(dataset.samples) - len(samples)
+    notes = [*dataset.notes, *([f"{left} images are not used: of defects"] if left else [])]
+    return tuple(samples), notes
+
+
+def _scores(
+    config: Config, method: Method, model: Any, embed: Embedder, samples: tuple[Sample, ...]
+) -> tuple[dict[str, list[GoodScore]], dict[str, int]]:
+    """The scores of good images by product, and how many of them are near-duplicates that nothing
+    names as such."""
+    found: dict[str, list[tuple[Sample, float, str]]] = defaultdict(list)
+    scale, seen = method.scale(model), Seen()
+    with track("calibrating", len(samples)) as progress:
+        for at in range(0, len(samples), CHUNK):
+            some = samples[at : at + CHUNK]
+            features: Features = embed(some)
+            seen.add(features)
+            maps, scores, sites = _new_scores(method, model, features)
+            for sample, patches, score, site in zip(some, maps, scores, sites, strict=True):
+                _check_new(sample, float(patches.min()), scale[sample.category])
+                found[sample.category].append((sample, score, site))
+            progress(at + len(some))
+    by_group = config.data.group == NEAR_DUPLICATES
+    groups = dict(seen.groups()) if by_group else {}
+    told = {
+        name: [GoodScore(score, groups.get(one.name, one.part), site) for one, score, site in some]
+        for name, some in found.items()
+    }
+    return told, {} if config.data.group else seen.repeated()
+
+
+def _new_scores(
+    method: Method, model: Any, features: Features
+) -> tuple[np.ndarray, list[float], list[str]]:
+    """Maps, scores, and whose row is nearest to each image's oddest patch, nobody's where the
+    method cannot tell."""
+    if not isinstance(method, Tracing):
+        maps, scores = method.score(model, features)
+        return maps, scores.tolist(), [""] * len(maps)
+    found = method.trace(model, features, own=None, site="")
+    pairs = zip(found.nearest, found.maps, strict=True)
+    return found.maps, found.scores.tolist(), [oddest(found.sites, *pair) for pair in pairs]
+
+
+def _check_new(sample: Sample, nearest: float, scale: tuple[float, float]) -> None:
+    """Refuse an image whose patches are rows of the model: its scores promise nothing."""
+    low, high = scale
+    if low == 0 and nearest <= SAME * high:
+        raise DataError(
+            f"{shown(sample.path)}: the model was made from this image, or from a copy of it: "
+            "give good parts that it has not seen"
+        )
+
+
+def _told(
+    model_file: Path, promises: Mapping[str, Promise], scores: Mapping[str, list[GoodScore]]
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "model": checksum(model_file),
+        "products": {
+            name: {
+                **asdict(one),
+                "threshold": one.threshold if one.kept else None,
+                "told": one.told(),
+                "good": sorted(good.score for good in scores[name]),
+            }
+            for name, one in promises.items()
+        },
+    }
