@@ -70,7 +70,8 @@ class Tiles:
 
     def _pieces(self, axis: int) -> list[Piece]:
         length, side, cell = self.canvas[axis], self.side[axis], self.cell[axis]
-        step = side - self.overlap
+        # A side that one tile covers has no neighbour to overlap with.
+        step = side - self.overlap if length > side else 1
         starts = [*range(0, length - side, step), length - side]
         middles = [(one + side + other) // 2 // cell for one, other in pairwise(starts)]
         cuts = [0, *middles, length // cell]
