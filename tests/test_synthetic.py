@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def header(path: Path) -> tuple[str, tuple[int, int]]:
 
 def test_has_three_products_with_all_their_images_and_defects(plants):
     assert plants.categories == ("pipe_clip", "tank_screw", "wiring")
-    assert len(plants.samples) == 3 * 3 * (2 + 3 + 6)
+    given = Counter(sample.split for sample in plants.samples)
+    assert given == {"train": 3 * 3 * 2, "test": 3 * 3 * (3 + 6), "validation": 3 * 3 * 2 * 12}
     for product in PRODUCTS:
         of_product = [sample for sample in plants.samples if sample.category == product.name]
         assert {sample.defect for sample in of_product} == {GOOD, *product.defects}

@@ -77,7 +77,7 @@ def _read(file: File) -> Seen:
     """What the names of the folders above a picture say by themselves."""
     *folders, _ = file.place.split("/")
     roles = [role_of(name) for name in folders]
-    split = next((r for r in roles if r in ("train", "test", "aside")), "")
+    split = next((r for r in roles if r in ("train", "test", "validation")), "")
     at = next((k for k, role in enumerate(roles) if role in ("good", "bad")), None)
     if at is None:
         return Seen(file, _others(folders, roles), split, "", _batches(folders, roles))
@@ -98,7 +98,7 @@ def _in_context(one: Seen, products: set[tuple[str, ...]], learned: set[tuple[st
     product = max(known, key=len, default=None)
     if product is not None and (inner := one.product[len(product) :]):
         return one._replace(product=product, defect=inner[-1], more=(*inner[:-1], *one.more))
-    if one.split == "train" and one.product not in learned:
+    if one.split in ("train", "validation") and one.product not in learned:
         return one._replace(defect=GOOD)
     return one
 

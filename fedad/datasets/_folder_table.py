@@ -126,7 +126,7 @@ def _said(path: Path, table: Table, row: Row, column: str) -> _Said:
         good = not good if label.strip() in ("0", "1") else good
     split_column = table.column(SPLITS)
     split = role_of(row.cells[split_column]) if split_column else ""
-    if split_column and split not in ("train", "test", "aside"):
+    if split_column and split not in ("train", "test", "validation"):
         raise tree_error(
             f"{shown(path)}: line {row.line}: a split is train, test or validation, got "
             f"{row.cells[split_column]!a:.80}"

@@ -30,7 +30,7 @@ _ODD = {
     "spare-mask": "masks are of a good image, or of none",
     "unread": "images are in another folder than expected, or of no format that is read "
     f"({' '.join(SUFFIXES)})",
-    "aside": "images are of a split that is not used, such as a validation split",
+    "aside": "images are of a split that is not used, such as one without labels",
 }
 
 

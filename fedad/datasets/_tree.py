@@ -17,7 +17,7 @@ from fedad.datasets._place import Base, base_of, tree_error, unreadable
 from fedad.datasets._split_table import read_split
 from fedad.datasets._walk import File, walk
 from fedad.datasets._words import role_of
-from fedad.datasets.layout import Layout, filled
+from fedad.datasets.layout import NOT_GOOD, VALIDATION, Layout, filled
 from fedad.errors import DataError
 from fedad.images.pixels import SUFFIXES, shown
 from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
@@ -170,6 +170,8 @@ class _Category:
                 raise self._called_otherwise(defect, file)
             elif split == "train" and defect not in self.layout.good:
                 self.odd.learned(self.category, file)
+            elif split == VALIDATION and defect not in self.layout.good:
+                self.odd.note(self.category, "aside", file.path, NOT_GOOD)
             else:
                 images[_Group(split, defect)].append(file)
         return images, rest
@@ -183,6 +185,8 @@ class _Category:
 
     def _split(self, folder: str, file: File) -> str:
         if not self.layout.table:
+            if folder in self.layout.validation:
+                return VALIDATION
             return "train" if folder == self.layout.train else "test"
         return self.split.get(file.path.relative_to(self.root).as_posix(), "")
 

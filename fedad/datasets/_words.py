@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Role = Literal["good", "bad", "train", "test", "aside", "masks", "batch", "other"]
+Role = Literal["good", "bad", "train", "test", "validation", "masks", "batch", "other"]
 
 _GOOD = {"good", "goods", "ok", "okay", "normal", "normals", "pass", "passed", "fine", "io", "gut"}
 _GOOD |= {"healthy", "clean", "accepted", "accept", "conforming", "flawless", "intact", "nominal"}
@@ -24,7 +24,7 @@ _BAD |= {"schlecht", "ausschuss", "scrap", "nonconforming", "error", "errors", "
 _BAD |= {"iok", "malo", "malos", "mauvais", "difettoso", "defekt", "flaw", "flaws", "notnormal"}
 _TRAIN = {"train", "training", "trainset", "trainingset", "traindata"}
 _TEST = {"test", "testing", "testset", "testdata", "tests", "eval", "evaluation"}
-_ASIDE = {"val", "valid", "validation", "validationset", "valset", "dev"}
+_VALIDATION = {"val", "valid", "validation", "validationset", "valset", "dev"}
 _MASKS = {"groundtruth", "gt", "mask", "masks", "groundtruths", "segmentation", "segmentations"}
 _MASKS |= {"annotation", "annotations", "labels", "maske", "masken", "groundtruthmasks"}
 _PARTS = {
@@ -77,7 +77,7 @@ _ROLES: dict[Role, set[str]] = {
     "bad": _BAD,
     "train": _TRAIN,
     "test": _TEST,
-    "aside": _ASIDE,
+    "validation": _VALIDATION,
     "masks": _MASKS,
 }
 

@@ -31,7 +31,7 @@ from fedad.datasets._labels import labelled_apart
 from fedad.datasets._place import check_names, tree_error, unreadable
 from fedad.datasets._walk import File, walk
 from fedad.datasets._words import role_of
-from fedad.datasets.layout import NOT_TUNED
+from fedad.datasets.layout import NOT_GOOD, VALIDATION
 from fedad.images.pixels import SUFFIXES, shown
 from fedad.types import GOOD, Channel, Dataset, Sample, Unused
 
@@ -159,8 +159,8 @@ def _of_product(
     samples = []
     groups: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     for one in own:
-        if one.split == "aside":
-            odd.note(category, "aside", one.file.path, NOT_TUNED)
+        if one.split == VALIDATION and one.defect != GOOD:
+            odd.note(category, "aside", one.file.path, NOT_GOOD)
         elif one.split == "train" and one.defect != GOOD:
             odd.learned(category, one.file)
         else:

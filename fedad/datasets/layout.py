@@ -16,8 +16,8 @@ from fedad.images.pixels import SUFFIXES
 
 FIELD = re.compile(r"\{(\w+)\}")
 CONFIG = "defects_config.json"
-NOT_TUNED = "a validation split: nothing is tuned"
-VALIDATION = dict.fromkeys(("validation", "val", "valid"), NOT_TUNED)
+VALIDATION = "validation"  # the split of good images that thresholds come from, nothing else
+NOT_GOOD = "of a validation split, whose good images alone are used"
 
 
 class MaskRule(NamedTuple):
@@ -52,7 +52,8 @@ class Layout:
         good: what folders of good images are called, the first of them where one is drawn.
         defects: what folders of defects are called; none means anything else.
         train, test: what the folders of these splits are called.
-        aside: what is known and not used, such as a validation split -> why.
+        validation: what that of a validation split may be called, the first where one is drawn.
+        aside: what is known and not used, such as a split without labels -> why.
         masks: its own mask rule.
         kinds: a defect's folder -> "logical" or "structural".
         config: the file that says what a mask's values mean, or nothing.
@@ -76,7 +77,8 @@ class Layout:
     defects: tuple[str, ...] = ()
     train: str = "train"
     test: str = "test"
-    aside: Mapping[str, str] = field(default_factory=lambda: VALIDATION)
+    validation: tuple[str, ...] = (VALIDATION, "val", "valid")
+    aside: Mapping[str, str] = field(default_factory=dict)
     masks: MaskRule = RULES[0]
     kinds: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
@@ -103,7 +105,8 @@ class Layout:
 
     @cached_property
     def _image(self) -> re.Pattern[str]:
-        return pattern(self.image, split="|".join(map(re.escape, (self.train, self.test))))
+        splits = (self.train, self.test, *self.validation)
+        return pattern(self.image, split="|".join(map(re.escape, splits)))
 
     def image_at(self, place: str) -> tuple[str, str, str] | None:
         """(split's folder or "", defect's folder, stem) of an image at a place, or None.

@@ -1,7 +1,7 @@
 """MVTec AD 2: eight products under several lights (Heckler-Kram et al., 2025).
 
     <category>/train/good/000_regular.png
-    <category>/validation/good/000_regular.png              not used: nothing is tuned
+    <category>/validation/good/000_regular.png              thresholds come from it
     <category>/test_public/{good,bad}/000_<light>.png       what is judged
     <category>/test_public/ground_truth/bad/000_<light>_mask.png
     <category>/test_private/000_regular.png                 not used: nobody has its labels
@@ -15,7 +15,7 @@ Licence: CC BY-NC-SA 4.0; a bank made from it inherits these terms.
 """
 
 from fedad.datasets._tree import Reader
-from fedad.datasets.layout import VALIDATION, Layout, MaskRule
+from fedad.datasets.layout import Layout, MaskRule
 
 __all__ = ["mvtec_ad_2"]
 
@@ -32,7 +32,7 @@ mvtec_ad_2 = Reader(
         ),
         test="test_public",
         defects=("bad",),
-        aside={**VALIDATION, **dict.fromkeys(("test_private", "test_private_mixed"), PRIVATE)},
+        aside=dict.fromkeys(("test_private", "test_private_mixed"), PRIVATE),
         masks=MaskRule("test_public/ground_truth/{defect}/{stem}_mask"),
         signs={"test_public": 5},
         stem="{:03d}_regular",

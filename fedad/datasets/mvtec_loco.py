@@ -1,7 +1,7 @@
 """MVTec LOCO AD: five products with logical and structural anomalies (Bergmann et al., 2022).
 
     <category>/train/good/000.png
-    <category>/validation/good/000.png                               not used: nothing is tuned
+    <category>/validation/good/000.png                               thresholds come from it
     <category>/test/{good,logical_anomalies,structural_anomalies}/000.png
     <category>/ground_truth/<defect>/000/000.png     one folder a test image, one file a channel
     <category>/defects_config.json                   pixel value -> saturation threshold

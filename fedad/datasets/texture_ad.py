@@ -15,7 +15,8 @@ and `texture_ad.yaml` in the data set's folder says otherwise, with any of these
     good: [good]                                      what folders of good images are called
     defects: []                                       what folders of defects are; none: any other
     masks: "ground_truth/{defect}/{stem}"             or .../{stem}_mask, or .../{stem}/*
-    aside: [validation]                               folders that are known and not used
+    validation: [validation]                          good images that thresholds come from
+    aside: [unlabelled]                               folders that are known and not used
 
 Its protocol tests on products that nothing was learned from; at test time the product is not known.
 Download it from https://huggingface.co/datasets/texture-ad/Texture-AD-Benchmark; fedad downloads
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from fedad.datasets._tree import Reader
-from fedad.datasets.layout import FIELD, NOT_TUNED, STEM, Layout, MaskRule
+from fedad.datasets.layout import FIELD, STEM, Layout, MaskRule
 from fedad.errors import DataError
 from fedad.plugins import did_you_mean
 from fedad.plumbing.parse import from_yaml, read_text
@@ -44,7 +45,8 @@ MAPPING = "texture_ad.yaml"
 ASSUMED = f"its tree is assumed, as nobody here has seen it: {MAPPING} says otherwise"
 PLACES = {"image": ("split", "defect", "stem"), "masks": ("defect", "stem")}
 WORDS = ("train", "test")
-LISTS = ("good", "defects", "aside")
+LISTS = ("good", "defects", "validation", "aside")
+ASIDE = "a split that the mapping leaves aside"
 
 
 class Mapped(Reader):
@@ -104,7 +106,7 @@ def _fields(said: Mapping[Any, Any]) -> dict[str, Any]:
             fields[key] = _word(key, value)
         elif key in LISTS:
             words = tuple(_word(key, one) for one in _list(key, value))
-            fields[key] = dict.fromkeys(words, NOT_TUNED) if key == "aside" else words
+            fields[key] = dict.fromkeys(words, ASIDE) if key == "aside" else words
         else:
             known = ("product", *PLACES, *WORDS, *LISTS)
             raise ValueError(

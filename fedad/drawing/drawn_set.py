@@ -32,4 +32,4 @@ class DrawnSet:
         return {"set": self.name, "drawing": self.version, **numbers}
 
 
-PLANTS_SET = DrawnSet("plants", "synthetic", PRODUCTS, shots, 2, "demo.json", rgb_masks=True)
+PLANTS_SET = DrawnSet("plants", "synthetic", PRODUCTS, shots, 3, "demo.json", rgb_masks=True)

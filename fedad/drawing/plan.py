@@ -20,6 +20,7 @@ from fedad.types import GOOD
 
 PRODUCTS = (PIPE_CLIP, TANK_SCREW, WIRING)
 _VARIANTS = 3  # of each of them
+VALIDATION = "validation"
 _BOUNDS = {  # the least, and the most
     "seed": (0, 2**63),
     "size": (64, 8192),
@@ -27,6 +28,7 @@ _BOUNDS = {  # the least, and the most
     "good": (3, 100_000),
     "defective": (1, 100_000),
     "sites": (1, 99),
+    "validation": (0, 100_000),
 }
 
 
@@ -34,8 +36,8 @@ _BOUNDS = {  # the least, and the most
 class DrawingPlan:
     """How much is drawn, of images of `size` x `size` pixels.
 
-    A plant and product has `train` good images to learn from, and `good` and `defective` ones to
-    judge.
+    A plant and product has `train` good images to learn from, `good` and `defective` ones to judge,
+    and `validation` good ones of each variant that is new to the plant, for its thresholds.
     """
 
     seed: int = 0
@@ -44,6 +46,7 @@ class DrawingPlan:
     good: int = 8
     defective: int = 8
     sites: int = 3
+    validation: int = 12
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -114,6 +117,9 @@ def _takes(product: Product, place: int, plan: DrawingPlan) -> Iterator[tuple[in
     known = min(_VARIANTS, plan.sites)  # what no plant builds, none has to judge
     for take in range(plan.train):
         yield place % known, "train", GOOD, take
+    for new in range(1, known):
+        for take in range(plan.validation):
+            yield (place + new) % known, VALIDATION, GOOD, (new - 1) * plan.validation + take
     for take in range(plan.good):
         yield _arriving(place, take) % known, "test", GOOD, take
     defects = sorted(product.defects)

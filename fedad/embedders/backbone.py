@@ -20,7 +20,7 @@ from fedad.plugins import did_you_mean
 from fedad.plumbing.compute import device_of, threads
 from fedad.types import Fingerprint
 
-USUAL = 256**2  # pixels of an image that `embedder.batch` is meant for
+PART = 128**2  # pixels of a large image or of a tile that count as an image of `embedder.batch`
 RANDOM_SEED = 0  # of weights = "random": all sites draw the same network
 
 
@@ -44,7 +44,7 @@ class Backbone:
         if isinstance(self.knobs.size, int) and not self.knobs.tile:
             return self.knobs.batch
         height, width = tile_of(self.knobs)
-        return max(1, min(self.knobs.batch, self.knobs.batch * USUAL // (height * width)))
+        return max(1, min(self.knobs.batch, self.knobs.batch * PART // (height * width)))
 
     @cached_property
     def tiles(self) -> Tiles | None:

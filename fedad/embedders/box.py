@@ -18,6 +18,7 @@ from fedad.config import STEP, Config, EmbedderKnobs, sides_of
 from fedad.errors import DataError
 
 NAMED = re.compile(r"(\d+)x(\d+)(, padded)?(?:, in tiles of (\d+) overlapping by (\d+))?")
+BAND = 256  # rows of an image that are copied at a time
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class Box:
     def prepare(self, image: Image.Image, background: tuple[int, int, int]) -> np.ndarray:
         """An RGB image on its canvas (H, W, 3) uint8; nothing is cropped."""
         height, width = self.filled((image.height, image.width))
-        fits = (image.width, image.height) == (width, height)
-        pixels = np.asarray(
-            image if fits else image.resize((width, height), Image.Resampling.BILINEAR)
-        )
+        if (image.width, image.height) != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
         if (height, width) == self.canvas:
-            return pixels
+            return np.asarray(image)
         canvas = np.empty((*self.canvas, 3), np.uint8)
         canvas[:] = background
-        canvas[:height, :width] = pixels
+        for at in range(0, height, BAND):  # so that a large image is not there once more
+            end = min(at + BAND, height)
+            canvas[at:end, :width] = np.asarray(image.crop((0, at, width, end)))
         return canvas
 
 

@@ -52,6 +52,8 @@ class InParts:
 
     @property
     def fingerprint(self) -> Fingerprint:
+        if isinstance(self.embed, Embedder):
+            return self.embed.fingerprint
         return self.embed(self.samples[:1]).fingerprint
 
     def parts(self, category: str | None = None) -> Iterator[np.ndarray]:
@@ -67,17 +69,20 @@ class InParts:
             yield part
 
     def _gathered(self, embed: Embedder, samples: Sequence[Sample]) -> Iterator[np.ndarray]:
-        """The patches of rows of tiles, as many together as memory allows."""
+        """The patches of rows of tiles, as many together as memory allows: there they are up to
+        four times, as rows, joined, centred by who selects among them, and as those before."""
         some, size = list[np.ndarray](), 0
         for sample in samples:
             valid, row = self._valid([sample]), 0
             for strip in embed.strips(sample):
-                if size + 2 * strip.nbytes > self.memory // 2 and some:
-                    yield np.concatenate(some)
+                if size + strip.nbytes > self.memory // 8 and some:
+                    part = np.concatenate(some)
                     some, size = [], 0
+                    yield part
+                    del part
                 shown = None if valid is None else valid[0, row : row + len(strip)]
                 some.append(strip.reshape(-1, strip.shape[-1]) if shown is None else strip[shown])
-                size, row = size + 2 * some[-1].nbytes, row + len(strip)  # joined, they are twice
+                size, row = size + some[-1].nbytes, row + len(strip)
         if some:
             yield np.concatenate(some)
 

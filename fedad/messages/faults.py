@@ -54,7 +54,7 @@ USED = {
     "hidden": "hidden files with an image's ending, which are not read",
     "no-mask": "a defective image without a mask, which counts for image figures alone",
     "no-config": "no defects_config.json: all of a region has to be found, whatever saturates it",
-    "aside": "images of a split that is not used, such as a validation split",
+    "aside": "images of a split that is not used, such as one without labels",
     "turned-mask": "a mask whose tag turns it otherwise than its image's does",
     "spare-mask": "a mask of a good image, or of none, which is not read",
     "unread": "images of another format, or in a folder deeper down, which are not read",

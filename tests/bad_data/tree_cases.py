@@ -283,8 +283,8 @@ FOLDERS = [
         "unread",
     ),
     Case(
-        "a validation split",
-        lambda root: _put(root / "bolt/validation/good/0000.png", saved(RGB)),
+        "a defect in a validation split",
+        lambda root: _put(root / "bolt/validation/blot/0000.png", saved(RGB)),
         WARN,
         "aside",
     ),

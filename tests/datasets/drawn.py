@@ -15,7 +15,7 @@ from fedad.plugins import names, plugin
 
 SIZE = (24, 32)  # H, W
 PRODUCTS = ("clip", "plate")
-TRAIN, GOOD, BAD, ASIDE = 4, 3, 3, 2  # images of each product
+TRAIN, GOOD, BAD, ASIDE, VALIDATION = 4, 3, 3, 2, 3  # images of each product
 VALUE = 255
 
 
@@ -53,6 +53,9 @@ def draw(
         _train(layout, base, product, rng, rows)
         _test(layout, base, product, rng, rows, channels)
         aside += _aside(layout, product, rng)
+        if "{split}" in layout.image:
+            for k in range(VALIDATION):
+                save(_image(layout, product, layout.validation[0], layout.good[0], k), pixels(rng))
         if layout.config:
             entry = {
                 "defect_name": "cut",

@@ -89,7 +89,7 @@ def lawful(dataset: Dataset, root: Path) -> None:
     assert len({*names}) == len(names)
     for sample in dataset.samples:
         assert not sample.is_good or sample.masks == ()
-        assert sample.split in ("train", "test")
+        assert sample.split in ("train", "validation", "test")
         assert sample.split == "test" or sample.is_good
         assert not sample.path.name.startswith(".")
     assert {fault.reason for fault in dataset.faults} <= {*USED}

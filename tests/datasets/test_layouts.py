@@ -46,6 +46,8 @@ def test_counts_are_those_on_disk(tree):
     for category in product_names(tree.layout):
         expected[category, "train", GOOD] = TRAIN
         expected[category, "test", GOOD] = drawn.GOOD
+        if "{split}" in tree.layout.image:
+            expected[category, "validation", GOOD] = drawn.VALIDATION
         expected |= {(category, "test", defect): BAD for defect in defects(tree.layout)}
     assert count == expected
     aside = [one for one in data.unused if "split" in one.why]
@@ -220,6 +222,7 @@ def test_a_tree_with_other_words_is_read_by_its_words(word, tmp_path):
     assert data.name == "folder"
     assert Counter((one.split, one.is_good) for one in data.samples) == {
         ("train", True): 2 * TRAIN,
+        ("validation", True): 2 * drawn.VALIDATION,
         ("test", True): 2 * drawn.GOOD,
         ("test", False): 4 * BAD,
     }
@@ -291,7 +294,8 @@ def test_a_mapping_says_where_texture_ad_really_is(tmp_path):
     for product in [*tmp_path.glob("*/*")]:
         (product / "train").rename(product / "training")
         (product / "training" / "good").rename(product / "training" / "fine")
-        (product / "test" / "good").rename(product / "test" / "fine")
+        for split in ("test", "validation"):
+            (product / split / "good").rename(product / split / "fine")
     mapping = tmp_path / "texture_ad.yaml"
     mapping.write_text("train: training\ngood: [fine]\n")
     data = open_folder(tmp_path)
