@@ -35,6 +35,7 @@ from fedad.errors import DataError, FedadError
 from fedad.judging.groups import countable
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
 from fedad.methods.base import method_of
+from fedad.partition import VALIDATION
 from fedad.plumbing.files import private_umask
 from fedad.plumbing.shown import for_log, for_log_lines
 
@@ -56,6 +57,8 @@ def hello(message: Message, context: Context) -> Message:
             "test": Counter(sample.category for sample in test),
             "fingerprint": asdict(mark),
         }
+        if given := Counter(s.category for s in node.site.held if s.split == VALIDATION):
+            about["validation"] = given
         if silent := {s.category for s in node.site.test} - {s.category for s in test}:
             about["withheld"] = sorted(silent)
         if (answers := leave.coverage_left()) is not None:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -313,3 +314,4 @@ class Enrolled(NamedTuple):
     fingerprint: Fingerprint
     features: int  # D
     longest: float  # length of a patch in its probe
+    validation: Mapping[str, int] = MappingProxyType({})  # good images for thresholds alone

@@ -56,7 +56,8 @@ class Attendance:
             raise RuntimeError(f"{name} was asked for something before it said who it is")
         mark, features = site.probe
         about, most = site.about, longest(features)
-        return Enrolled(name, about["train"], about["test"], mark, features.shape[-1], most)
+        good = (about["train"], about["test"], mark, features.shape[-1], most)
+        return Enrolled(name, *good, about.get("validation", {}))
 
     def given_before(self) -> set[str]:
         """The sites of a resumed run that have given all there is to ask them for."""

@@ -35,7 +35,15 @@ from fedad.types import Fingerprint
 FOLDER = "quarantine"
 LONGEST = 300  # characters of a sentence about what a site sent
 MOST_PRODUCTS = 1000
-ABOUT = {"version", "train", "test", "withheld", "coverage", "fingerprint"}  # what it may say
+ABOUT = {
+    "version",
+    "train",
+    "validation",
+    "test",
+    "withheld",
+    "coverage",
+    "fingerprint",
+}  # what it may say
 MEGABYTE = 1_000_000
 
 
@@ -88,6 +96,7 @@ class Door:
         try:
             said = from_json(str(content.config_records["about"]["json"]))
             about = {"version": said["version"], **{k: _counts(said[k]) for k in ("train", "test")}}
+            about["validation"] = _counts(said.get("validation", {}))
             if "coverage" in said:
                 about |= _counts({"coverage": said["coverage"]})
             about["withheld"] = sorted(_counts(dict.fromkeys(said.get("withheld", []), 1)))

@@ -67,11 +67,11 @@ class Backbone:
         if self.tiles is not None:
             yield from self.tiles.strips(canvas, self._in_batches)
 
-    def strip(self, canvas: np.ndarray, number: int) -> np.ndarray:
-        """The features (h_k, w, D) of one row of tiles of a canvas (H, W, 3)."""
+    def strip(self, pixels: np.ndarray, number: int) -> np.ndarray:
+        """The features (h_k, w, D) of a row of tiles, by its number, from its pixels (H, W, 3)."""
         if self.tiles is None:
             raise ValueError("a canvas that is seen whole has no tiles")
-        return self.tiles.strip(canvas, self.tiles.rows[number], self._in_batches)
+        return self.tiles.strip(pixels, self.tiles.rows[number], self._in_batches)
 
     def of_one_tile(self) -> Backbone:
         """The same network for images of the size of a tile."""

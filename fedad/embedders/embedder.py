@@ -65,16 +65,18 @@ class Embedder:
         place = None
         if self.cache is not None:
             place = self.cache.place(self.fingerprint, content, sample.reading.mark)
-        canvas: np.ndarray | None = None
+        canvas, top = np.empty(0, np.uint8), 0  # once it is decoded, what is left of it
         for number, row in enumerate(tiles.rows):
             here = place and place.with_name(f"{place.stem}-{number}{place.suffix}")
             shape = (row.end - row.first, *self.shape[1:])
             strip = self.cache.get(here, shape) if self.cache and here else None
             if strip is None:
-                if canvas is None:
+                if not canvas.size:
                     canvas = backbone.prepare(rgb(content, sample.path, sample.reading))
                     content = b""
-                strip = backbone.strip(canvas, number)
+                if row.start > top:  # what is above is not needed any more, and may be large
+                    canvas, top = canvas[row.start - top :].copy(), row.start
+                strip = backbone.strip(canvas[: tiles.side[0]], number)
                 self._keep(sample, here, strip)
             yield strip
 

@@ -52,14 +52,13 @@ class Tiles:
     def strips(self, canvas: np.ndarray, network: Network) -> Iterator[np.ndarray]:
         """The features of a canvas (H, W, 3) from top to bottom: (h_k, w, D) a row of tiles."""
         for row in self.rows:
-            yield self.strip(canvas, row, network)
+            yield self.strip(canvas[row.start : row.start + self.side[0]], row, network)
 
-    def strip(self, canvas: np.ndarray, row: Piece, network: Network) -> np.ndarray:
-        """The features (h_k, w, D) of a row of tiles."""
+    def strip(self, pixels: np.ndarray, row: Piece, network: Network) -> np.ndarray:
+        """The features (h_k, w, D) of a row of tiles, whose pixels (H, W, 3) these are."""
         columns = self._pieces(1)
-        (height, width), (cell_h, cell_w) = self.side, self.cell
-        high = canvas[row.start : row.start + height]
-        grids = network(np.stack([high[:, at.start : at.start + width] for at in columns]))
+        width, (cell_h, cell_w) = self.side[1], self.cell
+        grids = network(np.stack([pixels[:, at.start : at.start + width] for at in columns]))
         top = row.start // cell_h
         kept = [
             grid[row.first - top : row.end - top, at.first - left : at.end - left]

@@ -200,9 +200,10 @@ def _check_good(config: Config, findings: Findings, enrolled: Enrolled) -> None:
     held = share / (1 - share)  # images held out for each that is learned from
     for name, images in findings.calibrated.items():
         most = math.floor(max(1.0, held) * enrolled.train.get(name, 0) + 1e-6)
+        most += enrolled.validation.get(name, 0)
         if not 0 <= images <= most:
             raise UploadError(
-                f"its threshold of {name} rests on fewer good images than 0, or on more than the "
+                f"its threshold of {name} rests on fewer good parts than 0, or on more than the "
                 f"{most:,} it has",
                 "counts",
             )
