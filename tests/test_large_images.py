@@ -9,17 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedad.banks.admission import clamped
 from fedad.config import read
 from fedad.datasets.autovi import autovi
+from fedad.embedders.backbone import build
 from fedad.embedders.box import box_of, knobs_named, name_of
 from fedad.embedders.embedder import Embedder
 from fedad.errors import ConfigError, DataError
 from fedad.images.roi import with_roi
+from fedad.images.usable import survey
+from fedad.judging.full_size import full_size
 from fedad.judging.verdicts import judge
 from fedad.methods.base import FIRST, forgotten, method_of
 from fedad.round import fit, merge
 from fedad.types import Sample, Site
-from tests.conftest import save
+from tests.conftest import MARK, bank_of, save
 
 
 @pytest.fixture
@@ -104,6 +108,15 @@ def test_padding_is_in_no_bank_and_in_no_score(long, tmp_path):
     assert (verdict.trace.nearest[8:] == -1).all()
 
 
+def test_what_borders_on_padding_is_not_smoothed_towards_it():
+    valid = np.zeros((8, 8), bool)
+    valid[:4, :6] = True
+    scores = np.where(valid, np.float32(3), np.float32(0))
+    found = full_size(scores, (50, 75), side=64, sigma=4, filled=(32, 48), valid=valid)
+    assert found.shape == (50, 75)
+    np.testing.assert_allclose(found, 3, rtol=1e-6)
+
+
 def tiled(config, tile=128, overlap=64):
     return replace(config, embedder=replace(config.embedder, tile=tile, overlap=overlap))
 
@@ -118,6 +131,16 @@ def test_tiles_give_nearly_what_the_whole_gives(long, tmp_path):
     assert (
         gap.mean() < 0.1 * np.linalg.norm(whole - whole.mean((1, 2), keepdims=True), axis=-1).mean()
     )
+
+
+def test_tiles_that_overlap_by_all_that_a_patch_sees_are_the_whole_wherever_seams_are(long):
+    wide = replace(long.embedder, size="640x64")
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 672, 3)).astype(np.uint8)
+    whole = build(wide)(pixels[None, :, :640])
+    network = build(replace(wide, tile=192, overlap=96))
+    np.testing.assert_array_equal(network(pixels[None, :, :640]), whole)
+    shifted = network(pixels[None, :, 32:])  # by 4 patches, so that seams are elsewhere
+    np.testing.assert_array_equal(shifted[:, :, 12:-16], whole[:, :, 16:-12])
 
 
 def test_a_defect_on_a_seam_scores_as_one_inside(long, tmp_path):
@@ -179,6 +202,28 @@ def test_what_is_outside_the_region_of_interest_is_neither_learned_nor_judged(
     for number in range(len(train)):
         one = features.take([number])
         assert slow(one, [number]) == quick(one, [number])
+
+
+def test_a_mask_for_another_camera_is_found_before_anything_is_learned(plants, config, tmp_path):
+    dataset = autovi(shutil.copytree(plants, tmp_path / "plants"))
+    for folder in dataset.folders.values():
+        Image.new("L", (60, 72), 255).save(folder / "roi.png")
+    looked = with_roi(dataset.samples, dataset, "roi.png", "lyon")
+    (fault, *_) = survey(config, Site("lyon", looked, ())).faults
+    assert fault.reason == "mask-size"
+    assert "was it drawn for another camera" in fault.text
+    with pytest.raises(ConfigError, match="there are no sites here"):
+        with_roi(dataset.samples, dataset, "{site}.png")
+
+
+def test_the_server_believes_images_of_which_half_is_left_out(long):
+    """By a run's knobs alone: without them an image is all its patches."""
+    rows = np.ones((32, 4), np.float32)  # a quarter of half the 256 patches of an image
+    bank = bank_of(rows, mark=replace(MARK, patches=256)).replace(patches=np.array([[128]]))
+    two = bank.replace(images=np.array([[2]]))
+    masked = replace(long, data=replace(long.data, roi="roi.png"))
+    assert clamped(masked, two, per_image=256)[0].images.sum() == 2
+    assert clamped(long, two, per_image=256)[0].images.sum() == 1
 
 
 def test_a_method_that_learns_from_all_patches_refuses_what_leaves_some_out(knobs):

@@ -150,6 +150,7 @@ def test_a_whole_answer_opens_no_path_of_the_servers(plant, factory, knobs, tmp_
         ("embedder.grid", "layer1", "shallowest-layer"),
         ("embedder.pool", 1, "smallest-pool"),
         ("embedder.size", 288, "largest-size"),
+        ("embedder.size", "64x288", "largest-size"),
         ("coreset.local-ratio", 0.11, "largest-local-ratio"),
         ("data.images", 4, "smallest-group"),
         ("coreset.selection", "uniform", "selections"),
@@ -164,6 +165,13 @@ def test_what_the_defaults_refuse_is_noted(knob, value, line, plant, tmp_path):
     (noted,) = audit_of(tmp_path)
     assert noted["line"] == line
     assert f"{knob} = {value}" in noted["told"]
+
+
+def test_small_tiles_are_bound():
+    made = read({"embedder.tile": 128, "embedder.overlap": 32})
+    ((line, told),) = beyond(Policy(), made, partial(patches_of, made))
+    assert line == "smallest-tile"
+    assert "embedder.tile = 128: 256 or more is allowed, or 0" in told
 
 
 def test_rows_an_image_are_bound_whatever_the_share(plant, tmp_path):
