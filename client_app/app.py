@@ -35,9 +35,9 @@ from fedad.errors import DataError, FedadError
 from fedad.judging.groups import countable
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
 from fedad.methods.base import method_of
-from fedad.partition import VALIDATION
 from fedad.plumbing.files import private_umask
 from fedad.plumbing.shown import for_log, for_log_lines
+from fedad.types import VALIDATION
 
 DISK = (errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EROFS)
 

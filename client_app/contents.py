@@ -21,43 +21,36 @@ from fedad.types import Sample, Site
 LISTED = "contents.json"
 
 
-def hold(site: Site, folder: Path) -> str:
-    """List what a run is made of in its `folder`, or hold the site against the list.
+def hold(site: Site, folder: Path, learned_from: str = "") -> str:
+    """List what a run is made of in its `folder`, or hold the site against the list; and against
+    what it has learned in the run, whatever became of the list.
+
+    Args:
+        learned_from: the digest that is sealed with what the site learned; empty if it did not.
 
     Returns:
         a digest of the list, which is sealed with what the site learns.
 
     Raises:
         DataError: the site has other images, masks or held-out images than the run began with; the
-            message names one.
+            message names one, if there is a list.
     """
     path, now = folder / LISTED, contents(site)
-    if not path.exists():
-        write_json(path, now)
-        return _whole(now)
-    before = read_json(path, "what a run is made of")
-    if differing := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
-        told = _told(before, now, differing)
-        raise DataError(f"site {site.name}: {told}", reason="contents")
-    return _whole(now)
-
-
-def agree(site: Site, listing: str, learned_from: str) -> None:
-    """Refuse what was learned from other images than the site lists now, whatever became of the
-    list: rows are of an image by its number in it.
-
-    Args:
-        learned_from: the digest that is sealed with what the site learned; empty if it did not.
-
-    Raises:
-        DataError: they differ.
-    """
+    if path.exists():
+        before = read_json(path, "what a run is made of")
+        if differing := sorted(n for n in {*before, *now} if before.get(n) != now.get(n)):
+            told = _told(before, now, differing)
+            raise DataError(f"site {site.name}: {told}", reason="contents")
+    listing = _whole(now)
     if learned_from and listing != learned_from:
         raise DataError(
             f"site {site.name}: what it learned in this run is of other images than are there now, "
             f"and the list of those, {LISTED}, was changed or lost: begin a new run",
             reason="contents",
         )
+    if not path.exists():
+        write_json(path, now)
+    return listing
 
 
 def _whole(listed: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from flwr.app import MetricRecord, RecordDict
 from flwr.supercore import log
 
 from client_app.allowed import Leave
-from client_app.contents import agree, hold
+from client_app.contents import hold
 from client_app.sealed import in_round, last_own
 from client_app.site import Node
 from fedad import wire
@@ -47,11 +47,10 @@ def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDic
     """The site's upload of a round; what stays, and the receipt, are kept in `folder`."""
     log(INFO, "learning, round %d", number)
     began = time.perf_counter()
-    listing = hold(node.site, folder)
     rounds = method_of(node.config).rounds
-    model = wire.unpack(asked, rounds[number - 2].model) if number > 1 else None
     before, learned_from = last_own(folder, rounds, number - 1)
-    agree(node.site, listing, learned_from)
+    listing = hold(node.site, folder, learned_from)
+    model = wire.unpack(asked, rounds[number - 2].model) if number > 1 else None
     site, faults = ready(node.config, replace(node.site, test=()), node.embed)
     local = fit(node.config, site, node.embed, Turn(number, model), before)
     save(in_round(folder, "own.safetensors", number), local.own, private=True, listing=listing)
@@ -69,7 +68,7 @@ def measure(node: Node, folder: Path, received: Received, leave: Leave) -> Recor
     bank, own, listing = received
     if not isinstance(bank, Bank) or not isinstance(own, Bank):
         raise ConfigError(f"{folder}: there is no bank of this site: it was not asked to train")
-    agree(node.site, hold(node.site, folder), listing)
+    hold(node.site, folder, listing)
     site, _ = ready(node.config, replace(node.site, test=()), node.embed)
     least = leave.smallest_group
     told = distances(node.config, site, node.embed, bank, own, smallest=least)
@@ -98,7 +97,7 @@ def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordD
     """The site's findings with the model that was broadcast; scores and pictures stay here."""
     log(INFO, "judging")
     began = time.perf_counter()
-    agree(node.site, hold(node.site, folder), received.listing)
+    hold(node.site, folder, received.listing)
     config, embed, method = node.config, node.embed, method_of(node.config)
     model = received.model
     gallery = Gallery(node.site.name, method.scale(model))

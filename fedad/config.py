@@ -7,7 +7,6 @@ Flower lists all of them in `[tool.flwr.app.config]` of pyproject.toml, which `m
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, partial
@@ -17,45 +16,13 @@ from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, Validat
 
 from fedad.errors import ConfigError
 from fedad.plugins import declared, did_you_mean, names, plugin
+from fedad.plumbing.sides import as_size, as_tile
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
-
-
-def sides_of(size: int | str) -> tuple[int, int]:
-    """(H, W) of `embedder.size`: `256` is a square, `"5000x200"` is 5,000 wide and 200 high.
-
-    Raises:
-        ValueError: neither.
-    """
-    if isinstance(size, int):
-        return size, size
-    if not (found := re.fullmatch(r"(\d{1,6})x(\d{1,6})", size)):
-        raise ValueError("expected a number, or width x height such as 5000x200")
-    return int(found[2]), int(found[1])
-
-
-def _size(size: Any) -> int | str:
-    """A size as it is kept: a square as its side."""
-    if type(size) not in (int, str):
-        raise ValueError("expected a number, or width x height such as 5000x200")
-    height, width = sides_of(size)
-    if min(height, width) < SMALLEST:
-        raise ValueError(f"expected a side greater than or equal to {SMALLEST}")
-    return width if height == width else str(size)
-
-
-def _tile(side: int) -> int:
-    if side % STEP:
-        raise ValueError(f"expected a multiple of {STEP}")
-    return side
-
-
-SMALLEST = 32  # side of what a network is given
-STEP = 32  # pixels that tiles begin apart by a multiple of: the stride of a network's deepest layer
-Size = Annotated[int | str, PlainValidator(_size)]
-Pixels = Annotated[int, Field(ge=0), AfterValidator(_tile)]
+Size = Annotated[int | str, PlainValidator(as_size)]
+Pixels = Annotated[int, Field(ge=0), AfterValidator(as_tile)]
 
 
 @dataclass(frozen=True)

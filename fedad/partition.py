@@ -16,18 +16,17 @@ from typing import TypeVar
 import numpy as np
 
 from fedad.config import DataKnobs
-from fedad.datasets._products import cross_product
+from fedad.datasets.cross_product import cross_product
 from fedad.datasets.parts import with_groups
 from fedad.datasets.sites_table import sites_of
 from fedad.errors import ConfigError
 from fedad.images.roi import with_roi
 from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.seeding import stream
-from fedad.types import Dataset, Sample, Site
+from fedad.types import VALIDATION, Dataset, Sample, Site
 
 Dealt = dict[str, list[Sample]]  # site -> samples
 K = TypeVar("K")
-VALIDATION = "validation"
 
 
 def partition(dataset: Dataset, knobs: DataKnobs, *, seed: int) -> tuple[Site, ...]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from fedad.errors import ConfigError
 
-SHARED = ("base", "layout", "parts", "sites_table")  # files beside plug-ins that are none
+# Files beside plug-ins that are none.
+SHARED = ("base", "cross_product", "join", "layout", "parts", "sites_table")
 
 
 def names(kind: str) -> list[str]:

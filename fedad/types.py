@@ -18,6 +18,7 @@ import numpy as np
 from fedad.messages.faults import Fault
 
 GOOD = "good"  # the folder and label of images without a defect
+VALIDATION = "validation"  # the split of good images that thresholds come from, nothing else
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from fedad.banks.bank import Bank
+from fedad.cli import main
 from fedad.config import read
 from fedad.types import Features, Fingerprint
 
@@ -135,6 +137,24 @@ def factory(knobs, tmp_path_factory):
 @pytest.fixture(scope="session")
 def config(knobs):
     return read(knobs)
+
+
+@pytest.fixture
+def fedad(capsys, monkeypatch, tmp_path):
+    """Run `fedad ...` in this process: (exit code, what it said on stderr, on stdout)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["fedad", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return code, said.err, said.out
+
+    return run
 
 
 def bank_of(rows, site="lyon", category="bolt", *, images=1, mark=MARK) -> Bank:

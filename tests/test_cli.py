@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from fedad import commands
 from fedad.banks.bank import Bank
-from fedad.cli import app, main
+from fedad.cli import app
 from fedad.messages.file import load
 from fedad.messages.file import save as save_payload
 from tests.conftest import bank_of, save
@@ -28,24 +28,6 @@ FEDAD = (sys.executable, "-c", "from fedad.cli import main; main()")
 def own(plants, tmp_path):
     """A copy of the plants that a test may break."""
     return shutil.copytree(plants, tmp_path / "plants")
-
-
-@pytest.fixture
-def fedad(capsys, monkeypatch, tmp_path):
-    """Run `fedad ...` in this process: (exit code, what it said on stderr, on stdout)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["fedad", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.err, said.out
-
-    return run
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedad.config import DataKnobs, read
-from fedad.datasets._products import material_of, protocols_of
 from fedad.datasets.base import open_dataset
+from fedad.datasets.cross_product import material_of, protocols_of
 from fedad.drawing.plan import DrawingPlan
 from fedad.drawing.provide import provide
 from fedad.drawing.sets import SETS

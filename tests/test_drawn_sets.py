@@ -15,7 +15,7 @@ from fedad.config import DataKnobs
 from fedad.drawing.plan import DrawingPlan, Shot, draw_image
 from fedad.drawing.plants import PLANTS, plants
 from fedad.drawing.provide import provide
-from fedad.drawing.sets import SETS, VALIDATION, drawn_set, plan_of
+from fedad.drawing.sets import SETS, TO_A_VALIDATION_IMAGE, drawn_set, plan_of
 from fedad.errors import ConfigError, DataError
 from fedad.images.pixels import image_size, read_region
 from fedad.partition import partition
@@ -78,7 +78,7 @@ def test_loco_has_its_folders_kinds_and_grey_masks(drawn):
     for name in LOCO:
         validation = list((drawn["loco"].root / name / "validation" / "good").iterdir())
         views = 2 if name == "angle" else 1
-        assert len(validation) == views * PLAN.sites * -(-PLAN.train // VALIDATION)
+        assert len(validation) == views * PLAN.sites * -(-PLAN.train // TO_A_VALIDATION_IMAGE)
 
 
 def test_saturation_follows_the_rules_of_loco():

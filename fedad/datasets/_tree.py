@@ -17,10 +17,10 @@ from fedad.datasets._place import Base, base_of, tree_error, unreadable
 from fedad.datasets._split_table import read_split
 from fedad.datasets._walk import File, walk
 from fedad.datasets._words import role_of
-from fedad.datasets.layout import NOT_GOOD, VALIDATION, Layout, filled
+from fedad.datasets.layout import NOT_GOOD, Layout, filled
 from fedad.errors import DataError
 from fedad.images.pixels import SUFFIXES, shown
-from fedad.types import GOOD, Channel, Dataset, Sample, Saturation
+from fedad.types import GOOD, VALIDATION, Channel, Dataset, Sample, Saturation
 
 __all__ = ["Reader", "read_layout", "read_saturation"]
 

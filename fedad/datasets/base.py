@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedad.config import DataKnobs, words
-from fedad.datasets._join import joined, roots_of
 from fedad.datasets._pictures import pictures
+from fedad.datasets.join import joined, roots_of
 from fedad.errors import ConfigError, DataError
 from fedad.images.reading import dataset_read_so
 from fedad.plugins import plugin

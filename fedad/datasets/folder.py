@@ -31,9 +31,9 @@ from fedad.datasets._labels import labelled_apart
 from fedad.datasets._place import check_names, tree_error, unreadable
 from fedad.datasets._walk import File, walk
 from fedad.datasets._words import role_of
-from fedad.datasets.layout import NOT_GOOD, VALIDATION
+from fedad.datasets.layout import NOT_GOOD
 from fedad.images.pixels import SUFFIXES, shown
-from fedad.types import GOOD, Channel, Dataset, Sample, Unused
+from fedad.types import GOOD, VALIDATION, Channel, Dataset, Sample, Unused
 
 __all__ = ["folder"]
 

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from fedad.images.pixels import SUFFIXES
+from fedad.types import VALIDATION
 
 FIELD = re.compile(r"\{(\w+)\}")
 CONFIG = "defects_config.json"
-VALIDATION = "validation"  # the split of good images that thresholds come from, nothing else
 NOT_GOOD = "of a validation split, whose good images alone are used"
 
 

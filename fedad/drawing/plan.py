@@ -16,11 +16,10 @@ from fedad.drawing.tank_screw import TANK_SCREW
 from fedad.drawing.wiring import WIRING
 from fedad.errors import ConfigError
 from fedad.seeding import stream
-from fedad.types import GOOD
+from fedad.types import GOOD, VALIDATION
 
 PRODUCTS = (PIPE_CLIP, TANK_SCREW, WIRING)
 _VARIANTS = 3  # of each of them
-VALIDATION = "validation"
 _BOUNDS = {  # the least, and the most
     "seed": (0, 2**63),
     "size": (64, 8192),

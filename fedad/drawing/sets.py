@@ -18,10 +18,10 @@ from fedad.drawing.random_pose import RANDOM_POSE
 from fedad.drawing.wafers import WAFERS
 from fedad.errors import ConfigError
 from fedad.plugins import did_you_mean
-from fedad.types import GOOD
+from fedad.types import GOOD, VALIDATION
 
 KINDS = ("structural", "logical")  # in turn
-VALIDATION = 6  # to so many good images, one more that nothing is learned from
+TO_A_VALIDATION_IMAGE = 6  # good images to learn from
 
 
 def _loco_shots(products: Sequence[Product], plan: DrawingPlan) -> Iterator[Shot]:
@@ -42,7 +42,11 @@ def _loco_shots(products: Sequence[Product], plan: DrawingPlan) -> Iterator[Shot
 
 def _loco_takes(product: Product, place: int, plan: DrawingPlan) -> Iterator[tuple[str, str, int]]:
     """(split, defect, take) of one plant. Kinds of defects alternate; each goes round."""
-    good = {"train": plan.train, "validation": -(-plan.train // VALIDATION), "test": plan.good}
+    good = {
+        "train": plan.train,
+        VALIDATION: -(-plan.train // TO_A_VALIDATION_IMAGE),
+        "test": plan.good,
+    }
     for split, count in good.items():
         yield from ((split, GOOD, take) for take in range(count))
     named = [sorted(d for d in product.defects if product.defects[d].kind == k) for k in KINDS]

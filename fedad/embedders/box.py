@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fedad.config import STEP, Config, EmbedderKnobs, sides_of
+from fedad.config import Config, EmbedderKnobs
 from fedad.errors import DataError
+from fedad.plumbing.sides import STEP, sides_of
 
 NAMED = re.compile(r"(\d+)x(\d+)(, padded)?(?:, in tiles of (\d+) overlapping by (\d+))?")
 BAND = 256  # rows of an image that are copied at a time

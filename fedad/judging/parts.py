@@ -13,14 +13,13 @@ from fedad.config import Config
 from fedad.datasets.parts import NEAR_DUPLICATES
 from fedad.images.near_duplicates import cell_means, groups_by_cells
 from fedad.images.usable import Sifted, sift
+from fedad.judging.verdicts import chunk_of
 from fedad.messages.faults import Fault
 from fedad.partition import hold_out
 from fedad.types import Features, Site
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.embedder import Embed
-
-CHUNK = 64  # images whose features are in memory at a time
 
 
 def ready(config: Config, site: Site, embed: Embed) -> Sifted:
@@ -36,8 +35,9 @@ def _grouped(config: Config, site: Site, embed: Embed) -> Site:
     """The site with the part of each good image, of which parts are held out anew."""
     good = sorted((*site.train, *site.held), key=lambda sample: sample.name)
     seen = Seen()
-    for at in range(0, len(good), CHUNK):
-        seen.add(embed(good[at : at + CHUNK]))
+    at_once = chunk_of(embed)
+    for at in range(0, len(good), at_once):
+        seen.add(embed(good[at : at + at_once]))
     group = dict(seen.groups())
     told = [replace(sample, group=group[sample.name]) for sample in good]
     train = tuple(sample for sample in told if sample.split == "train")

@@ -83,9 +83,11 @@ def calibrate(
         return {}
     names = sorted({sample.category for sample in (*site.train, *site.held, *site.test)})
     parts = parts_of(config, model, own, site.name) if own is not None else []
-    seen = Seen()
-    found = _scores_by(config, site, embed, [(model, own), *parts], see=seen.add)
-    repeated = {} if config.data.group else seen.repeated()
+    seen, see = Seen(), None
+    if not config.data.group:  # nothing says which images are of one part: near-duplicates are told
+        see = seen.add
+    found = _scores_by(config, site, embed, [(model, own), *parts], see=see)
+    repeated = seen.repeated()
     rate = config.score.false_rejects
     return {
         name: replace(
@@ -158,7 +160,7 @@ def _scores_by(
     site: Site,
     embed: Embed,
     models: Sequence[tuple[Payload, Payload | None]],
-    see: Callable[[Features], None] = lambda features: None,
+    see: Callable[[Features], None] | None = None,
 ) -> list[dict[str, list[GoodScore]]]:
     """What `good_scores` says of each of several models and what the site has of it; every image
     is embedded once, and shown to `see`."""
@@ -171,7 +173,8 @@ def _scores_by(
         for at in range(0, len(images), at_once):
             some = images[at : at + at_once]
             features = features_for(method, embed, [sample for sample, _ in some])
-            see(features)
+            if see is not None:
+                see(features)
             for k, (sample, numbers) in enumerate(some):
                 one = features.take([k])
                 for number, (of, (model, own)) in enumerate(zip(found, models, strict=True)):
@@ -179,7 +182,8 @@ def _scores_by(
                     if numbers:
                         score = left_out[number](one, numbers)
                     elif method.judges(model, sample.category):
-                        score, nearest = new_score(method, model, one, own)
+                        new = new_scores(method, model, one, own)
+                        score, nearest = new.scores[0], new.sites[0]
                     if score is not None:
                         good = GoodScore(score, sample.part, nearest)
                         of.setdefault(sample.category, []).append(good)
@@ -187,15 +191,26 @@ def _scores_by(
     return found
 
 
-def new_score(
-    method: Method, model: Payload, one: Features, own: Payload | None
-) -> tuple[float, str]:
-    """The score of an image that the model does not know, and whose row is nearest to its oddest
-    patch; nobody's where the method cannot tell."""
+class NewScores(NamedTuple):
+    """Of images that a model does not know: maps (B, h, w), scores, and whose row is nearest to the
+    oddest patch of each; nobody's where the method cannot tell."""
+
+    maps: np.ndarray
+    scores: list[float]
+    sites: list[str]
+
+
+def new_scores(
+    method: Method, model: Payload, features: Features, own: Payload | None = None
+) -> NewScores:
+    """What a model says of images that it does not know."""
     if not isinstance(method, Tracing):
-        return float(method.score(model, one, own=own)[1][0]), ""
-    found = method.trace(model, one, own=own, site="")
-    return float(found.scores[0]), oddest(found.sites, found.nearest[0], found.maps[0])
+        maps, scores = method.score(model, features, own=own)
+        return NewScores(maps, scores.tolist(), [""] * len(maps))
+    found = method.trace(model, features, own=own, site="")
+    pairs = zip(found.nearest, found.maps, strict=True)
+    sites = [oddest(found.sites, *pair) for pair in pairs]
+    return NewScores(found.maps, found.scores.tolist(), sites)
 
 
 def _left_out(method: Method, model: Payload, own: Payload | None, site: str) -> LeftOut:

@@ -12,8 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from fedad.config import AT_THE_SITE, Config, sides_of, words
+from fedad.config import AT_THE_SITE, Config, words
 from fedad.permits.rules import Policy
+from fedad.plumbing.sides import sides_of
 
 
 def digest_of(config: Config) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 
 from fedad.reporting.markup import Section, paragraph, table
 from fedad.reporting.promises import ADVICE, cells, is_broken
-
-ALL = "all sites"
+from fedad.reporting.shown_run import ALL
 
 
 def promised(promises: Mapping[str, Any]) -> Section:

@@ -14,8 +14,7 @@ from PIL import Image
 from fedad.config import Config, words
 from fedad.datasets.auto import recognise
 from fedad.datasets.base import open_folder, pictures
-from fedad.embedders.embedder import Embedder
-from fedad.errors import ConfigError, DataError, MismatchError
+from fedad.errors import ConfigError, DataError
 from fedad.images.pixels import shown
 from fedad.images.reading import dataset_read_so
 from fedad.images.roi import with_roi
@@ -25,7 +24,7 @@ from fedad.methods.base import method_of
 from fedad.plumbing.files import write_atomic, write_json
 from fedad.plumbing.shown import csv_text
 from fedad.reporting.heatmap import relative
-from fedad.running.model_file import open_model
+from fedad.running.model_file import embedder_of, open_model
 from fedad.running.onboarding import read_thresholds
 from fedad.types import Dataset, Sample, Site
 
@@ -59,12 +58,7 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
             others have their map, an image that cannot be read: its score is empty.
     """
     config, model = open_model(config, model_file)
-    embed = Embedder(config.embedder)
-    if differing := model.fingerprint.differences(embed.fingerprint):
-        raise MismatchError(
-            f"{model_file}: the model and this embedder differ ({'; '.join(differing)}): "
-            "set embedder.weights to the file that the model was made with"
-        )
+    embed = embedder_of(config, model, model_file)
     dataset = dataset_read_so(_judged(config, folder, out, model.categories), config.data)
     dataset = replace(dataset, samples=with_roi(dataset.samples, dataset, config.data.roi))
     places = {sample: _place(sample, dataset) for sample in dataset.samples}

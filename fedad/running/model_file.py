@@ -8,7 +8,8 @@ from typing import Any
 
 from fedad.config import Config
 from fedad.embedders.box import knobs_named
-from fedad.errors import DataError
+from fedad.embedders.embedder import Embedder
+from fedad.errors import DataError, MismatchError
 from fedad.messages.file import METHOD, about, load
 from fedad.methods.base import method_of
 
@@ -41,3 +42,18 @@ def open_model(config: Config, path: Path) -> tuple[Config, Any]:
         **size,
     )
     return replace(config, embedder=embedder), model
+
+
+def embedder_of(config: Config, model: Any, path: Path) -> Embedder:
+    """What embeds images as those that the model in a file was made from.
+
+    Raises:
+        MismatchError: this machine's network does so otherwise.
+    """
+    embed = Embedder(config.embedder)
+    if differing := model.fingerprint.differences(embed.fingerprint):
+        raise MismatchError(
+            f"{path}: the model and this embedder differ ({'; '.join(differing)}): "
+            "set embedder.weights to the file that the model was made with"
+        )
+    return embed

@@ -18,21 +18,21 @@ from fedad.config import Config, words
 from fedad.datasets.base import open_folder
 from fedad.datasets.parts import NEAR_DUPLICATES, with_groups
 from fedad.embedders.embedder import Embedder
-from fedad.errors import ConfigError, DataError, MismatchError
+from fedad.errors import ConfigError, DataError
 from fedad.images.pixels import shown
 from fedad.images.reading import dataset_read_so
 from fedad.images.roi import with_roi
 from fedad.images.usable import survey
-from fedad.judging.parts import CHUNK, Seen
+from fedad.judging.parts import Seen
 from fedad.judging.promise import Promise, promise
-from fedad.judging.thresholds import GoodScore, Threshold
-from fedad.judging.verdicts import oddest
+from fedad.judging.thresholds import GoodScore, Threshold, new_scores
+from fedad.judging.verdicts import chunk_of
 from fedad.messages.file import checksum
-from fedad.methods.base import Method, Tracing, method_of
+from fedad.methods.base import Method, method_of
 from fedad.plumbing.files import read_json, write_json
 from fedad.plumbing.progress import track
 from fedad.plumbing.table import read_table
-from fedad.running.model_file import open_model
+from fedad.running.model_file import embedder_of, open_model
 from fedad.types import Features, Sample, Site
 
 ENDING = ".thresholds.json"
@@ -63,12 +63,7 @@ def onboard(config: Config, model_file: Path, good: Path, verdicts: Path | None)
         DataError: no good image, one that cannot be read, or one that the model was made from.
     """
     config, model = open_model(config, model_file)
-    embed, method = Embedder(config.embedder), method_of(config)
-    if differing := model.fingerprint.differences(embed.fingerprint):
-        raise MismatchError(
-            f"{model_file}: the model and this embedder differ ({'; '.join(differing)}): "
-            "set embedder.weights to the file that the model was made with"
-        )
+    embed, method = embedder_of(config, model, model_file), method_of(config)
     samples, notes = _good(config, good, model.categories)
     sifted = survey(config, Site("", (), samples))
     if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
@@ -195,12 +190,13 @@ def _scores(
     found: dict[str, list[tuple[Sample, float, str]]] = defaultdict(list)
     scale, seen = method.scale(model), Seen()
     with track("calibrating", len(samples)) as progress:
-        for at in range(0, len(samples), CHUNK):
-            some = samples[at : at + CHUNK]
+        at_once = chunk_of(embed)
+        for at in range(0, len(samples), at_once):
+            some = samples[at : at + at_once]
             features: Features = embed(some)
             seen.add(features)
-            maps, scores, sites = _new_scores(method, model, features)
-            for sample, patches, score, site in zip(some, maps, scores, sites, strict=True):
+            new = new_scores(method, model, features)
+            for sample, patches, score, site in zip(some, *new, strict=True):
                 _check_new(sample, float(patches.min()), scale[sample.category])
                 found[sample.category].append((sample, score, site))
             progress(at + len(some))
@@ -211,19 +207,6 @@ def _scores(
         for name, some in found.items()
     }
     return told, {} if config.data.group else seen.repeated()
-
-
-def _new_scores(
-    method: Method, model: Any, features: Features
-) -> tuple[np.ndarray, list[float], list[str]]:
-    """Maps, scores, and whose row is nearest to each image's oddest patch, nobody's where the
-    method cannot tell."""
-    if not isinstance(method, Tracing):
-        maps, scores = method.score(model, features)
-        return maps, scores.tolist(), [""] * len(maps)
-    found = method.trace(model, features, own=None, site="")
-    pairs = zip(found.nearest, found.maps, strict=True)
-    return found.maps, found.scores.tolist(), [oddest(found.sites, *pair) for pair in pairs]
 
 
 def _check_new(sample: Sample, nearest: float, scale: tuple[float, float]) -> None:

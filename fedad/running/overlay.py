@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedad.config import Config, every_knob, read
-from fedad.datasets._join import roots_of
+from fedad.datasets.join import roots_of
 from fedad.errors import ConfigError, DataError
 from fedad.plumbing import parse
 from fedad.plumbing.journal import events_of
