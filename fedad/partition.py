@@ -61,6 +61,11 @@ def _site(name: str, samples: Iterable[Sample]) -> Site:
             "spaces, without comma and =, which part names in round.expected and merge.weighting, "
             f"and none of {', '.join(TOTALS)}"
         )
+    return site_of(name, samples)
+
+
+def site_of(name: str, samples: Iterable[Sample]) -> Site:
+    """A site of these samples, by their splits, whatever its name; nothing is held out yet."""
     ordered = sorted(samples, key=lambda sample: sample.name)
     return Site(
         name=name,

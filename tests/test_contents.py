@@ -74,6 +74,28 @@ def test_a_folder_that_changes_before_judging_gives_no_figures(own, knobs, tmp_p
     strategy.kept.close()
 
 
+def test_a_changed_folder_is_refused_even_where_its_list_is_lost(own, knobs, tmp_path, in_a_run):
+    """What a site learned says of which images: a new list is no excuse."""
+    settings = {**knobs, "data.dir": str(own), "round.out": str(tmp_path / "out")}
+    config = read({**settings, "score.replicates": 0})
+    strategy = MethodStrategy(config, Kept.begin(tmp_path / "server", config))
+    merged = strategy.aggregate_train
+
+    def aggregate(number, replies):
+        found = merged(number, replies)
+        sorted((own / "bolt/train/good").iterdir())[0].unlink()
+        lists = [*(tmp_path / "out").rglob(LISTED)]
+        assert lists
+        for path in lists:
+            path.unlink()
+        return found
+
+    strategy.aggregate_train = aggregate
+    with pytest.raises(RunRefusedError, match="was changed or lost: begin a new run"):
+        strategy.start(Watched(config.flat(), NODES), ArrayRecord())
+    strategy.kept.close()
+
+
 def test_a_resumed_run_refuses_another_folder_before_it_starts(own, knobs, tmp_path, in_a_run):
     settings = {**knobs, "data.dir": str(own), "score.replicates": 0}
 

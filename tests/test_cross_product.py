@@ -1,6 +1,7 @@
 """The cross-product protocol: nobody learns from what is judged, and no product is known."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,15 @@ def test_drawn_textures_run_under_the_protocol(knobs, tmp_path):
     sizes = figures["together"]["pooled"]["sizes"]
     assert (sizes["good_images"], sizes["defective_images"]) == (4, 8)  # of one unseen product
     assert isolated(config, sites, embed).keys() == {"site-0", "site-1"}
+
+
+def test_a_seen_product_brings_its_validation_images_and_an_unseen_one_none():
+    images = dataset({"cloth": 4})
+    given_ = tuple(
+        replace(one, split="validation") for one in images.samples if one.split == "train"
+    )
+    images = replace(images, samples=(*images.samples, *given_))
+    (protocol,) = protocols_of(images, cross(), 0).values()
+    for site in partition(images, cross(sites=2), seed=0):
+        learned = {product(sample) for sample in site.train}
+        assert {product(sample) for sample in site.held} == learned <= {*protocol.seen}

@@ -217,3 +217,12 @@ def test_the_command_as_text_and_as_json(plant, tmp_path, capsys, monkeypatch):
     code, text = said(plant / "nowhere", "--json")
     assert code == 3
     assert not json.loads(text)["ready"]
+
+
+def test_a_validation_image_that_is_cut_short_is_found_without_any_sites(plant):
+    (plant / "bolt/sites.csv").unlink()
+    path = plant / "bolt/validation/good/0000.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(train_file(plant, "0003.png").read_bytes()[:60])
+    found = checked(plant)
+    assert any("validation/good/0000.png: cannot be read as an image" in p for p in found.problems)

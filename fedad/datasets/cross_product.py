@@ -15,7 +15,7 @@ from itertools import cycle
 from fedad.config import DataKnobs
 from fedad.errors import ConfigError
 from fedad.seeding import stream
-from fedad.types import Dataset, Sample
+from fedad.types import VALIDATION, Dataset, Sample
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Protocol:
 def cross_product(
     dataset: Dataset, knobs: DataKnobs, sites: Sequence[str], seed: int
 ) -> dict[str, list[Sample]]:
-    """Site -> its samples. Each seen product is learned from at one site; the test images of an
-    unseen one are dealt out to all sites that learn its material.
+    """Site -> its samples. Each seen product is learned from at one site, which has its validation
+    images too; the test images of an unseen one are dealt out to all sites that learn its material.
 
     Raises:
         ConfigError: a material that has not two products, or more sites than seen products.
@@ -48,7 +48,7 @@ def cross_product(
         material = material_of(product, knobs)
         protocol = protocols[material]
         hidden = [_hidden(sample, material) for sample in samples]
-        if split == "train" and product in protocol.seen:
+        if split in ("train", VALIDATION) and product in protocol.seen:
             dealt[home[product]] += hidden
         if split == "test" and product in protocol.unseen:
             judges = sorted({home[one] for one in protocol.seen}, key=sites.index)

@@ -23,7 +23,7 @@ from fedad.images.usable import Sifted, check_usable, surveyed
 from fedad.judging.groups import SMALLEST
 from fedad.messages.faults import Fault
 from fedad.methods.base import Foreseeing, method_of
-from fedad.partition import partition
+from fedad.partition import partition, site_of
 from fedad.running.products import Facts, Product, product_of
 from fedad.types import Dataset, Sample, Site
 
@@ -134,9 +134,7 @@ def _together(found: Checked, config: Config) -> tuple[Site, ...]:
         samples = with_roi(samples, found.dataset, config.data.roi)
     except FedadError as error:
         found.problems += [] if str(error) in found.problems else [str(error)]
-    train = tuple(sample for sample in samples if sample.split == "train")
-    test = tuple(sample for sample in samples if sample.split == "test")
-    return (Site("", train, test),)
+    return (site_of("", samples),)
 
 
 def _foresee(config: Config, sites: Iterable[Site]) -> None:
