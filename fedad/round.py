@@ -9,11 +9,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from fedad.banks.bank import Bank
 from fedad.banks.coverage import Distances, merge_covering
 from fedad.config import COVERAGE, Config
+from fedad.dp.noise import OsNoise
 from fedad.judging.distances import distances
 from fedad.judging.findings import Findings, find
 from fedad.judging.groups import counted_as, grouped
@@ -120,7 +119,7 @@ def fit(
     made = method.fit(features, turn, own=own, rng=rng)
     sealed = made.sealed(site.name, config.wire.dtype)
     release = config.configured("privacy.release")
-    released, receipt = release(sealed, features, noise=np.random.default_rng())
+    released, receipt = release(sealed, features, noise=OsNoise())
     upload = sealed if released is sealed else released.sealed(site.name, config.wire.dtype)
     return Local(made.with_own(sealed), upload, receipt)
 

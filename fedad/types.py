@@ -198,6 +198,7 @@ class Fingerprint:
     transform: str
     precision: str = "float32"
     patches: int = 0  # of an image: height times width of its grid
+    projection: str = ""  # sha256 of the public projection that features went through; empty: none
     threads: int = 0
     batch: int = 0
 

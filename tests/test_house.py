@@ -30,6 +30,7 @@ FLOW = [
     ["embedders"],
     ["coresets"],
     ["banks"],
+    ["dp"],
     ["aggregation", "averaging"],
     ["search"],
     ["scoring"],

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from fedad.dp.noise import Noise
 from fedad.messages.payload import Payload
 from fedad.privacy.base import Receipt, Unprotected
 from fedad.types import Features
@@ -17,8 +16,6 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
 __all__ = ["keep"]
 
 
-def keep(
-    upload: Payload, features: Features | InParts, *, noise: np.random.Generator
-) -> tuple[Payload, Receipt]:
+def keep(upload: Payload, features: Features | InParts, *, noise: Noise) -> tuple[Payload, Receipt]:
     """`upload` itself; see `base.Release`."""
     return upload, Unprotected("keep", dict(Counter(features.categories)))

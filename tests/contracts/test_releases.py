@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fedad.config import Config, read
+from fedad.dp.noise import OsNoise
 from fedad.plugins import names, plugin
 from fedad.privacy.base import Receipt, Unprotected
 from fedad.round import fit
@@ -24,7 +25,7 @@ def test_what_is_released_is_of_the_same_kind_and_has_a_receipt(name):
     config = config_of("patchcore")
     upload = fit(config, PLANT, embed).upload
     release = plugin("privacy", name)
-    released, receipt = release(upload, embed(PLANT.train), noise=np.random.default_rng())
+    released, receipt = release(upload, embed(PLANT.train), noise=OsNoise())
     assert type(released) is type(upload)
     assert type(released).unpack(*released.pack()).sites == upload.sites
     assert isinstance(receipt, Receipt)
@@ -35,9 +36,7 @@ def test_what_is_released_is_of_the_same_kind_and_has_a_receipt(name):
 
 def test_keep_changes_nothing_and_says_that_it_protects_nothing():
     upload = fit(config_of("patchcore"), PLANT, embed).upload
-    kept, receipt = plugin("privacy", "keep")(
-        upload, embed(PLANT.train), noise=np.random.default_rng()
-    )
+    kept, receipt = plugin("privacy", "keep")(upload, embed(PLANT.train), noise=OsNoise())
     assert kept is upload
     assert isinstance(receipt, Unprotected)
 
@@ -49,7 +48,7 @@ def test_what_stays_at_the_site_is_not_released(monkeypatch):
 
     def noisy(upload, features, *, noise):
         given.append(upload)
-        rows = upload.rows + noise.normal(size=upload.rows.shape).astype(np.float32)
+        rows = upload.rows + noise.normal(upload.rows.shape).astype(np.float32)
         return upload.replace(rows=rows), Receipt("noisy", {})
 
     def chosen(self, key):
