@@ -34,6 +34,12 @@ class Leave:
         """How many images must be behind a number that leaves; at a virtual site, one."""
         return self.warden.policy.smallest_group if self.warden else 1
 
+    @property
+    def tells_of_test_images(self) -> bool:
+        """Whether test images are no part of what a private release protects, so that figures of
+        them may leave: as a policy says, and at a virtual site."""
+        return self.warden is None or self.warden.policy.test_images_outside_the_unit
+
     def to_work(self) -> None:
         """Whether this run may have anything of the site's.
 

@@ -31,12 +31,14 @@ from client_app.site import Node, is_virtual, node_of, probe_of, progress_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
+from fedad.dp.released import IMAGES
 from fedad.errors import DataError, FedadError
 from fedad.judging.groups import countable
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
 from fedad.methods.base import method_of
 from fedad.plumbing.files import private_umask
 from fedad.plumbing.shown import for_log, for_log_lines
+from fedad.privacy.base import is_private
 from fedad.types import VALIDATION
 
 DISK = (errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EROFS)
@@ -50,23 +52,32 @@ def hello(message: Message, context: Context) -> Message:
 
     def introduce(node: Node, leave: Leave) -> RecordDict:
         mark, features = probe_of(node.embed)
-        test = countable(node.site.test, leave.smallest_group)
-        about: dict[str, object] = {
-            "version": __version__,
-            "train": Counter(sample.category for sample in node.site.train),
-            "test": Counter(sample.category for sample in test),
-            "fingerprint": asdict(mark),
-        }
-        if given := Counter(s.category for s in node.site.held if s.split == VALIDATION):
-            about["validation"] = given
-        if silent := {s.category for s in node.site.test} - {s.category for s in test}:
-            about["withheld"] = sorted(silent)
+        about = {"version": __version__, "fingerprint": asdict(mark), **_counted(node, leave)}
         if (answers := leave.coverage_left()) is not None:
             about["coverage"] = answers
         told = ConfigRecord({"json": json.dumps(about)})
         return RecordDict({"about": told, "probe": wire.pack_probe(features)})
 
     return _answer(message, context, HELLO, introduce)
+
+
+def _counted(node: Node, leave: Leave) -> dict[str, object]:
+    """How many images of each product the site has, as far as it may be told."""
+    site, least = node.site, leave.smallest_group
+    test = countable(site.test, least)
+    train = Counter(sample.category for sample in site.train)
+    given = Counter(s.category for s in site.held if s.split == VALIDATION)
+    silent = {s.category for s in site.test} - {s.category for s in test}
+    if is_private(node.config):  # which products there are is public, and nothing else
+        train = Counter(dict.fromkeys(train, IMAGES))
+        if not leave.tells_of_test_images:
+            return {"train": train, "test": {}, "withheld": sorted(train)}
+    about: dict[str, object] = {"train": train, "test": Counter(s.category for s in test)}
+    if given:
+        about["validation"] = given
+    if silent:
+        about["withheld"] = sorted(silent)
+    return about
 
 
 @app.train()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from logging import INFO, WARNING
 from pathlib import Path
 from typing import NamedTuple
@@ -22,16 +23,20 @@ from fedad.banks.bank import Bank
 from fedad.banks.origin import lacking
 from fedad.errors import ConfigError
 from fedad.judging.distances import distances
+from fedad.judging.findings import Findings
 from fedad.judging.parts import ready, repetitions
 from fedad.judging.thresholds import Threshold, calibrate
+from fedad.judging.verdicts import Verdict
 from fedad.messages.faults import Fault, lines, tally
 from fedad.messages.file import save
 from fedad.messages.payload import Payload
 from fedad.methods.base import Turn, method_of
 from fedad.plumbing.files import write_json
 from fedad.plumbing.shown import for_log
+from fedad.privacy.base import is_private
 from fedad.reporting.gallery import Gallery
 from fedad.round import examine, fit
+from fedad.types import Site
 
 
 class Received(NamedTuple):
@@ -57,7 +62,7 @@ def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDic
     receipt = {"kind": type(local.receipt).__name__, **asdict(local.receipt)}
     write_json(in_round(folder, "receipt.json", number), receipt)
     content = wire.pack(local.upload)
-    content["metrics"] = _metrics(began, faults)
+    content["metrics"] = _metrics(began, faults, private=is_private(node.config))
     return content
 
 
@@ -94,34 +99,57 @@ def receive(node: Node, folder: Path, broadcast: RecordDict, leave: Leave) -> Re
 
 
 def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordDict:
-    """The site's findings with the model that was broadcast; scores and pictures stay here."""
+    """The site's findings with the model that was broadcast; scores and pictures stay here.
+
+    Under a private release what leaves is found by the model alone, and only where the site's
+    policy says that its test images are no part of what is protected. With its own exact bank the
+    site judges for itself, and keeps what it finds.
+    """
     log(INFO, "judging")
     began = time.perf_counter()
     hold(node.site, folder, received.listing)
     config, embed, method = node.config, node.embed, method_of(node.config)
-    model = received.model
+    model, private = received.model, is_private(node.config)
     gallery = Gallery(node.site.name, method.scale(model))
     own = received.own if node.site.train else None
     known = tuple(s for s in node.site.test if method.judges(model, s.category))
     site, faults = ready(config, replace(node.site, test=known), embed)
-    thresholds = calibrate(config, site, embed, model, own)
+    least = 1 if private else leave.smallest_group
+    seen = partial(_judged, node, site, model)
+    thresholds, findings = seen(own, watch=gallery.watch, smallest=least)
     for name, threshold in thresholds.items():
         faults += repetitions(threshold.repeated, name)
-    findings = examine(
-        *(config, site, embed, model, _supported(thresholds, leave.smallest_group)),
-        own=own,
-        watch=gallery.watch,
-        smallest=leave.smallest_group,
-    )
     gallery.write(node.folder)
     write_json(
         node.folder / "thresholds.json",
         {name: asdict(threshold) for name, threshold in thresholds.items()},
     )
+    if private:
+        findings = Findings()
+        if leave.tells_of_test_images:
+            _, findings = seen(None, smallest=leave.smallest_group)
     content = wire.pack_findings(findings)
     told = [one for one in faults if one.split == "test" or one.reason == "repeated"]
-    content["metrics"] = _metrics(began, told)
+    content["metrics"] = _metrics(began, told, private=private)
     return content
+
+
+def _judged(
+    node: Node,
+    site: Site,
+    model: Payload,
+    own: Payload | None,
+    *,
+    smallest: int,
+    watch: Callable[[Iterable[Verdict]], Iterable[Verdict]] = iter,
+) -> tuple[dict[str, Threshold], Findings]:
+    """The thresholds of a site's products, and what it found by those that enough parts support."""
+    thresholds = calibrate(node.config, site, node.embed, model, own)
+    supported = _supported(thresholds, smallest)
+    findings = examine(
+        *(node.config, site, node.embed, model, supported), own=own, watch=watch, smallest=smallest
+    )
+    return thresholds, findings
 
 
 def _supported(thresholds: Mapping[str, Threshold], least: int) -> dict[str, Threshold]:
@@ -132,8 +160,13 @@ def _supported(thresholds: Mapping[str, Threshold], least: int) -> dict[str, Thr
     }
 
 
-def _metrics(began: float, faults: Sequence[Fault]) -> MetricRecord:
-    """Seconds, and how often each fault occurred; which files they are stands in the site's log."""
+def _metrics(began: float, faults: Sequence[Fault], *, private: bool = False) -> MetricRecord:
+    """Seconds, and how often each fault occurred; which files they are stands in the site's log.
+
+    Where the answer is `private` both would tell of images, and neither leaves.
+    """
     for line in lines(faults):
         log(WARNING, "%s", for_log(line))
+    if private:
+        return MetricRecord({"seconds": 0.0})
     return MetricRecord({"seconds": time.perf_counter() - began, **tally(faults)})

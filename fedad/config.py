@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationError
 
 from fedad.errors import ConfigError
-from fedad.plugins import declared, did_you_mean, names, plugin
+from fedad.plugins import declared, did_you_mean, names, plugin, states
 from fedad.plumbing.sides import as_size, as_tile
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -326,9 +326,32 @@ def read(run_config: Mapping[str, Any]) -> Config:
             f"score.neighbours = {config.score.neighbours}: expected 1 with score.scoring = "
             f"{config.score.scoring!r}: the rows around a row are weighed in 'nearest' alone"
         )
+    _check_release(config)
     if config.merge.weighting not in WEIGHTINGS:
         factors(config.merge.weighting)
     return config
+
+
+def _check_release(config: Config) -> None:
+    """Refuse what would tell of images beside a private release, or what it has no use for."""
+    name = config.privacy.release
+    if not states("privacy", name, "PRIVATE = True"):
+        return
+    told = f"with privacy.release = {name!r}"
+    if config.merge.weighting == COVERAGE:
+        raise ConfigError(
+            f"merge.weighting = {COVERAGE!r}: not {told}: distances of good images would leave"
+        )
+    if not states("privacy", name, "PROJECTED = True"):
+        return
+    for knob, value, wanted in (
+        ("bank.size", config.bank.size, 0),
+        ("bank.scope", config.bank.scope, "category"),
+    ):
+        if value != wanted:
+            raise ConfigError(
+                f"{knob} = {value!r}: expected {wanted!r} {told}, whose releases are united"
+            )
 
 
 def factors(text: str) -> dict[str, float]:

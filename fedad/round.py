@@ -21,7 +21,7 @@ from fedad.judging.thresholds import Threshold, calibrate
 from fedad.judging.verdicts import Verdict, judge
 from fedad.messages.payload import Payload, check_alike
 from fedad.methods.base import FIRST, Turn, method_of
-from fedad.privacy.base import Receipt
+from fedad.privacy.base import Receipt, is_private
 from fedad.seeding import stream
 from fedad.types import Site
 
@@ -60,12 +60,16 @@ Receive = Callable[[Turn, Mapping[str, Any]], Mapping[str, Any]]  # what a serve
 
 
 def run_round(config: Config, sites: Iterable[Site], embed: Embed) -> Outcome:
-    """Images -> patch features -> uploads -> a model -> maps -> counts by site."""
+    """Images -> patch features -> uploads -> a model -> maps -> counts by site.
+
+    Under a private release the counts are those of the model alone: with a site's own exact bank
+    they would tell of its images.
+    """
     taking_part = (ready(config, site, embed).site for site in sites)
     in_order = sorted(taking_part, key=lambda site: site.name)
     learned, findings = learn(config, in_order, embed), {}
     for site in in_order:
-        own = learned.own(site.name)
+        own = None if is_private(config) else learned.own(site.name)
         thresholds = calibrate(config, site, embed, learned.model, own)
         findings[site.name] = examine(config, site, embed, learned.model, thresholds, own=own)
     return Outcome(learned.model, findings)
@@ -120,7 +124,9 @@ def fit(
     sealed = made.sealed(site.name, config.wire.dtype)
     release = config.configured("privacy.release")
     released, receipt = release(sealed, features, noise=OsNoise())
-    upload = sealed if released is sealed else released.sealed(site.name, config.wire.dtype)
+    upload = sealed
+    if released is not sealed:
+        upload = released.sealed(site.name, getattr(released, "dtype", config.wire.dtype))
     return Local(made.with_own(sealed), upload, receipt)
 
 

@@ -1,4 +1,4 @@
-"""The two ends that every federated figure is read against."""
+"""The two ends that every federated figure is read against, and what stays at private sites."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from fedad.banks.bank import Bank
-from fedad.config import Config
+from fedad.config import Config, PrivacyKnobs
 from fedad.embedders.embedder import Embed
 from fedad.judging.findings import Findings
 from fedad.judging.thresholds import calibrate
@@ -34,7 +34,7 @@ def isolated(
     A site without good images has nothing to judge by, and is left out; so are test images of a
     category that the site has no good image of.
     """
-    alone = replace(config, bank=replace(config.bank, size=0))
+    alone = _exact(replace(config, bank=replace(config.bank, size=0)))
     method, findings = method_of(alone), {}
     for site in sites:
         if site.train:
@@ -54,6 +54,7 @@ def centralised(
     config: Config, sites: Sequence[Site], embed: Embed, *, watch: Watch = unwatched
 ) -> dict[str, Findings]:
     """One site has all good images, and its model judges each site's test images."""
+    config = _exact(config)
     train = sorted((s for site in sites for s in site.train), key=lambda sample: sample.name)
     model, local = learn(config, [Site(ALL, tuple(train), ())], embed)
     own = model if isinstance(model, Bank) else local[ALL].own  # of a bank what was merged, no more
@@ -61,3 +62,23 @@ def centralised(
         site.name: examine(config, site, embed, model, {}, own=own, watch=partial(watch, site))
         for site in sites
     }
+
+
+def at_site(
+    config: Config, sites: Sequence[Site], embed: Embed, *, watch: Watch = unwatched
+) -> dict[str, Findings]:
+    """What sites find for themselves under a private release: by the model of all, which is made
+    anew with other noise, united with their own exact bank. None of it may leave."""
+    learned, findings = learn(config, [site for site in sites if site.train], embed), {}
+    for site in sites:
+        own = learned.own(site.name)
+        thresholds = calibrate(config, site, embed, learned.model, own)
+        findings[site.name] = examine(
+            config, site, embed, learned.model, thresholds, own=own, watch=partial(watch, site)
+        )
+    return findings
+
+
+def _exact(config: Config) -> Config:
+    """The configuration without a release: nothing leaves a yardstick."""
+    return replace(config, privacy=PrivacyKnobs())

@@ -32,6 +32,7 @@ from fedad.judging.thresholds import can_calibrate
 from fedad.messages import envelope
 from fedad.methods.base import method_of
 from fedad.plumbing.shown import for_log
+from fedad.privacy.base import as_released, is_private
 from fedad.reporting.record import record_of
 from fedad.round import agree, merge
 from server_app.attendance import Attendance, called, learning
@@ -137,7 +138,7 @@ class MethodStrategy(Strategy):
     ) -> list[Message]:
         """Broadcast the last model to every site that has test images that it can judge."""
         content, some = wire.pack(self.model), self.attendance
-        judging = {name for name in some.present if self._judgeable(some.sites[name].about)}
+        judging = {name for name in some.present if self._judges(some.sites[name].about)}
         judging -= {*self.kept.findings}
         for name in judging:
             some.sent_to(name, content)
@@ -281,7 +282,7 @@ class MethodStrategy(Strategy):
             raise
 
     def _keep_upload(self, name: str, content: RecordDict) -> None:
-        enrolled, turn = self.attendance.enrolled(name), self.kept.turn
+        enrolled, turn = as_released(self.config, self.attendance.enrolled(name)), self.kept.turn
         kind = self.method.rounds[turn.number - 1].upload
         sent = wire.unpack(content, kind, sizes={"D": enrolled.features})
         upload, warnings = admission.admit_upload(self.config, sent, enrolled, turn)
@@ -386,7 +387,11 @@ class MethodStrategy(Strategy):
         lied = len(some.believed()) < len(self.kept.uploads)
         return {} if lied else dict(sorted(found.items()))
 
-    def _judgeable(self, about: Mapping[str, Any]) -> bool:
+    def _judges(self, about: Mapping[str, Any]) -> bool:
+        """Whether a site gets the model: it has test images of what the model knows, or may not say
+        whether it has any."""
+        if is_private(self.config) and about.get("withheld"):
+            return True
         return any(self.method.judges(self.model, category) for category in about["test"])
 
     def _messages(

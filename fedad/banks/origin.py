@@ -93,11 +93,14 @@ def without_site(bank: Bank, site: str) -> Bank:
 
 
 def image_of_rows(bank: Bank, own: Bank, site: str) -> np.ndarray:
-    """(M,) int: of which training image of `site` each row of the bank is; -1 of another site's.
+    """(M,) int: of which training image of `site` each row of the bank is; -1 of another site's,
+    and of a row that a release has changed, which is of no image.
 
     Args:
         own: the site's own bank, whose `source` says of which image each row is.
     """
+    if bank.fingerprint.projection:
+        return np.full(len(bank), -1, np.int64)
     mine = of_site(bank, site)
     ranks = bank.row[mine]  # by which the bank numbers a site's rows
     by_rank = np.full(1 + max(own.row.max(initial=-1), ranks.max(initial=-1)), -1, np.int64)

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fedad.compare.plan import FEDERATED, ISOLATED, Plan
+from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, Plan
 from fedad.compare.sources import of_runs
-from fedad.config import Config, DataKnobs, MergeKnobs
+from fedad.config import Config, DataKnobs, MergeKnobs, PrivacyKnobs
 from fedad.datasets.base import open_dataset
 from fedad.errors import DataError
 from fedad.plumbing.compute import made_by
@@ -90,11 +90,12 @@ def distinct(cells: Mapping[Place, RunCell]) -> Iterator[RunCell]:
 def cell_of(config: Config, way: str, images: str) -> RunCell:
     """The cell of one configuration on `images`, less what does not matter to this way of sharing.
 
-    Nobody merges in a yardstick. Where everybody keeps their own, nobody asks for a size, and all
-    scorings are one: they differ in what the rows of others count.
+    Nobody merges where everybody has all, or their own, and nothing is released. Where everybody
+    keeps their own, nobody asks for a size, and all scorings are one: they differ in what the rows
+    of others count.
     """
-    if way != FEDERATED:
-        config = replace(config, merge=MergeKnobs())
+    if way in (ISOLATED, CENTRALISED):
+        config = replace(config, merge=MergeKnobs(), privacy=PrivacyKnobs())
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
         config = replace(config, score=replace(config.score, scoring=PLAIN.scoring))

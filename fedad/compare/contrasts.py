@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fedad.compare.chances import chance, chance_equal
-from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, Plan
+from fedad.compare.plan import AT_SITE, CENTRALISED, FEDERATED, ISOLATED, Plan
 from fedad.compare.ranges import difference_range
 from fedad.compare.statistics import (
     ALPHA,
@@ -81,7 +81,7 @@ def pairs(some: Sequence[Treatment]) -> Iterator[tuple[Treatment, Treatment]]:
     points = [one for one in some if one.way == FEDERATED]
     few = len(points) <= ALL_PAIRS
     yield from combinations(points, 2) if few else ((point, points[0]) for point in points[1:])
-    for way in (CENTRALISED, ISOLATED):
+    for way in (CENTRALISED, ISOLATED, AT_SITE):
         for point in points:
             for one in some:
                 if one.way == way and point.label in one.points:

@@ -32,7 +32,9 @@ from fedad.plumbing.parse import from_yaml, read_text
 from fedad.running.overlay import absolute, flat, read_knobs, read_toml
 
 FEDERATED, ISOLATED, CENTRALISED = "federated", "isolated", "centralised"
-YARDSTICKS = (ISOLATED, CENTRALISED)
+AT_SITE = "at-site"  # under a private release: by the model and the site's own, which stays
+YARDSTICKS = (ISOLATED, CENTRALISED, AT_SITE)
+USUAL = [ISOLATED, CENTRALISED]
 Count = Annotated[int, Field(ge=0)]
 Names = Annotated[list[str], Field(min_length=1)]
 KEYS: dict[str, tuple[Any, Any]] = {  # key -> its kind, its default
@@ -41,7 +43,7 @@ KEYS: dict[str, tuple[Any, Any]] = {  # key -> its kind, its default
     "set": (dict[str, Any], {}),
     "axes": (dict[str, Any], {}),
     "seeds": (Annotated[int, Field(ge=1)] | list[int], 5),
-    "yardsticks": (list[str], list(YARDSTICKS)),
+    "yardsticks": (list[str], USUAL),
     "figures": (Names, ["image_auroc", "pixel_auroc", "auc_spro_0.05"]),  # the last one decides
     "margin": (Annotated[float, Field(gt=0)], 0.01),  # two figures so near count as equal
     # of the bootstrap over test images and seeds; some seconds a cell

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fedad import yardsticks
 from fedad.compare.cells import DONE, RunCell
-from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED
+from fedad.compare.plan import AT_SITE, CENTRALISED, FEDERATED, ISOLATED
 from fedad.config import Config
 from fedad.embedders.embedder import Embedder
 from fedad.errors import FedadError
@@ -174,7 +174,11 @@ def _run_yardstick(folder: Path, way: str, config: Config, sites: Sequence[Site]
             yield verdict
 
     judged: Callable[..., dict[str, Findings]]
-    judged = {ISOLATED: yardsticks.isolated, CENTRALISED: yardsticks.centralised}[way]
+    judged = {
+        ISOLATED: yardsticks.isolated,
+        CENTRALISED: yardsticks.centralised,
+        AT_SITE: yardsticks.at_site,
+    }[way]
     began = time.perf_counter()
     embed = Embedder(config.embedder)
     sites = [ready(config, site, embed).site for site in sites]

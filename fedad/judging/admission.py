@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fedad.config import Config
+from fedad.dp.released import DTYPE as RELEASED
 from fedad.errors import UploadError
 from fedad.evaluation import COARSE, FINE, Binning, Counts
 from fedad.evaluation.coarsened import disagreement
@@ -52,8 +53,9 @@ def admit_upload(
         raise UploadError(
             f"its {what} is not embedded as it said ({'; '.join(differing)!s:.300})", "fingerprint"
         )
-    if (dtype := getattr(upload, "dtype", config.wire.dtype)) != config.wire.dtype:
-        raise UploadError(f"a {what} of {dtype}, expected {config.wire.dtype}", "header")
+    expected = RELEASED if upload.fingerprint.projection else config.wire.dtype
+    if (dtype := getattr(upload, "dtype", expected)) != expected:
+        raise UploadError(f"a {what} of {dtype}, expected {expected}", "header")
     _check_tiny(upload, what)
     return method_of(config).admit(upload, enrolled, turn)
 
@@ -83,7 +85,8 @@ def admit_findings(
     sites: Iterable[str],
     judged: Iterable[str] | None = None,
 ) -> None:
-    """Refuse findings that these test images cannot give, or that would not add to the others'.
+    """Refuse findings that these test images cannot give, or that would not add to the others'. A
+    site that says nothing of its test images has none.
 
     Args:
         sites: of the bank that the images were judged with.
@@ -94,6 +97,8 @@ def admit_findings(
     """
     if judged is not None and (more := sorted({*findings.counts.categories} - {*judged})):
         raise UploadError(f"it judged {more[0]!a:.80}, which the model does not know", "names")
+    if not enrolled.test and findings.is_empty():
+        return
     _check_said(findings, enrolled, sites)
     _check_cells(findings)
     _check_bins(findings.counts, FINE, ())

@@ -90,6 +90,10 @@ class Findings:
     nearest: Mapping[str, Counter[str]] = field(default_factory=dict)
     borrowed: Mapping[str, Borrowed] = field(default_factory=dict)
 
+    def is_empty(self) -> bool:
+        """Whether nothing is said of any image."""
+        return not (self.counts.cells or self.replicates.cells or self.calibrated or self.nearest)
+
     @cached_property
     def report(self) -> dict[str, Any]:
         """All figures of the counts, with intervals; made once."""

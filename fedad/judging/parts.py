@@ -12,10 +12,11 @@ import numpy as np
 from fedad.config import Config
 from fedad.datasets.parts import NEAR_DUPLICATES
 from fedad.images.near_duplicates import cell_means, groups_by_cells
-from fedad.images.usable import Sifted, sift
+from fedad.images.usable import Sifted, sift, survey
 from fedad.judging.verdicts import chunk_of
 from fedad.messages.faults import Fault
 from fedad.partition import hold_out
+from fedad.privacy.base import is_private
 from fedad.types import Features, Site
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
@@ -24,8 +25,13 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
 
 def ready(config: Config, site: Site, embed: Embed) -> Sifted:
     """A site as it takes part: less images that cannot be used, and with near-duplicates grouped as
-    one part where `data.group` says so."""
-    sifted = sift(config, site)
+    one part where `data.group` says so.
+
+    Raises:
+        DataError: too many cannot be used. Under a private release a site takes part with whatever
+            is left: a refusal would tell of its images.
+    """
+    sifted = survey(config, site) if is_private(config) else sift(config, site)
     if config.data.group != NEAR_DUPLICATES:
         return sifted
     return sifted._replace(site=_grouped(config, sifted.site, embed))

@@ -75,6 +75,9 @@ def calibrate(
 ) -> dict[str, Threshold]:
     """A threshold of each of a site's categories at the rate `score.false-rejects`.
 
+    Without `own` only images that were held out count: those that a private release was made of are
+    in it, and cannot be left out again.
+
     It is NaN, on no part, of a category that the site has no good image to judge by: none was held
     out and the method cannot forget one, or the site has no `own`, which says of what image each of
     its rows is. There are none at all where the site can set none; see `can_calibrate`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -15,7 +15,7 @@ from fedad.config import COVERAGE, Config
 from fedad.embedders.box import leaving_out
 from fedad.errors import ConfigError, DataError, MismatchError
 from fedad.messages.payload import Payload
-from fedad.plugins import plugin
+from fedad.plugins import plugin, states
 from fedad.plumbing.compute import device_of
 from fedad.types import Enrolled, Features
 
@@ -265,7 +265,8 @@ def check_scorable(model: Payload, features: Features) -> None:
         MismatchError: features of another backbone than the model's.
         DataError: an image of a category that no site had a good image of.
     """
-    if differing := model.fingerprint.differences(features.fingerprint):
+    embedded = replace(model.fingerprint, projection="")
+    if differing := embedded.differences(features.fingerprint):
         raise MismatchError(
             f"the {model.record()} and these images were embedded differently "
             f"({'; '.join(differing)})"
@@ -296,6 +297,12 @@ def method_of(config: Config) -> Method:
         raise ConfigError(
             f"{knob}: not with round.method = {name!r}, which learns from all patches of an image: "
             "patchcore leaves padding and what is outside a region of interest out"
+        )
+    projected = states("privacy", config.privacy.release, "PROJECTED = True")
+    if projected and not _ends_in_a_bank(method):
+        raise ConfigError(
+            f"privacy.release = {config.privacy.release!r}: expected another release with "
+            f"round.method = {name!r}, whose model is no bank"
         )
     if config.merge.weighting == COVERAGE and not _ends_in_a_bank(method):
         raise ConfigError(

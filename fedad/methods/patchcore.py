@@ -25,6 +25,8 @@ from fedad.banks.halves import part_of
 from fedad.banks.origin import knows, of_site, pairs, with_everyone, without_images, without_site
 from fedad.banks.scale import scale_of
 from fedad.coresets.base import Coreset
+from fedad.dp.projected import as_rows
+from fedad.dp.released import admit_released, released_rows
 from fedad.errors import ConfigError, DataError
 from fedad.methods.base import (
     NOBODY,
@@ -126,6 +128,8 @@ class PatchCore(MethodBase):
         def choose(points: np.ndarray, size: int, kept: Sequence[int]) -> np.ndarray:
             return self.select(points, size, rng=rng, kept=kept, device=self.device)
 
+        if any(upload.fingerprint.projection for upload in uploads):
+            return join([released_rows(upload) for upload in uploads])
         groups = self._by_group([self._in_order(upload) for upload in uploads])
         # Joined without their features, of which there should not be another copy in memory.
         counted = [join([_counted(bank) for bank in group]) for group in groups]
@@ -166,7 +170,10 @@ class PatchCore(MethodBase):
         return knows(model, category)
 
     def admit(self, upload: Bank, site: Enrolled, turn: Turn) -> tuple[Bank, list[str]]:
-        """The bank with counts that can be true; see `banks/admission.py`."""
+        """The bank with counts that can be true; see `banks/admission.py`. One that is a private
+        release is held against its public form; see `dp/released.py`."""
+        if upload.fingerprint.projection:
+            return admit_released(upload, site), []
         return admit_bank(self.config, upload, site)
 
     def describe(self, model: Bank) -> dict[str, Any]:
@@ -186,11 +193,13 @@ class PatchCore(MethodBase):
     def leaving_out(self, model: Bank, own: Bank, site: str) -> LeftOut:
         """What `score` says of an image by `without_images`; see `base.LeavingOut`."""
         plain, knobs = forgotten(self, model, own, site), self.config.score
-        if knobs.scoring != "nearest" or knobs.search != "torch" or knobs.neighbours > 1:
+        if knobs.search != "torch" or knobs.neighbours > 1 or model.fingerprint.projection:
             return plain
-        from fedad.search.without_images import WithoutImages
+        from fedad.scoring._without_images import QUICK, WithoutImages
 
-        quick = WithoutImages(model, own, site, self.device)
+        if knobs.scoring not in QUICK:
+            return plain
+        quick = WithoutImages(model, own, site, knobs, self.device)
 
         def score(features: Features, images: Sequence[int]) -> float | None:
             if (found := quick.score(features, images)) is None:
@@ -252,7 +261,7 @@ class PatchCore(MethodBase):
             whose[images] = at.reshape(grid.shape[:3])
             scores[images] = image_scores(
                 found,
-                patches,
+                as_rows(bank.fingerprint, patches),
                 bank.rows,
                 per_image=features.patches_per_image,
                 neighbours=self.config.score.neighbours,

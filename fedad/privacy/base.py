@@ -2,77 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
+from fedad.config import Config
 from fedad.dp.noise import Noise
+from fedad.dp.receipts import RELATION, Gaussians, Receipt, SampledGaussians, Unit, Unprotected
 from fedad.messages.payload import Payload
-from fedad.types import Features
+from fedad.plugins import states
+from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.in_parts import InParts
 
-Unit = Literal["image", "part"]
-RELATION = "add/remove"  # of one unit of one product at one site: replacing one costs about twice
+__all__ = [
+    "RELATION",
+    "Gaussians",
+    "Receipt",
+    "Release",
+    "SampledGaussians",
+    "Unit",
+    "Unprotected",
+    "as_released",
+    "is_private",
+]
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """What a release did to one upload, for whoever accounts for it later. It stays at the site.
-
-    Args:
-        release: the release's name.
-        images: how many images it stands for, by category.
-    """
-
-    release: str
-    images: dict[str, int]
+def is_private(config: Config) -> bool:
+    """Whether what a run's release lets out is differentially private, so that nothing else that
+    leaves a site may depend on its images either; its file says so: `PRIVATE = True`."""
+    return states("privacy", config.privacy.release, "PRIVATE = True")
 
 
-@dataclass(frozen=True)
-class Unprotected(Receipt):
-    """Nothing was done: whoever holds the upload may learn anything. It costs infinite epsilon."""
+def as_released(config: Config, enrolled: Enrolled) -> Enrolled:
+    """What a site enrolled with, as its release has it: in a public projection where the release's
+    file says `PROJECTED = True`."""
+    if not states("privacy", config.privacy.release, "PROJECTED = True"):
+        return enrolled
+    from fedad.dp.public import public_of
 
-
-@dataclass(frozen=True)
-class Gaussians(Receipt):
-    """Sums over all units of a category, each with Gaussian noise of its own.
-
-    Each category has all of them over its own images alone, so what one of them costs, all do.
-
-    Args:
-        epsilon: what was asked for, at `delta`.
-        unit: what one is added or removed of: an image, or all images of a part.
-        noise: of each sum, the standard deviation of its noise over its sensitivity, which is the
-            Euclidean length by which one unit changes it at most.
-        private: whether the noise was the operating system's; else epsilon is infinite.
-    """
-
-    epsilon: float
-    delta: float
-    unit: Unit
-    noise: tuple[float, ...]
-    private: bool
-
-
-@dataclass(frozen=True)
-class SampledGaussians(Receipt):
-    """Steps of DP-SGD: each over a Poisson sample of the units, with Gaussian noise.
-
-    Args:
-        epsilon, delta, unit, private: see `Gaussians`.
-        noise: the standard deviation of a step's noise over the clipping norm.
-        rate: the probability with which each unit is in a step.
-        steps: how many there were.
-    """
-
-    epsilon: float
-    delta: float
-    unit: Unit
-    noise: float
-    rate: float
-    steps: int
-    private: bool
+    public = public_of(enrolled.fingerprint)
+    return enrolled._replace(
+        fingerprint=replace(enrolled.fingerprint, projection=public.digest),
+        features=public.axes.shape[1],
+        longest=public.longest,
+    )
 
 
 class Release(Protocol):

@@ -6,6 +6,7 @@ import numpy as np
 
 from fedad.banks.bank import Bank
 from fedad.config import ScoreKnobs
+from fedad.dp.projected import as_rows
 from fedad.plumbing.progress import track
 from fedad.scoring.base import PLAIN
 from fedad.search.base import Nearest
@@ -26,6 +27,7 @@ def nearest(
 
     The row is found by products, its distance measured by plain differences.
     """
+    patches = as_rows(bank.fingerprint, patches)
     with track("scoring", len(patches)) as progress:
         row = SEARCHES[knobs.search](bank.rows, patches, device, progress)
     return Nearest(_distances(patches, bank.rows, row), row)
