@@ -25,6 +25,8 @@ def show_run(folder: Path) -> None:
         show(promise_table(promises))
         if is_broken(promises):
             say(ADVICE)
+    if "privacy" in record:
+        say(f"privacy: {record['privacy']['told']}")
     for site, absence in record.get("missing", {}).items():
         say(f"missing since {absence['stage']}: {site}: {absence['reason']}")
     moved = record["bytes"]

@@ -21,6 +21,7 @@ from fedad.judging.findings import Findings
 from fedad.messages.payload import Payload
 from fedad.methods.base import method_of
 from fedad.plumbing.shown import csv_text
+from fedad.reporting.privacy import privacy_of
 from fedad.reporting.promises import promises_of
 
 NO_RANGE = "not of sites"  # why a mean over sites has no interval: sites are no sample of any
@@ -72,6 +73,7 @@ def record_of(
         },
         "seconds": dict(seconds),
         "warnings": warnings,
+        "privacy": privacy_of(config),
         "promises": promises_of(figures, config.score.false_rejects),
         "figures": {"federated": figures},
     }

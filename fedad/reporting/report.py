@@ -26,6 +26,7 @@ from fedad.reporting.plots import Plot
 from fedad.reporting.record import model_size
 from fedad.reporting.run_folder import COMPARISON, RECORD, read_comparison, read_record
 from fedad.reporting.scores import EVERY, Sites, of_curve, read_scores, together
+from fedad.reporting.shown_privacy import released
 from fedad.reporting.shown_promises import promised
 from fedad.reporting.shown_run import (
     Curves,
@@ -163,6 +164,7 @@ def run_sections(folder: Path, record: Mapping[str, Any]) -> list[Found]:
         score_boxes(_scores(folder, drawn, told)),
         (gallery(read_index(folder)), []),
         whose_rows(told),
+        *([(released(record), [])] if "privacy" in record else []),
         ledger(record),
         configuration(record["config"], machine),
     ]

@@ -10,10 +10,12 @@ from typing import Any
 from fedad.banks.bank import Bank
 from fedad.errors import DataError, FedadError
 from fedad.evaluation import LIMITS, Counts, as_csv, curves, draw_fpr_spro
-from fedad.messages.file import save
+from fedad.images.reading import READ_BY, text_of
+from fedad.messages.file import METHOD, READING, save
 from fedad.messages.payload import Payload
 from fedad.plumbing.files import (
     FOLDER_MODE,
+    expanded,
     private_folder,
     read_json,
     write_atomic,
@@ -34,7 +36,7 @@ def model_file(kind: type[Payload]) -> str:
 
 def new_folder(name: str, root: Path | None = None) -> Path:
     """A folder `<time>-<name>` that is not there yet, below `root` or `~/fedad-runs`."""
-    root = root or Path.home() / "fedad-runs"
+    root = root or expanded("~/fedad-runs")
     stem = time.strftime("%Y%m%d-%H%M%S") + f"-{name or 'run'}"
     for number in range(1, 1000):
         folder = root / (stem if number == 1 else f"{stem}-{number}")
@@ -50,16 +52,19 @@ def write_run(folder: Path, model: Payload, record: Mapping[str, Any], counts: C
 
     `counts` are of all sites: of them come each category's ROC and FPR-sPRO curves.
     """
-    method = str(record["config"]["round.method"])
-    digest = save(folder / model_file(type(model)), model, method=method)
+    knobs = record["config"]
+    about = {METHOD: str(knobs["round.method"])}
+    if told := text_of({name: knobs[f"data.{name}"] for name in READ_BY}):
+        about[READING] = told
+    digest = save(folder / model_file(type(model)), model, **about)
     drawn = {name: curves(counts.in_category(name)) for name in counts.categories}
     for name, columns in drawn.items():
         write_atomic(folder / "curves" / f"{name}.csv", as_csv(columns))
     draw_fpr_spro(drawn, LIMITS, folder / "curves" / "fpr_spro")
     write_json(folder / "environment.json", environment())
     warnings = [*record["warnings"], *tracked(folder, record)]
-    about = {**record["model"], "sha256": digest}
-    write_record(folder, {**record, "model": about, "warnings": warnings})
+    made = {**record["model"], "sha256": digest}
+    write_record(folder, {**record, "model": made, "warnings": warnings})
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -27,8 +27,8 @@ from fedad.reporting.run_folder import read_comparison, read_record
 from fedad.reporting.scores import EVERY, Scores, histogram, together
 from fedad.reporting.shown_run import figures
 
-RUN = ["run", "figures", "promises", "curves", "scores", "gallery", "matrix", "cost"]
-RUN += ["configuration"]
+RUN = ["run", "figures", "promises", "curves", "scores", "gallery", "matrix"]
+RUN += ["privacy", "cost", "configuration"]
 COMPARISON = ["run", "figures", "differences", "sites", "worth", "pareto"]
 DETAIL = [f"run-{name}" for name in RUN if name != "run"]
 

@@ -1,0 +1,152 @@
+"""A run under a private release: nothing but its rows depends on a site's images."""
+
+import math
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord
+
+from client_app.app import app as client_app
+from fedad.banks.bank import Bank
+from fedad.config import read
+from fedad.dp import public as public_module
+from fedad.dp.make_public import make_public
+from fedad.dp.public import save
+from fedad.dp.released import IMAGES, ROWS
+from fedad.embedders.embedder import Embedder
+from fedad.judging.parts import ready
+from fedad.methods.base import method_of
+from fedad.round import run_round
+from fedad.running.launch import sites_of
+from fedad.yardsticks import at_site
+from server_app.local_grid import LocalGrid
+from server_app.strategy import MethodStrategy
+from tests.conftest import SITES
+
+pytestmark = pytest.mark.usefixtures("in_a_run")
+
+
+@pytest.fixture(scope="module")
+def private_knobs(knobs, tmp_path_factory):
+    """A run under `dp_tree`, with a public projection of the small network's features."""
+    config, patch = read({**knobs, "embedder.size": 128}), pytest.MonkeyPatch()
+    samples = [sample for site in sites_of(config) for sample in site.train]
+    features = Embedder(config.embedder)(samples)
+    patches = features.grid.reshape(-1, features.grid.shape[-1])
+    folder = tmp_path_factory.mktemp("public")
+    save(folder / "small.json", make_public(patches, features.fingerprint, source="for tests"))
+    patch.setattr(public_module, "FOLDER", folder)
+    yield {**knobs, "privacy.release": "dp_tree", "dp_tree.stride": 1, "score.replicates": 3}
+    patch.undo()
+
+
+def run_over(settings):
+    """The strategy of a run over virtual sites, and (stage, fields, size) of all that was sent."""
+    told = []
+
+    def recorder(message, context):
+        answer = client_app(message, context)
+        fields = {
+            name: {key: len(value.data) if hasattr(value, "data") else value}
+            for name, record in answer.content.items()
+            for key, value in record.items()
+            if name not in ("site", "about")
+        }
+        told.append((dict(answer.content.get("about", {})), fields))
+        return answer
+
+    nodes = [{"partition-id": k, "num-partitions": len(SITES)} for k in range(len(SITES))]
+    strategy = MethodStrategy(read(settings))
+    strategy.start(LocalGrid(recorder, nodes, settings), ArrayRecord())
+    return strategy, told
+
+
+def test_a_private_run_ends_in_the_union_of_what_sites_released(private_knobs):
+    strategy, _ = run_over(private_knobs)
+    bank = strategy.model
+    assert isinstance(bank, Bank)
+    assert bank.fingerprint.projection
+    assert bank.sites == SITES
+    assert (bank.images <= IMAGES).all()
+    assert len(bank) <= ROWS * bank.images.sum()
+    record = strategy.record()
+    assert record["privacy"]["epsilon"] == 10
+    assert record["privacy"]["relation"] == "add/remove"
+    assert {n for s in record["sites"].values() for n in s["images_train"].values()} == {IMAGES}
+    assert all(site.get("faults", {}) == {} for site in record["sites"].values())
+    assert all(site["seconds_fit"] == 0 for site in record["sites"].values())
+
+
+def test_one_image_less_and_one_that_is_broken_change_the_form_of_nothing(
+    private_knobs, plants, tmp_path
+):
+    """Fields, sizes and counts are those of the run with all images; only rows differ."""
+    other = tmp_path / "plants"
+    shutil.copytree(plants, other)
+    images = sorted((other / "bolt" / "train" / "good").glob("*.png"))
+    images[0].unlink()
+    images[-1].write_bytes(b"no image")
+    table = other / "bolt" / "sites.csv"
+    lines = table.read_text().splitlines()
+    gone = f"train/good/{images[0].name}"
+    table.write_text("\n".join(one for one in lines if gone not in one) + "\n")
+    (_, one), (_, two) = (
+        run_over({**private_knobs, "data.dir": str(folder)}) for folder in (plants, other)
+    )
+    trained = [[told for told in all_ if "bank" in told[1]] for all_ in (one, two)]
+    assert trained[0] == trained[1]
+    assert len(trained[0]) == len(SITES)
+    hellos = [[about for about, _ in all_ if about] for all_ in (one, two)]
+    assert hellos[0] == hellos[1]
+
+
+def test_two_runs_draw_other_noise(private_knobs):
+    (one, _), (two, _) = (run_over(private_knobs) for _ in range(2))
+    assert one.model.rows.tobytes() != two.model.rows.tobytes()
+
+
+def test_what_leaves_is_found_without_the_sites_own_rows(private_knobs, monkeypatch):
+    """Whatever a site's own bank is, findings that leave are those of the model alone."""
+    config = read(private_knobs)
+    embed = Embedder(config.embedder)
+    sites = [ready(config, site, embed).site for site in sites_of(config)]
+    seen = []
+    method = type(method_of(config))
+    trace = method.trace
+
+    def watched(self, model, features, *, own, site):
+        seen.append(own)
+        return trace(self, model, features, own=own, site=site)
+
+    monkeypatch.setattr(method, "trace", watched)
+    run_round(config, sites, embed)
+    assert seen
+    assert all(own is None for own in seen)
+    seen.clear()
+    at_site(config, sites, embed)
+    assert all(own is not None for own in seen)
+
+
+def test_thresholds_that_leave_rest_on_images_outside_the_release(private_knobs):
+    """None without held-out images: an image cannot be taken out of a release again."""
+    embed = Embedder(read(private_knobs).embedder)
+    for holdout, rests in ((0.0, False), (0.5, True)):
+        config = read({**private_knobs, "data.holdout": holdout, "score.false-rejects": 0.5})
+        sites = [ready(config, site, embed).site for site in sites_of(config)]
+        found = run_round(config, sites, embed).findings
+        assert any(any(one.calibrated.values()) for one in found.values()) is rests
+
+
+def test_figures_of_a_private_run_are_finite(private_knobs):
+    config = read(private_knobs)
+    embed = Embedder(config.embedder)
+    sites = [ready(config, site, embed).site for site in sites_of(config)]
+    outcome = run_round(replace(config, data=config.data), sites, embed)
+    report = sum(
+        (outcome.findings[name] for name in sorted(outcome.findings)),
+        type(outcome.findings[SITES[0]])(),
+    ).report
+    assert not math.isnan(report["mean"]["image_auroc"]["value"])
+    assert np.isfinite(outcome.model.rows).all()
