@@ -1,6 +1,6 @@
 """Are the drawn sets worth judging methods by? PatchCore on each product, alone.
 
-    python benchmarks/drawn_sets.py [SET ...] [--images 40] [--size 256] [--seeds 1]
+    python benchmarks/drawn_sets.py [SET ...] [--images 40] [--size 256] [--seeds 1] [--first 0]
 
 Drawn data. Each product is learned and judged by itself, with the package's ImageNet weights and
 with random ones. A product is accepted when its image AUROC lies between .6 and .97 with the
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     options = parser.parse_args()
     torch.set_num_threads(1)
     heading()
@@ -81,7 +82,7 @@ def main() -> None:
     for name in options.sets:
         drawn = drawn_set(name)
         found: dict[str, list[np.ndarray]] = {}
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             numbers = {"size": options.size, "seed": seed, "sites": 1}
             plan = plan_of(drawn, images=options.images, **numbers)
             with tempfile.TemporaryDirectory() as folder:

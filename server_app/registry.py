@@ -21,7 +21,7 @@ from fedad.config import Config, RoundKnobs, words
 from fedad.embedders.handshake import Probe, compare
 from fedad.errors import ConfigError, DataError, FedadError
 from fedad.methods.base import Foreseeing, method_of
-from fedad.plumbing.alike import like, pairs_alike
+from fedad.plumbing.alike import in_what, like, pairs_alike
 from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.plumbing.shown import for_log
 from server_app.exchange import Reply
@@ -184,8 +184,8 @@ def _look_alikes(sites: Mapping[str, Any]) -> Iterator[str]:
         whose |= {name: site for name in (*about["train"], *about["test"]) if name not in whose}
     for one, other in islice(pairs_alike(whose), MOST_WARNINGS):
         yield printable(
-            f"{one!r} (site {whose[one]}) and {other!r} (site {whose[other]}) look alike and are "
-            "two products: is it one, written in two ways?"
+            f"the products {in_what(one, other)} (sites {whose[one]} and {whose[other]}): if it "
+            "is one product, rename it at one of them, else a person takes them for one another"
         )
 
 
@@ -200,7 +200,8 @@ def check_sites(config: Config, sites: Mapping[str, Any], *, per_image: int) -> 
         per_image: patches of an image; 0 where no site has said.
 
     Raises:
-        DataError: nobody has a good image of a product that is to be judged.
+        DataError: nobody has a good image of a product that is to be judged, or the names of two
+            products could be taken for one another.
         ConfigError: a `bank.size` above what the sites can upload.
     """
     lenient = config.round.min_sites > 0
@@ -216,7 +217,10 @@ def check_sites(config: Config, sites: Mapping[str, Any], *, per_image: int) -> 
         for name, about in sites.items()
         if about.get("withheld")
     ]
-    warnings += _look_alikes(sites)
+    look_alikes = list(_look_alikes(sites))
+    if look_alikes and not lenient:
+        raise DataError(look_alikes[0])
+    warnings += look_alikes
     for name, about in sites.items():
         for unknown in sorted(set(about["test"]) - learned):
             told = f"site {name} has test images of {unknown!r}, of which no site has a good image"

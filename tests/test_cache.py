@@ -1,7 +1,9 @@
 """Cached features: shared by processes, never more than the limit and one file, never broken."""
 
+import errno
 import json
 import multiprocessing
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from safetensors.numpy import save
 
 from fedad.config import EmbedderKnobs
 from fedad.datasets.autovi import autovi
-from fedad.embedders.cache import Cache
+from fedad.embedders.cache import Cache, say_unusable
 from fedad.embedders.embedder import Embedder
 from fedad.images.remembered import KnownImages
 from fedad.plumbing.compute import made_by
@@ -134,6 +136,54 @@ def test_a_whole_grid_of_another_shape_is_not_taken(config, plants, tmp_path, ca
     embed.cache.put(embed.cache.path(embed.fingerprint, samples[0].path), first.grid[0, :3])
     np.testing.assert_array_equal(embed(samples).grid, first.grid)
     assert "expected (8, 8, " in caplog.text
+
+
+def _full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("harm", ["a file in its place", "full", "no home", "nobody's home"])
+def test_a_cache_that_cannot_be_written_costs_time_and_is_said_once(  # noqa: PLR0917 - fixtures
+    harm, config, plants, tmp_path, caplog, monkeypatch
+):
+    samples = autovi(plants).samples[:3]
+    wanted = Embedder(replace(config.embedder, cache="off"))(samples).grid
+    root = tmp_path / "cache"
+    if harm == "a file in its place":
+        root.write_text("")
+    if harm == "full":
+        monkeypatch.setattr("fedad.embedders.cache.write_atomic", _full)
+    if harm == "no home":
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setenv("HOME", "")
+        monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    say_unusable.cache_clear()
+    given = {"no home": "", "nobody's home": "~nobody-of-this-name/cache"}.get(harm, str(root))
+    knobs = replace(config.embedder, cache=given)
+    for _ in range(2):
+        np.testing.assert_array_equal(Embedder(knobs)(samples).grid, wanted)
+    (told,) = caplog.messages
+    assert "cannot be written" in told
+    assert "features are not kept" in told
+    KnownImages.of(knobs).save()
+
+
+def test_a_cache_that_may_only_be_read_is_read(config, plants, tmp_path, caplog, monkeypatch):
+    samples = autovi(plants).samples[:3]
+    knobs = replace(config.embedder, cache=str(tmp_path))
+    kept = Embedder(knobs)(samples).grid
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), "of another user")
+
+    say_unusable.cache_clear()
+    monkeypatch.setattr("os.utime", refused)
+    monkeypatch.setattr("fedad.embedders.cache.private_file", refused)
+    embed = Embedder(knobs)
+    embed._decoded = lambda samples, missing: iter(()) if not missing else pytest.fail("missed")
+    np.testing.assert_array_equal(embed(samples).grid, kept)
+    (told,) = caplog.messages
+    assert "cannot be written" in told
 
 
 @pytest.mark.parametrize("what", ["device", "numpy", "pillow", "timm", "torch"])

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedad.commands.data_check import data_check
 from fedad.config import read
 from fedad.errors import DataError
 from fedad.images.usable import sift
 from fedad.partition import partition
-from fedad.running.checking import Checked, check
+from fedad.running.checking import Checked, as_json, check
 from tests.bad_data import files
 from tests.bad_data.cases import a_mask, draw_plant, train_file
+from tests.datasets.drawn import draw, layouts
 from tests.images.test_near_duplicates import again, part
 
 
@@ -36,8 +38,23 @@ def test_a_good_plant_is_ready_with_its_counts_and_sites(plant):
     (bolt,) = found.products
     assert (bolt.train_good, bolt.test_good, bolt.test_defective) == (24, 24, 24)
     assert bolt.sizes == {"24 x 20": 72}
-    assert found.sites == {"lyon": {"bolt": {"train": 24, "test": 48}}}
+    assert found.sites == {"lyon": {"bolt": {"train": 24, "validation": 0, "test": 48}}}
     assert "licence: not known" in " ".join(found.notes)
+
+
+def test_validation_images_have_a_column_of_their_own(tmp_path, capsys):
+    draw(dict(layouts())["mvtec_loco"], tmp_path / "loco")
+    there = len(list((tmp_path / "loco").glob("*/validation/good/*")))
+    found = checked(tmp_path / "loco", is_run=True, data__partition="iid", data__sites=2)
+    assert sum(one.validation for one in found.products) == there > 0
+    at_sites = [counts for site in found.sites.values() for counts in site.values()]
+    assert sum(counts["validation"] for counts in at_sites) == there
+    learned = len(list((tmp_path / "loco").glob("*/train/good/*")))
+    assert sum(counts["train"] for counts in at_sites) == learned
+    data_check(tmp_path / "loco", overrides=["embedder.cache=off"])
+    printed = capsys.readouterr().out
+    assert printed.count("validation") >= 1
+    assert json.loads(json.dumps(as_json(found)))["products"][0]["validation"] > 0
 
 
 BREAKS = {

@@ -84,11 +84,12 @@ def _counts_table(found: Checked) -> Table:
     """How many images of what, by category."""
     from fedad.plumbing.console import add_row, table
 
-    columns = ("category", "train good", "test good", "test defective", "defects")
-    made = table(f"{found.dataset.name}: {found.dataset.root}", columns, words=(0, 4))
+    columns = ("category", "train good", "validation", "test good", "test defective", "defects")
+    made = table(f"{found.dataset.name}: {found.dataset.root}", columns, words=(0, 5))
     for one in found.products:
         named = ", ".join(f"{name} {count}" for name, count in one.defects.items())
-        add_row(made, one.category, one.train_good, one.test_good, one.test_defective, named)
+        counts = (one.train_good, one.validation, one.test_good, one.test_defective)
+        add_row(made, one.category, *counts, named)
     return made
 
 
@@ -108,10 +109,11 @@ def _sites_table(found: Checked) -> Table:
     """How many images each site has of each category."""
     from fedad.plumbing.console import add_row, table
 
-    made = table("sites", ("site", "category", "train good", "test"), words=(0, 1))
+    columns = ("site", "category", "train good", "validation", "test")
+    made = table("sites", columns, words=(0, 1))
     for site, counts in found.sites.items():
         for category, numbers in counts.items():
-            add_row(made, site, category, numbers["train"], numbers["test"])
+            add_row(made, site, category, *numbers.values())
     return made
 
 

@@ -52,7 +52,8 @@ class Masks:
     def _channel(self, rule: MaskRule, file: File) -> Channel:
         listed = rule.values == "listed" and self.saturation is not None
         self.unlisted |= rule.values == "listed" and not listed
-        return Channel(file.path, self.saturation or {}, "listed" if listed else "any")
+        unlisted = "any" if rule.values == "listed" else rule.values
+        return Channel(file.path, self.saturation or {}, "listed" if listed else unlisted)
 
     def left(self) -> list[File]:
         return [file for file in self.others if file.place not in self.taken]
@@ -66,4 +67,6 @@ def binary_note(layout: Layout, samples: Sequence[Sample]) -> str:
             "one binary mask an image: its whole defect is one region that has to be found in "
             "full, so that AUC-sPRO is another figure than with a mask for each defect"
         )
+    if any(channel.values == "classes" for channel in channels):
+        return "the values of a mask are classes: each is a region that has to be found in full"
     return ""

@@ -10,6 +10,7 @@ from fedad.datasets._walk import is_output, subfolders
 from fedad.datasets.layout import Layout
 from fedad.errors import DataError
 from fedad.images.pixels import shown
+from fedad.plumbing.alike import in_what, pairs_alike
 from fedad.plumbing.files import TOTALS, is_name
 
 DEEPEST = 2  # folders that an archive leaves around the products
@@ -42,7 +43,7 @@ def base_of(layout: Layout, root: Path, *, signed: bool = False) -> Base | None:
 
     Raises:
         OSError: a folder that may not be read.
-        DataError: a product whose name no file can have, two whose names differ in case alone, or
+        DataError: a product whose name no file can have, two whose names look alike, or
             several folders further down that each hold products.
     """
     return bases_at(layout, root, signed=signed) or _below(layout, root, signed)
@@ -116,20 +117,19 @@ def _is_product(layout: Layout, folder: Path, signed: bool) -> bool:
 
 
 def check_names(folders: Mapping[str, Path]) -> None:
-    """Refuse products whose names no file can have, or that differ only in capitals.
+    """Refuse products whose names no file can have, or that look alike.
 
     Raises:
         DataError: naming the folder.
     """
-    seen: dict[str, str] = {}
     for name, folder in folders.items():
         if not is_name(name):
             raise tree_error(
                 f"{shown(folder)}: a product's name becomes a file's, expected up to 64 "
                 f"letters, no backslash, and none of {', '.join(TOTALS)}: rename it?"
             )
-        if (other := seen.setdefault(name.casefold(), name)) != name:
-            raise tree_error(
-                f"{shown(folder)}: the products {other!r} and {name!r} differ only in capitals, "
-                "and their files would be one file on other systems: rename or join them"
-            )
+    for one, other in pairs_alike(folders):
+        raise tree_error(
+            f"{shown(folders[other])}: the products {in_what(one, other)}, so that people, servers "
+            "and other systems take them for one: rename or join them"
+        )

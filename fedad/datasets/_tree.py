@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fedad.datasets._choose import chosen
 from fedad.datasets._config import read_saturation
 from fedad.datasets._found import Odd, licence_of
+from fedad.datasets._label_table import read_labels
 from fedad.datasets._labels import labelled_apart
 from fedad.datasets._masks import Masks, binary_note
 from fedad.datasets._place import Base, base_of, tree_error, unreadable
@@ -131,6 +132,8 @@ class _Category:
         images, rest = self._images()
         masks = Masks(self.layout, rest, self._saturation())
         found = [sample for group in sorted(images) for sample in self._of(group, images, masks)]
+        if self.layout.labels:  # which part the images of a folder
+            found.sort(key=lambda sample: (sample.split, sample.defect, sample.path))
         if not found:
             raise tree_error(
                 f"{self.folder}: the category has no image: expected "
@@ -196,12 +199,18 @@ class _Category:
         there = self.layout.config and (path.exists() or path.is_symlink())
         return read_saturation(path) if there else None
 
+    def _told(self) -> Mapping[str, str]:
+        """What a table says is wrong with each image; nothing where there is none."""
+        path = self.folder / self.layout.labels
+        there = self.layout.labels and path.is_file()
+        return read_labels(path, self.folder) if there else {}
+
     def _of(
         self, group: _Group, images: Mapping[_Group, list[File]], masks: Masks
     ) -> Iterable[Sample]:
         files = sorted(images[group], key=lambda file: file.path)
         labels = labelled_apart(files, {file.place: file.path.stem for file in files})
-        good = group.folder in self.layout.good
+        good, told = group.folder in self.layout.good, self._told()
         for file in files:
             found: tuple[Channel, ...] | None = ()
             if not good:
@@ -209,7 +218,7 @@ class _Category:
             yield Sample(
                 self.category,
                 group.split,
-                GOOD if good else group.folder,
+                GOOD if good else told.get(file.place, group.folder),
                 file.path,
                 found,
                 self.layout.kinds.get(group.folder, ""),

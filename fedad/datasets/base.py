@@ -24,7 +24,7 @@ from fedad.datasets.join import joined, roots_of
 from fedad.errors import ConfigError, DataError
 from fedad.images.reading import dataset_read_so
 from fedad.plugins import plugin
-from fedad.plumbing.files import cache_root
+from fedad.plumbing.files import cache_root, expanded
 from fedad.types import Dataset
 
 __all__ = ["DRAWN", "check_trainable", "open_dataset", "open_folder", "pictures"]
@@ -43,7 +43,7 @@ def open_dataset(knobs: DataKnobs) -> Dataset:
     read = plugin("datasets", knobs.dataset)
     if not knobs.dir and knobs.dataset == DRAWN:
         return read(cache_root() / "plants", categories=words(knobs.categories))
-    roots = [Path(part).expanduser() for part in roots_of(knobs.dir)]
+    roots = [expanded(part) for part in roots_of(knobs.dir)]
     if not knobs.dir or not all(root.is_absolute() for root in roots):
         raise ConfigError(
             f"data.dir = {knobs.dir!r}: expected the absolute path of the data set's folder"

@@ -63,6 +63,9 @@ def _folder(root: Path, categories: Sequence[str]) -> Dataset:
     samples, folders = _samples(base, found, odd)
     samples, folders, notes = _chosen(root, samples, folders, categories)
     _name_rest(base, files, found, samples, odd)
+    if not samples:
+        told = ", ".join(f"{shown(path)} ({why})" for path, why in odd.unused[:3])
+        raise tree_error(f"{root}: no image in it that is used: found {told or 'nothing else'}")
     return Dataset(
         name="folder",
         root=base,
@@ -82,6 +85,8 @@ def listed(root: Path, odd: Odd) -> tuple[Path, list[File]]:
         OSError, DataError: no such folder, or no picture in it.
     """
     if root.is_file():
+        if root.suffix.lower() not in SUFFIXES:
+            raise tree_error(f"{root}: expected a folder, or an image: {', '.join(SUFFIXES)}")
         return root.parent, [File(root, root.name)]
     if not root.is_dir():
         raise tree_error(f"{root}: there is no such folder, and no such file")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fedad.datasets._choose import chosen
 from fedad.datasets._place import check_names, tree_error
+from fedad.plumbing.files import expanded
 from fedad.types import Dataset
 
 
@@ -18,7 +19,7 @@ def roots_of(text: str) -> list[str]:
     >>> roots_of("/data/a, /data/b")
     ['/data/a', '/data/b']
     """
-    if "," not in text or Path(text).expanduser().exists():
+    if "," not in text or expanded(text).exists():
         return [text]
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -24,12 +24,12 @@ class MaskRule(NamedTuple):
     """Where the masks of a defective image are, and what their pixels mean.
 
     `place` ends in `/*` where an image has a folder of masks, one file a channel. `values` is
-    "listed" where `defects_config.json` lists a mask's one value, and "any" where all that is not
-    background is the defect.
+    "listed" where `defects_config.json` lists a mask's one value, "any" where all that is not
+    background is the defect, and "classes" where each value is a defect of its own.
     """
 
     place: str
-    values: Literal["listed", "any"] = "any"
+    values: Literal["listed", "any", "classes"] = "any"
 
 
 FOLDER_OF_MASKS = "ground_truth/{defect}/{stem}/*"

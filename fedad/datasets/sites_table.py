@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fedad.errors import DataError
 from fedad.images.pixels import SUFFIXES, shown
+from fedad.plumbing.alike import in_what, pairs_alike
 from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.plumbing.table import Row, Table, read_table
 from fedad.types import Dataset, Sample
@@ -29,9 +30,17 @@ def sites_of(dataset: Dataset) -> dict[Path, str]:
 
     Raises:
         DataError: a category without a `sites.csv`, or with one that cannot be read, lacks an image
-            or says two things of one.
+            or says two things of one; or sites whose names look alike, as a server refuses them.
     """
-    return {path: row.cells[SITE] for path, row in rows_of(dataset).items()}
+    found = {path: row.cells[SITE] for path, row in rows_of(dataset).items()}
+    of = {site: path for path, site in found.items()}
+    for one, other in pairs_alike(of):
+        raise _error(
+            f"{shown(of[other])}: in {NAME}, the site of this image and that of "
+            f"{shown(of[one])}: {in_what(one, other)}, so that a server takes them for one: give "
+            "each site one spelling"
+        )
+    return found
 
 
 def rows_of(dataset: Dataset) -> dict[Path, Row]:
@@ -84,6 +93,9 @@ class _Images:
         self.dataset, self.samples = dataset, list(samples)
         self.folders = {sample.category: dataset.folder(sample) for sample in self.samples}
         self.at = {(one.category, self.place(one)): one.path for one in self.samples}
+        self.folded: dict[tuple[str, str], list[Path]] = defaultdict(list)  # in any capitals
+        for (category, place), image in self.at.items():
+            self.folded[category, place.casefold()].append(image)
         self.by_file: dict[str, list[Path]] = defaultdict(list)
         for sample in self.samples:
             self.by_file[sample.path.name].append(sample.path)
@@ -102,6 +114,10 @@ class _Images:
                 image = self.at.get((category, "/".join(parts[k:])))
                 if fits and image is not None:
                     return image
+        for category in self.folders if len(self.folders) == 1 else ():
+            alike = self.folded.get((category, "/".join(parts).casefold()), [])
+            if len(alike) == 1:  # a system that tells no capitals apart wrote the table
+                return alike[0]
         if len(parts) == 1 and (same := self.by_file.get(parts[0])):
             if len(same) > 1:
                 raise _error(

@@ -2,9 +2,11 @@
 
     split_csv/1cls.csv                           object,split,label,image,mask: the only record of
                                                  which image is of which split
-    <category>/image_anno.csv                    image,label,mask: labels may be quoted lists
+    <category>/image_anno.csv                    image,label,mask: what each defect is called;
+                                                 labels may be quoted lists
     <category>/Data/Images/{Normal,Anomaly}/000.JPG
-    <category>/Data/Masks/Anomaly/000.png        small whole numbers, one a class of defect
+    <category>/Data/Masks/Anomaly/000.png        small whole numbers, one a class of defect,
+                                                 each of which is a region of its own
 
     1cls/<category>/train/good/0000.JPG          after its own prepare_data.py
     1cls/<category>/test/{good,bad}/0000.JPG
@@ -36,7 +38,7 @@ visa = Reader(
         image="Data/Images/{defect}/{stem}",
         good=("Normal",),
         defects=("Anomaly",),
-        masks=MaskRule("Data/Masks/{defect}/{stem}"),
+        masks=MaskRule("Data/Masks/{defect}/{stem}", "classes"),
         table="split_csv/1cls.csv",
         labels="image_anno.csv",
         signs={"Data/Images": 5},

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache as once
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ class Cache:
     """One safetensors file an image, below a folder for each fingerprint and machine.
 
     A file that cannot be read, or is not what was written, is a miss; a file that is there and is
-    none is warned of. When the cache outgrows `limit` bytes, the features that were used longest
+    none is warned of. A folder that cannot be written is read, and said so once; it costs time, and
+    no more. When the cache outgrows `limit` bytes, the features that were used longest
     ago go first.
 
     Args:
@@ -76,33 +78,42 @@ class Cache:
             grid = _read(path)
             if shape is not None and grid.shape != shape:
                 raise ValueError(f"features of shape {grid.shape}, expected {shape}")
-            os.utime(path)
-        except FileNotFoundError:  # also if another process deletes it now
+            with suppress(OSError):  # of another user, or on a disk that is only read
+                os.utime(path)
+        except (FileNotFoundError, NotADirectoryError):  # also if another process deletes it now
+            return None
+        except PermissionError as error:
+            say_unusable(self.root, f"{error.strerror}")
             return None
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             log.warning("%s: not as it was cached (%s): the image is embedded anew", path, error)
             return None
         return grid
 
-    def put(self, path: Path, grid: np.ndarray) -> None:
-        """Keep features, and delete others first if there would be too many.
-
-        Raises:
-            OSError: the disk is full or the folder cannot be written.
-        """
+    def put(self, path: Path, grid: np.ndarray) -> bool:
+        """Keep features, and delete others first if there would be too many; whether they are kept,
+        which they are not where the disk is full or the folder cannot be written."""
         content = save({"grid": grid}, {"sha256": _digest(grid)})
-        with self._alone():
-            size = self._noted()
-            if size is None or size + len(content) > self.limit:
-                size = self._trimmed(len(content))
-            write_atomic(path, content, flush=False)
-            self._note(size + len(content))
+        try:
+            with self._alone():
+                size = self._noted()
+                if size is None or size + len(content) > self.limit:
+                    size = self._trimmed(len(content))
+                write_atomic(path, content, flush=False)
+                self._note(size + len(content))
+        except OSError as error:
+            say_unusable(self.root, f"{error.strerror or error}")
+            return False
+        return True
 
     def trim(self) -> None:
         """Delete the features used longest ago until the cache is within its limit."""
-        if self.root.is_dir():
-            with self._alone():
-                self._note(self._trimmed(0))
+        try:
+            if self.root.is_dir():
+                with self._alone():
+                    self._note(self._trimmed(0))
+        except OSError as error:
+            say_unusable(self.root, f"{error.strerror or error}")
 
     def _trimmed(self, more: int) -> int:
         """How many bytes there are, after so many have place and some room if they had none."""
@@ -136,6 +147,17 @@ class Cache:
 
     def _note(self, size: int) -> None:
         write_atomic(self.root / ".size", str(size), flush=False)
+
+
+@once
+def say_unusable(root: Path | str, why: str) -> None:
+    """Warn of a cache that cannot be written; a process does so once."""
+    log.warning(
+        "embedder.cache: %s cannot be written (%s): features are not kept, and the next command "
+        "takes as long as this one",
+        root,
+        why,
+    )
 
 
 def _files(root: Path) -> Iterator[tuple[float, int, Path]]:

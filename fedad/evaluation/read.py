@@ -18,7 +18,8 @@ from PIL import Image
 from fedad.datasets.base import open_folder
 from fedad.errors import DataError
 from fedad.evaluation.scored import Scored
-from fedad.images.pixels import image_size, read_region
+from fedad.images.pixels import image_size
+from fedad.images.regions import regions_of
 from fedad.plumbing.progress import track
 from fedad.types import Dataset, Sample
 
@@ -139,7 +140,7 @@ def _judged(sample: Sample, path: Path, scores: np.ndarray, resize: bool) -> Sco
         )
     regions = None
     if sample.masks is not None:
-        regions = tuple(read_region(channel, size) for channel in sample.masks)
+        regions = regions_of(sample.masks, size)
     return Scored(
         scores if scores.shape == size else _resized(scores, size),
         regions,

@@ -39,6 +39,7 @@ __all__ = [
     "Picture",
     "decode",
     "image_size",
+    "mask_levels",
     "picture",
     "read_file",
     "read_image",
@@ -130,7 +131,7 @@ def read_region(channel: Channel, size: tuple[int, int]) -> Region:
         BadFileError: another size than its image, no defect pixel, two values, or a value that
             `defects_config.json` does not list.
     """
-    find = _marked if channel.values == "any" else _levels
+    find = mask_levels if channel.values == "listed" else _marked
     levels = find(channel.path, channel.reading)
     if levels.shape != size:
         is_turned = levels.shape == size[::-1]
@@ -141,7 +142,7 @@ def read_region(channel: Channel, size: tuple[int, int]) -> Region:
             "mask-size",
         )
     values = [int(value) for value in np.unique(levels) if value]
-    if channel.values == "any" and values:
+    if channel.values != "listed" and values:
         return Region(levels, int(np.count_nonzero(levels)))
     if len(values) != 1:
         raise BadFileError(
@@ -154,7 +155,7 @@ def read_region(channel: Channel, size: tuple[int, int]) -> Region:
     return Region(mask, area)
 
 
-def _levels(path: Path, reading: Reading) -> np.ndarray:
+def mask_levels(path: Path, reading: Reading) -> np.ndarray:
     """A mask's values (H, W): of colours the first."""
     image = decode(read_file(path, reading), path, reading)
     if image.mode in ("1", "P", "F", "I"):

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import PIL
 
 from fedad.config import EmbedderKnobs as Knobs
-from fedad.plumbing.files import cache_root, private_file, private_folder
+from fedad.plumbing.files import cache_root, expanded, private_file, private_folder
 from fedad.plumbing.parse import from_json
 from fedad.types import Reading
 
@@ -53,7 +53,10 @@ class KnownImages:
         """Beside the cached features of `embedder.cache`."""
         if knobs.cache == "off":
             return cls(None)
-        root = Path(knobs.cache).expanduser() if knobs.cache else cache_root()
+        try:
+            root = expanded(knobs.cache) if knobs.cache else cache_root()
+        except OSError:  # the embedder says so
+            return cls(None)
         return cls(root / f"looks-{PIL.__version__}.jsonl")  # what Pillow reads is its version's
 
     def get(self, digest: str, reading: Reading) -> ImageFacts | None:

@@ -23,6 +23,7 @@ from fedad.plumbing.tensor_files import check_tensors
 
 P = TypeVar("P", bound=Payload)
 METHOD = "method"  # what a model's file is about: the method that scores with it
+READING = "reading"  # and how the image files were read, where it was not as usual
 LISTING = "listing"  # a digest of the images that it was learned from, at the site alone
 WHOLE = "sha256"
 
@@ -44,7 +45,7 @@ def load(path: Path, kind: type[P]) -> P:
         raise DataError(f"{path}: there is no such file, expected a {name} (.safetensors)")
     try:
         tensors, header = load_tensors(path)
-        for told in (METHOD, LISTING):
+        for told in (METHOD, READING, LISTING):
             header.pop(told, None)
         return kind.unpack(tensors, header, private=True)
     except (OSError, SafetensorError, ValueError) as error:

@@ -77,6 +77,17 @@ def pairs_alike(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     yield from sorted({(some[0], other) for some in seen.values() for other in some[1:]})
 
 
+def in_what(one: str, other: str) -> str:
+    """Two names that are alike, and in what they differ.
+
+    >>> in_what("Plate", "plate")
+    "'Plate' and 'plate' differ only in capitals"
+    """
+    if one.casefold() == other.casefold():
+        return f"{one!r} and {other!r} differ only in capitals"
+    return f"{one!a:.200} and {other!a:.200} look alike"
+
+
 def skeleton(name: str) -> str:
     """A name as it is seen: names of one skeleton look alike.
 

@@ -7,6 +7,7 @@ tells of images, and another user of the machine has no business in it: folders 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -110,6 +111,9 @@ def write_atomic(
         part.replace(path)
         if flush:
             flush_folder(path.parent)
+    except OSError as error:  # of a full disk the system does not say which file it was
+        error.filename = f"{path}"
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -154,6 +158,21 @@ def _plain(value: Any) -> Any:
 
 
 def cache_root() -> Path:
-    """Where what can be made again is kept: `$XDG_CACHE_HOME/fedad`, `~/.cache/fedad` if unset."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "fedad"
+    """Where what can be made again is kept: `$XDG_CACHE_HOME/fedad`, `~/.cache/fedad` if unset.
+
+    Raises:
+        OSError: neither is there, as for a user whom only a container knows.
+    """
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fedad"
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder that `~` stands for.
+
+    Raises:
+        OSError: nobody knows that home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(errno.ENOENT, "no home folder is known", f"{path}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LONGEST = 2**28  # bytes
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # what .xlsx and .ods, and .xls, begin with
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -65,6 +66,8 @@ def decoded(data: bytes) -> str:
     Raises:
         ValueError: bytes that are no text.
     """
+    if data.startswith(WORKBOOKS):
+        raise ValueError("an Excel workbook: save it as CSV")
     for mark, name in MARKS:
         if data.startswith(mark):
             return _plain(data.decode(name))

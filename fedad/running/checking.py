@@ -25,7 +25,7 @@ from fedad.messages.faults import Fault
 from fedad.methods.base import Foreseeing, method_of
 from fedad.partition import partition, site_of
 from fedad.running.products import Facts, Product, product_of
-from fedad.types import Dataset, Sample, Site
+from fedad.types import VALIDATION, Dataset, Sample, Site
 
 SPOILS = ("dim", "clipped", "leaked")  # words of files that are used, and should not be as they are
 
@@ -176,11 +176,11 @@ def _said(check_: Callable[[], object]) -> list[str]:
 
 
 def _counts(train: Iterable[Sample], test: Iterable[Sample]) -> dict[str, dict[str, int]]:
-    learned = Counter(sample.category for sample in train)
-    judged = Counter(sample.category for sample in test)
+    """By category; of training images those of a validation split are counted apart."""
+    counts = Counter((sample.category, sample.split) for sample in (*train, *test))
     return {
-        category: {"train": learned[category], "test": judged[category]}
-        for category in sorted({*learned, *judged})
+        category: {split: counts[category, split] for split in ("train", VALIDATION, "test")}
+        for category in sorted({category for category, _ in counts})
     }
 
 

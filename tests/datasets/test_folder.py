@@ -295,3 +295,24 @@ def test_several_folders_are_one_data_set(tmp_path):
     data = open_dataset(read(knobs).data)
     assert data.categories == ("clip", "nut")
     assert open_dataset(read({**knobs, "data.categories": "nut"}).data).categories == ("nut",)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"), [("良品", "不良"), ("Conforme", "Non conforme"), ("unbroken", "NG")]
+)
+def test_good_and_bad_in_other_languages(good, bad, tmp_path):
+    for name in (good, bad):
+        save(tmp_path / "parts" / name / "a.png", pixels(np.random.default_rng(0)))
+    found = {one.path.parent.name: one.is_good for one in open_folder(tmp_path / "parts").samples}
+    assert found == {good: True, bad: False}
+
+
+def test_a_file_that_is_no_image_and_masks_alone_are_no_data_set(tmp_path):
+    archive = tmp_path / "bottle.zip"
+    archive.write_bytes(b"PK\3\4")
+    with pytest.raises(DataError, match="expected a folder, or an image"):
+        open_folder(archive)
+    for number in range(2):
+        save(tmp_path / "masks" / "gt" / f"{number}.png", pixels(np.random.default_rng(0)))
+    with pytest.raises(DataError, match="no image in it that is used"):
+        open_folder(tmp_path / "masks")

@@ -13,6 +13,7 @@ from PIL import Image
 from fedad.config import Config
 from fedad.datasets.auto import recognise
 from fedad.datasets.base import open_folder
+from fedad.datasets.join import joined
 from fedad.errors import DataError
 from fedad.images.pixels import image_size, read_region
 from fedad.images.usable import survey
@@ -333,10 +334,23 @@ def test_products_of_any_name_can_be_chosen(name, tmp_path):
     assert tree
 
 
-def test_products_that_differ_in_capitals_are_refused_where_they_lie(tmp_path):
-    draw(LAYOUTS["mvtec_ad"], tmp_path, products=("Plate", "plate"))
-    with pytest.raises(DataError, match="'Plate' and 'plate' differ only in capitals"):
-        open_folder(tmp_path)
+@pytest.mark.parametrize(
+    ("one", "other", "how"),
+    [
+        ("Plate", "plate", "'Plate' and 'plate' differ only in capitals"),
+        ("Ku\u0308hler", "K\u00fchler", "look alike"),
+        ("b\u043elt", "bolt", "look alike"),
+        ("pipe clip", "pipeclip", "look alike"),
+    ],
+)
+def test_products_that_look_alike_are_refused_where_they_lie(one, other, how, tmp_path):
+    draw(LAYOUTS["mvtec_ad"], tmp_path / "one", products=(one, other, "nut"))
+    with pytest.raises(DataError, match=how):
+        open_folder(tmp_path / "one")
+    for name in (one, other):
+        draw(LAYOUTS["mvtec_ad"], tmp_path / "roots" / ascii(name), products=(name,))
+    with pytest.raises(DataError, match=how):
+        joined([open_folder(tmp_path / "roots" / ascii(name)) for name in (one, other)], ())
 
 
 def test_several_data_sets_in_one_folder_are_not_guessed_between(tmp_path):

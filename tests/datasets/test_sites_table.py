@@ -122,6 +122,30 @@ def test_what_is_wrong_with_a_table_is_said(name, root):
     assert str(root / "bolt" / "sites.csv") in str(refused.value)
 
 
+@pytest.mark.parametrize("other", ["Lyon", "lyon\u200b", "1yon"])
+def test_sites_that_look_alike_are_refused_as_a_server_does(other, root):
+    table = rows(root)
+    table[2][1], table[3][1] = "lyon", other
+    (root / "bolt" / "sites.csv").write_text(lines(table))
+    with pytest.raises(DataError, match=r"only in capitals|look alike|up to 64 letters"):
+        sites_of(open_folder(root))
+
+
+def test_a_table_of_a_system_that_tells_no_capitals_apart(root):
+    table = rows(root)
+    (root / "bolt" / "sites.csv").write_text(
+        lines([table[0], *([a.upper(), b] for a, b in table[1:])])
+    )
+    assert len(sites_of(open_folder(root, categories=("bolt",)))) == len(table) - 1
+
+
+@pytest.mark.parametrize("start", [b"PK\3\4", b"\xd0\xcf\x11\xe0"])
+def test_a_workbook_under_the_ending_of_a_table_is_called_one(start, root):
+    (root / "bolt" / "sites.csv").write_bytes(start + bytes(range(256)))
+    with pytest.raises(DataError, match="an Excel workbook: save it as CSV"):
+        sites_of(open_folder(root))
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_table_or_one_error(data):
     try:
