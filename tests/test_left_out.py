@@ -11,10 +11,12 @@ from fedad.banks.bank import join
 from fedad.config import read
 from fedad.methods.base import LeavingOut, forgotten, method_of
 from fedad.plugins import names
+from fedad.scoring import _without_images
+from fedad.scoring import standardised as standardised_file
+from fedad.scoring._without_images import QUICK, WithoutImages
 from fedad.search import left_out
-from fedad.search.left_out import LeftOut
+from fedad.search.left_out import LeftOut, Part
 from fedad.search.nearest_rows import by_torch
-from fedad.search.without_images import WithoutImages
 from tests.conftest import MARK, bank_of, features_of
 from tests.test_work import drawn, flops
 
@@ -103,6 +105,130 @@ def test_little_is_multiplied_for_an_image():
     assert flops(lambda: plain(rows, patches, out)) >= 2 * 64 * 5950 * 200
 
 
+def apart(parts, patches, outs, factors):
+    """The largest of the least distances of the patches to copies of what is left of each part."""
+    ways = [
+        np.float32(factor) * np.linalg.norm(patches - rest[found], axis=1)
+        for rows, out, factor in zip(parts, outs, factors, strict=True)
+        if len(rest := np.delete(rows, out, axis=0))
+        for found in [by_torch(rest, patches, "cpu", lambda done: None)]
+    ]
+    return np.min(ways, axis=0).max()
+
+
+@pytest.mark.parametrize("kind", ["clumps", "equal rows", "on a lattice", "far from 0"])
+def test_parts_that_are_searched_apart_have_the_bits_of_plain_searches(kind):
+    answered = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        rows, patches, out = many(kind, seed)
+        whose = rng.integers(3, size=len(rows))
+        whose[out] = 0
+        numbers = [np.flatnonzero(whose == k) for k in range(3)]
+        outs = [np.flatnonzero(np.isin(numbers[0], out)), np.arange(0), np.arange(1)]
+        for factors in ((1, 1, 1), (1, 0.8, 0.93), (0.8, 1, 1)):
+            known = [LeftOut(rows, numbers=some) for some in numbers]
+            found = left_out.largest(list(map(Part, known, outs, factors)), patches)
+            answered += found is not None
+            expected = apart([rows[some] for some in numbers], patches, outs, factors)
+            assert found is None or found == expected
+        parts = [Part(known[0], np.arange(len(known[0]))), Part(known[1], np.arange(0), 0.9)]
+        nothing_left = left_out.largest(parts, patches)
+        assert nothing_left is None or nothing_left == apart(
+            [rows[some] for some in numbers[:2]], patches, [part.out for part in parts], (1, 0.9)
+        )
+        assert left_out.largest(parts[:1], patches) is None
+    assert answered
+
+
+def factory(scope, seed=0, shots=1):
+    """A bank of three sites and two products, a site's own bank, and its images.
+
+    Rows of `graz` lie a little beside those of the site, as under another lamp; those of `turin`
+    are everywhere. Each image but the first has `shots` that look alike.
+    """
+    rng = np.random.default_rng(seed)
+    places = rng.normal(size=(2, PATCHES, 24))
+    names = ["bolt", "hose"] * IMAGES
+    looks = rng.normal(size=(IMAGES, 2, PATCHES, 24))
+    grid = np.concatenate([places + 0.5 * looks[k // shots] for k in range(IMAGES)])
+    grid = (grid + 0.05 * rng.normal(size=grid.shape)).astype(np.float32)
+    features = features_of(grid.reshape(2 * IMAGES, 8, 8, 24), names)
+    features = replace(features, fingerprint=MARK)
+    parts = []
+    for number, name in enumerate(("bolt", "hose")):
+        source = np.array(
+            [k * PATCHES + p for k in range(number, 2 * IMAGES, 2) for p in range(0, PATCHES, 2)]
+        )
+        source = rng.permutation(source)
+        part = bank_of(features.patches[source], "lyon", name)
+        parts.append(part.replace(source=source, scope=scope))
+    own = join(parts).replace(
+        source=np.concatenate([part.source for part in parts]),
+        row=np.arange(sum(map(len, parts)), dtype=np.int32),
+    )
+    shift = 1.5 * np.eye(24)[0]
+    beside = (places[0] + shift + 0.5 * rng.normal(size=(PATCHES, 24))).astype(np.float32)
+    others = [
+        bank_of(beside, "graz", "bolt").replace(scope=scope),
+        bank_of(drawn(90, 24, seed), "turin", "bolt").replace(scope=scope),
+        bank_of(drawn(50, 24, seed + 1), "turin", "hose").replace(scope=scope),
+    ]
+    sent = own.take(np.flatnonzero(own.row % 3 > 0)).replace(source=np.empty(0, np.int64))
+    others[1:] = [
+        join(others[1:]).replace(row=np.arange(140, dtype=np.int32)),
+    ]
+    bank = join([others[0], sent, others[1]])
+    bank = bank.take(np.random.default_rng(seed).permutation(len(bank)))
+    return bank, own, features
+
+
+@pytest.mark.parametrize("scoring", QUICK)
+@pytest.mark.parametrize("scope", ["category", "mixed"])
+@pytest.mark.parametrize("sample", [2048, 40])
+def test_quick_ways_score_as_the_scoring_itself_without_an_images_rows(
+    scope, scoring, sample, monkeypatch
+):
+    """Alone, in groups of several images, with all images but one left out, and by own rows alone;
+    where some patches are outside of a region of interest, too."""
+    for module in (standardised_file, _without_images):
+        monkeypatch.setattr(module, "SAMPLE", sample)
+    method = method_of(read({"bank.scope": scope, "score.scoring": scoring}))
+    answered = tried = 0
+    for seed in range(3):
+        bank, own, features = factory(scope, seed)
+        valid = np.random.default_rng(seed).random((2 * IMAGES, 8, 8)) < 0.8
+        alone = bank.take(np.flatnonzero(bank.site == bank.sites.index("lyon")))
+        for model in (bank, alone):
+            slow = forgotten(method, model, own, "lyon")
+            quick = WithoutImages(model, own, "lyon", method.config.score, "cpu")
+            for k in range(0, 2 * IMAGES, 3):
+                all_but_one = [n for n in range(2 * IMAGES) if n != (k + 2) % (2 * IMAGES)]
+                for images in (
+                    [k],
+                    [k, (k + 2) % (2 * IMAGES), (k + 4) % (2 * IMAGES)],
+                    all_but_one,
+                ):
+                    for masked in (False, True):
+                        one = features.take([k])
+                        one = replace(one, valid=valid[[k]] if masked else None)
+                        found, tried = quick.score(one, images), tried + 1
+                        answered += found is not None
+                        assert found is None or found == pytest.approx(slow(one, images), rel=1e-6)
+    assert answered > 0.9 * tried
+
+
+def test_distances_of_another_lamp_are_measured_without_the_image_that_is_left_out():
+    """What the factors were with the image in the sample is not what they are without it."""
+    bank, own, _ = factory("mixed")
+    knobs = read({"score.scoring": "standardised"}).score
+    parts = WithoutImages(bank, own, "lyon", knobs, "cpu").parts("")
+    with_all, without = ([part.factor for part in parts(left)] for left in ([], range(9)))
+    assert with_all[0] == without[0] == 1
+    assert all(0.8 <= factor < 1 for factor in with_all[1:])
+    assert with_all != without
+
+
 @pytest.fixture(params=["category", "mixed"])
 def plant(request):
     """A method, a bank of two sites and two products, one's own bank, and its images."""
@@ -135,7 +261,7 @@ def test_every_training_image_is_scored_as_by_a_copy_without_its_rows(plant):
     expected = [slow(features.take([k]), [k]) for k in range(2 * IMAGES)]
     fast = method.leaving_out(bank, own, "lyon")
     assert [fast(features.take([k]), [k]) for k in range(2 * IMAGES)] == expected
-    quick = WithoutImages(bank, own, "lyon", "cpu")
+    quick = WithoutImages(bank, own, "lyon", method.config.score, "cpu")
     answered = [quick.score(features.take([k]), [k]) for k in range(2 * IMAGES)]
     assert sum(one is not None for one in answered) >= IMAGES
 
@@ -143,9 +269,9 @@ def test_every_training_image_is_scored_as_by_a_copy_without_its_rows(plant):
 @pytest.mark.parametrize(
     "knobs",
     [
-        {"score.neighbours": 3},
+        {"score.neighbours": 3, "score.scoring": "nearest"},
         {"score.search": "bfloat16"},
-        *({"score.scoring": name} for name in names("scoring") if name != "nearest"),
+        *({"score.scoring": name} for name in names("scoring") if name not in QUICK),
     ],
     ids=lambda knobs: "-".join(map(str, knobs.values())),
 )

@@ -18,7 +18,7 @@ from fedad.errors import ConfigError, DataError
 from fedad.evaluation import least_rate, threshold
 from fedad.judging.parts import ready
 from fedad.judging.promise import promise
-from fedad.judging.thresholds import GoodScore, Threshold, calibrate
+from fedad.judging.thresholds import GoodScore, Threshold, calibrate, good_scores
 from fedad.partition import hold_out, one_site, partition
 from fedad.round import fit, merge
 from fedad.running.by_hand import build
@@ -65,7 +65,7 @@ def test_new_good_parts_give_a_threshold_that_says_what_it_promises(settings, ba
         assert one["parts"] == len(list((parts / name / "good").iterdir()))
         assert one["threshold"] == threshold(np.array(one["good"]), 0.1)
         assert "at most 0.1 are stopped" in made.promises[name].told()
-    assert {n: t.score for n, t in read_thresholds(bank).items()} == {
+    assert {n: t.score for n, t in read_thresholds(bank, settings.score).items()} == {
         n: p.threshold for n, p in made.promises.items()
     }
 
@@ -103,7 +103,7 @@ def test_too_few_parts_promise_nothing_and_say_what_they_could(settings, bank, p
     assert made.promises["bolt"].told() == (
         f"8 good parts can promise a false-reject rate of {least_rate(8):.3f} at best: 0.1 takes 9"
     )
-    assert read_thresholds(bank) == {}
+    assert read_thresholds(bank, settings.score) == {}
 
 
 def test_images_that_the_bank_was_made_from_are_refused(settings, bank, plants):
@@ -115,7 +115,7 @@ def test_thresholds_of_another_bank_are_refused(settings, bank, parts, knobs):
     onboard(settings, bank, parts, None)
     build(read({**knobs, "coreset.local-ratio": 0.1}), "lyon", bank)
     with pytest.raises(DataError, match="of another model"):
-        read_thresholds(bank)
+        read_thresholds(bank, settings.score)
 
 
 def test_second_shots_are_found_and_count_as_one_part(settings, bank, parts, tmp_path):
@@ -151,6 +151,49 @@ def test_verdicts_move_the_threshold(settings, bank, parts, tmp_path):
     assert after["bolt"].judged == 20
     assert 0 < after["bolt"].stopped < 20
     assert after["hose"].judged == 0
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(0.1, "ok"), (0.9, "nok")])
+def test_a_threshold_that_verdicts_made_infinite_still_gives_verdicts(
+    rate, verdict, settings, bank, parts
+):
+    """All good parts were stopped, until none is; or none was, until all are."""
+    limit, out = math.inf if verdict == "ok" else -math.inf, bank.parent
+    table = out / "verdicts.csv"
+    scores = [10.0 ** (k + 6) if verdict == "ok" else -1.0 - k for k in range(30)]
+    config = replace(settings, score=replace(settings.score, false_rejects=rate))
+    rows = [f"bolt,{score},good" for score in scores]
+    table.write_text("\n".join(["category,score,verdict", *rows, ""]))
+    made = onboard(config, bank, parts, table)
+    assert made.promises["bolt"].threshold == limit
+    assert "part is stopped for now" in made.promises["bolt"].told()
+    json.loads(made.file.read_text(), parse_constant=pytest.fail)  # JSON has no Infinity
+    assert read_thresholds(bank, config.score)["bolt"].score == limit
+    write_maps(config, parts, bank, out / "maps", form="npy")
+    rows = list(csv.DictReader((out / "maps/scores.csv").read_text().splitlines()))
+    assert {row["verdict"] for row in rows if row["category"] == "bolt"} == {verdict}
+
+
+@pytest.mark.parametrize("value", ["nan", "many", [], {"a": 1}], ids=str)
+def test_a_limit_that_is_none_is_refused(value, settings, bank, parts):
+    file = onboard(settings, bank, parts, None).file
+    told = json.loads(file.read_text())
+    told["products"]["bolt"]["threshold"] = value
+    file.write_text(json.dumps(told))
+    with pytest.raises(DataError, match="not a plant's thresholds"):
+        read_thresholds(bank, settings.score)
+
+
+def test_thresholds_of_scores_that_were_made_otherwise_are_refused(settings, bank, parts):
+    file = onboard(settings, bank, parts, None).file
+    for knob, value in (("scoring", "q_of_n"), ("neighbours", 3), ("q", 3)):
+        other = replace(settings.score, **{knob: value})
+        with pytest.raises(DataError, match=rf"score\.{knob} = .*, and now it is {value!r}"):
+            read_thresholds(bank, other)
+    told = json.loads(file.read_text())
+    del told["scored"]  # as files were before
+    file.write_text(json.dumps(told))
+    assert set(read_thresholds(bank, settings.score)) == {"bolt", "hose"}
 
 
 @pytest.mark.parametrize(
@@ -275,5 +318,9 @@ def test_a_validation_split_gives_thresholds_by_site_and_nothing_is_learned_from
         assert found[name].parts == before[name].parts + 6
         assert not before[name].by_site
         assert len(found[name].by_site) > 1
+        assert {*found[name].by_site} <= {"graz", "lyon", "turin"}
+    known = replace(lyon, held=tuple(replace(s, split="validation") for s in lyon.train))
+    told = good_scores(config, known, embed, bank, own)
+    assert {one.site for some in told.values() for one in some} == {"lyon"}  # not of nobody
     nobody = calibrate(config, replace(lyon, train=(), held=new), embed, bank, None)
     assert nobody["bolt"].parts == 6

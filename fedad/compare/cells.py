@@ -12,13 +12,12 @@ from typing import Any
 
 from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, Plan
 from fedad.compare.sources import of_runs
-from fedad.config import Config, DataKnobs, MergeKnobs, PrivacyKnobs
+from fedad.config import NEAREST, Config, DataKnobs, MergeKnobs, PrivacyKnobs
 from fedad.datasets.base import open_dataset
 from fedad.errors import DataError
 from fedad.plumbing.compute import made_by
 from fedad.plumbing.files import read_json
 from fedad.plumbing.progress import track
-from fedad.scoring.base import PLAIN
 from fedad.types import Dataset
 
 SCHEMA = 1  # counts up when a cell's folder holds something else
@@ -98,7 +97,7 @@ def cell_of(config: Config, way: str, images: str) -> RunCell:
         config = replace(config, merge=MergeKnobs(), privacy=PrivacyKnobs())
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
-        config = replace(config, score=replace(config.score, scoring=PLAIN.scoring))
+        config = replace(config, score=replace(config.score, scoring=NEAREST))
     content = content_of(config, way, images)
     key = _digest([SCHEMA, of_runs(), made_with(config.embedder.device), content])
     return RunCell(way, config, images, content, key)

@@ -49,6 +49,12 @@ class Promise:
             f"threshold {self.threshold:.6g}: of new good parts like these {self.parts}, at most "
             f"{self.rate:g} are stopped on average"
         )
+        if math.isinf(self.threshold):
+            every, than = ("no", "more") if self.threshold > 0 else ("every", "fewer")
+            words = (
+                f"threshold {self.threshold}: {every} part is stopped for now, since {than} good "
+                f"parts than the wished {self.rate:g} were"
+            )
         if self.by_site:
             words += (
                 f"; parts that look most like those of {', '.join(self.by_site)} have their own"

@@ -185,7 +185,7 @@ def _scores_by(
                     if numbers:
                         score = left_out[number](one, numbers)
                     elif method.judges(model, sample.category):
-                        new = new_scores(method, model, one, own)
+                        new = new_scores(method, model, one, own, site.name)
                         score, nearest = new.scores[0], new.sites[0]
                     if score is not None:
                         good = GoodScore(score, sample.part, nearest)
@@ -204,15 +204,19 @@ class NewScores(NamedTuple):
 
 
 def new_scores(
-    method: Method, model: Payload, features: Features, own: Payload | None = None
+    method: Method, model: Payload, features: Features, own: Payload | None = None, site: str = ""
 ) -> NewScores:
-    """What a model says of images that it does not know."""
+    """What a model says of images that it does not know.
+
+    Args:
+        own: what the site kept of its own; its rows are nearest in the name of `site`.
+    """
     if not isinstance(method, Tracing):
         maps, scores = method.score(model, features, own=own)
         return NewScores(maps, scores.tolist(), [""] * len(maps))
     found = method.trace(model, features, own=own, site="")
-    pairs = zip(found.nearest, found.maps, strict=True)
-    sites = [oddest(found.sites, *pair) for pair in pairs]
+    pairs, names = zip(found.nearest, found.maps, strict=True), [n or site for n in found.sites]
+    sites = [oddest(names, *pair) for pair in pairs]
     return NewScores(found.maps, found.scores.tolist(), sites)
 
 

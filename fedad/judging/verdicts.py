@@ -11,7 +11,8 @@ import numpy as np
 from fedad.config import Config
 from fedad.embedders.box import box_of
 from fedad.evaluation import Scored
-from fedad.images.pixels import image_size, read_region
+from fedad.images.pixels import image_size
+from fedad.images.regions import regions_of
 from fedad.images.roi import region_of
 from fedad.messages.payload import Payload
 from fedad.methods.base import Dividing, Method, Tracing, method_of, scores_where_judged
@@ -168,4 +169,4 @@ def _scored(
 def _regions(sample: Sample, size: tuple[int, int]) -> tuple[Region, ...] | None:
     if sample.masks is None:
         return None
-    return tuple(read_region(channel, size) for channel in sample.masks)
+    return regions_of(sample.masks, size)

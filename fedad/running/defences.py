@@ -27,7 +27,7 @@ class Defence(NamedTuple):
 
     admission: bool
     aggregation: str = "federated_coreset"
-    scoring: str = "nearest"
+    scoring: str = ""  # as the configuration says
 
 
 DEFENCES = {
@@ -122,7 +122,9 @@ def _figures(
     config = replace(
         federation.config,
         merge=replace(federation.config.merge, aggregation=defence.aggregation),
-        score=replace(federation.config.score, scoring=defence.scoring),
+        score=replace(
+            federation.config.score, scoring=defence.scoring or federation.config.score.scoring
+        ),
     )
 
     def receive(turn: Turn, uploads: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,19 +6,20 @@ there. A few good parts of it, which nothing is learned from, say what its good 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Container, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fedad.config import Config, words
+from fedad.config import Config, ScoreKnobs
 from fedad.datasets.base import open_folder
 from fedad.datasets.parts import NEAR_DUPLICATES, with_groups
 from fedad.embedders.embedder import Embedder
-from fedad.errors import ConfigError, DataError
+from fedad.errors import DataError
 from fedad.images.pixels import shown
 from fedad.images.reading import dataset_read_so
 from fedad.images.roi import with_roi
@@ -32,7 +33,8 @@ from fedad.methods.base import Method, method_of
 from fedad.plumbing.files import read_json, write_json
 from fedad.plumbing.progress import track
 from fedad.plumbing.table import read_table
-from fedad.running.model_file import embedder_of, open_model
+from fedad.running.model_file import embedder_of, open_model, read_notes
+from fedad.running.named import named
 from fedad.types import Features, Sample, Site
 
 ENDING = ".thresholds.json"
@@ -62,9 +64,10 @@ def onboard(config: Config, model_file: Path, good: Path, verdicts: Path | None)
         MismatchError: the images would be embedded otherwise than the model's were.
         DataError: no good image, one that cannot be read, or one that the model was made from.
     """
-    config, model = open_model(config, model_file)
+    asked, (config, model) = config, open_model(config, model_file)
     embed, method = embedder_of(config, model, model_file), method_of(config)
     samples, notes = _good(config, good, model.categories)
+    notes = [*read_notes(asked, config), *notes]
     sifted = survey(config, Site("", (), samples))
     if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
         raise DataError(f"{skipped[0]} ({len(skipped)} of {len(samples)} images cannot be used)")
@@ -75,7 +78,7 @@ def onboard(config: Config, model_file: Path, good: Path, verdicts: Path | None)
         for name, found in sorted(scores.items())
     }
     file = thresholds_file(model_file)
-    write_json(file, _told(model_file, promises, scores))
+    write_json(file, _told(model_file, config.score, promises, scores))
     notes += [
         f"{name}: {count} of {len(scores[name])} images show a part that another one shows too: "
         f"with -c data.group={NEAR_DUPLICATES} they count as one part"
@@ -90,11 +93,15 @@ def thresholds_file(model_file: Path) -> Path:
     return model_file.with_name(model_file.name + ENDING)
 
 
-def read_thresholds(model_file: Path) -> dict[str, Threshold]:
+def read_thresholds(model_file: Path, knobs: ScoreKnobs) -> dict[str, Threshold]:
     """Product -> the threshold beside a model's file; none of a product without.
 
+    Args:
+        knobs: `score.*`, by which images are to be scored.
+
     Raises:
-        DataError: the file is there, and is not what `onboard` wrote, or of another model.
+        DataError: the file is there, and is not what `onboard` wrote, or is of another model or of
+            scores that are made otherwise.
     """
     file = thresholds_file(model_file)
     if not file.exists():
@@ -102,11 +109,12 @@ def read_thresholds(model_file: Path) -> dict[str, Threshold]:
     told = read_json(file, "a plant's thresholds")
     try:
         made_for, products = told["model"], told["products"]
+        made_by = dict(told.get("scored", {}))  # files from before did not say so
         found = {
             name: Threshold(
-                float(one["threshold"]),
+                _number(one["threshold"]),
                 int(one["parts"]),
-                by_site={site: float(limit) for site, limit in one["by_site"].items()},
+                by_site={site: _number(limit) for site, limit in one["by_site"].items()},
             )
             for name, one in products.items()
             if one["threshold"] is not None
@@ -118,7 +126,35 @@ def read_thresholds(model_file: Path) -> dict[str, Threshold]:
             f"{file}: these thresholds are of another model than {model_file}: calibrate again "
             "with fedad calibrate, or remove the file"
         )
+    for name, value in _scored(knobs).items():
+        if made_by.get(name, value) != value:
+            raise DataError(
+                f"{file}: these thresholds are of scores with {name} = {made_by[name]!r}, and now "
+                f"it is {value!r}: give fedad score the same -c {name}, or calibrate again"
+            )
     return found
+
+
+def _scored(knobs: ScoreKnobs) -> dict[str, str | int]:
+    """The knobs that an image's score hangs on."""
+    told: dict[str, str | int] = {"score.scoring": knobs.scoring}
+    return told | {"score.neighbours": knobs.neighbours, "score.q": knobs.q}
+
+
+def _number(value: Any) -> float:
+    """A limit as `_limit` writes it.
+
+    Raises:
+        ValueError: it is none, such as NaN.
+    """
+    if math.isnan(number := float(value)):
+        raise ValueError(f"{value!r} is no limit")
+    return number
+
+
+def _limit(value: float) -> float | str:
+    """A limit as JSON has it, in which no number is infinite."""
+    return value if math.isfinite(value) else str(value)
 
 
 def read_verdicts(path: Path, known: Container[str]) -> dict[str, list[float]]:
@@ -159,27 +195,15 @@ def _good(
     config: Config, folder: Path, known: tuple[str, ...]
 ) -> tuple[tuple[Sample, ...], list[str]]:
     """The good images of a folder, each of a product that the model knows."""
-    chosen = words(config.data.categories)
-    dataset = open_folder(folder, config.data.dataset, ())
-    dataset = with_groups(dataset_read_so(dataset, config.data), config.data.group)
-    samples = [sample for sample in dataset.samples if sample.is_good]
-    if len(chosen) == 1 and not set(dataset.categories) & set(known):
-        samples = [replace(sample, category=chosen[0]) for sample in samples]
-    elif chosen:
-        samples = [sample for sample in samples if sample.category in chosen]
-    elif len(known) == 1 and len(dataset.categories) == 1:
-        samples = [replace(sample, category=known[0]) for sample in samples]
+    opened = open_folder(folder, config.data.dataset, ())
+    opened = with_groups(dataset_read_so(opened, config.data), config.data.group)
+    dataset = named(opened, known, config.data.categories)
+    samples = tuple(sample for sample in dataset.samples if sample.is_good)
     if not samples:
         raise DataError(f"{folder}: no good image in it")
-    samples = [*with_roi(samples, dataset, config.data.roi)]
-    if unknown := sorted({sample.category for sample in samples} - set(known)):
-        raise ConfigError(
-            f"{folder}: product {unknown[0]!r}: the model knows {', '.join(known)}: say which one "
-            "it is with -c data.categories=NAME"
-        )
     left = len(dataset.samples) - len(samples)
     notes = [*dataset.notes, *([f"{left} images are not used: of defects"] if left else [])]
-    return tuple(samples), notes
+    return with_roi(samples, dataset, config.data.roi), notes
 
 
 def _scores(
@@ -220,15 +244,19 @@ def _check_new(sample: Sample, nearest: float, scale: tuple[float, float]) -> No
 
 
 def _told(
-    model_file: Path, promises: Mapping[str, Promise], scores: Mapping[str, list[GoodScore]]
+    model_file: Path,
+    knobs: ScoreKnobs,
+    promises: Mapping[str, Promise],
+    scores: Mapping[str, list[GoodScore]],
 ) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "model": checksum(model_file),
+        "scored": _scored(knobs),
         "products": {
             name: {
                 **asdict(one),
-                "threshold": one.threshold if one.kept else None,
+                "threshold": _limit(one.threshold) if one.kept else None,
                 "told": one.told(),
                 "good": sorted(good.score for good in scores[name]),
             }

@@ -1,0 +1,98 @@
+"""How far apart normal rows lie: those of a site's own images, and its own from another site's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from fedad.banks.bank import Bank
+from fedad.config import ScoreKnobs
+from fedad.scoring._by_site import bank_of_rows
+from fedad.scoring.nearest import nearest
+
+SAMPLE = 2048  # own rows that gaps are measured from: with 256 of 1,228 a factor is off by .03
+LEAST = 0.8  # that is left of a distance: demo plants need 0.83
+SHARE = 0.1  # of them, those in places that both sites have: few enough for another variant
+STRIDE = np.uint64(0x9E3779B97F4A7C15)  # the golden section of 2**64: its multiples lie evenly
+BLOCK = 1024  # rows that are multiplied at a time
+
+
+def in_turn(own: Bank) -> np.ndarray:
+    """(M,) int: the rows of a site's own bank, so that the first n are a sample for any n.
+
+    Which come first hangs on the rank of each row alone: where rows are left out the others stay
+    as they are, and samples with and without an image differ in its rows only.
+    """
+    return np.argsort(own.row.astype(np.uint64) * STRIDE, kind="stable")
+
+
+def gap_of(distances: np.ndarray) -> float:
+    """The gap of distances (n,): the one that `SHARE` of them are below; of none it is infinite."""
+    known = distances[np.isfinite(distances)]
+    return float(np.quantile(known, SHARE)) if len(known) else np.inf
+
+
+def factor_of(gap: float, between: float) -> float:
+    """What is left of distances to a site, which is `between` from rows that are `gap` apart."""
+    return float(np.clip(gap / between, LEAST, 1)) if between else 1.0
+
+
+def to_others(
+    bank: Bank, others: Iterable[np.ndarray], points: np.ndarray, knobs: ScoreKnobs, device: str
+) -> np.ndarray:
+    """(S, n): how far points (n, D) are from the rows of each of S other sites."""
+    parts = (bank_of_rows(bank, bank.rows[rows]) for rows in others)
+    found = [nearest(part, points, knobs=knobs, device=device).distance for part in parts]
+    return np.array(found, np.float32).reshape(-1, len(points))
+
+
+class Apart:
+    """Of some rows of a site's own bank the nearest row of each of its images.
+
+    Where nothing says of which image rows are, all count as of one.
+    """
+
+    def __init__(self, own: Bank, some: np.ndarray) -> None:
+        self.own, self.some = own, some
+        known = len(own.source) == len(own)
+        image = own.image if known else np.zeros(len(own), np.int64)
+        self.images, number = np.unique(image, return_inverse=True)
+        self.mine = number[some]  # which of `images` each row is of
+        shape = (len(some), len(self.images))
+        self.row, self.square = np.zeros(shape, np.int64), np.full(shape, np.inf, np.float32)
+        mean = own.rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        points = -2 * (own.rows[some] - mean)
+        by_image = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+        for column, rows in enumerate(by_image):
+            for at in range(0, len(rows), BLOCK):
+                self._seen(points, mean, rows[at : at + BLOCK], column)
+
+    def _seen(self, points: np.ndarray, mean: np.ndarray, rows: np.ndarray, column: int) -> None:
+        """Take rows of an image into account, those which are not the very same row."""
+        centred = self.own.rows[rows] - mean
+        squares = points @ centred.T + np.einsum("md,md->m", centred, centred)
+        squares[self.some[:, None] == rows] = np.inf
+        nearest_, every = squares.argmin(axis=1), np.arange(len(self.some))
+        closer = squares[every, nearest_] < self.square[:, column]
+        self.row[closer, column] = rows[nearest_[closer]]
+        self.square[closer, column] = squares[every, nearest_][closer]
+
+    def distances(self, number: np.ndarray, left: Iterable[int] = ()) -> np.ndarray:
+        """(n,) float32: how far these of the rows are from the nearest one of another image.
+
+        Of an image that is the only one, from its other rows; infinite where there is none.
+
+        Args:
+            number: which of `some`, none of them of an image that is left out.
+            left: images that are left out.
+        """
+        every, mine = np.arange(len(number)), self.mine[number]
+        squares = np.where(np.isin(self.images, list(left)), np.inf, self.square[number])
+        inside = squares[every, mine]
+        squares[every, mine] = np.inf
+        alone = np.isinf(squares).all(axis=1)
+        squares[every[alone], mine[alone]] = inside[alone]
+        row = self.row[number, squares.argmin(axis=1)]
+        found = np.linalg.norm(self.own.rows[self.some[number]] - self.own.rows[row], axis=1)
+        return np.where(np.isinf(squares).all(axis=1), np.float32(np.inf), found)
