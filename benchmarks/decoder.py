@@ -25,7 +25,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from common import heading, row
-from decoding import Decode, Drawn, Scores, drawable, linear, mlp, scores_of
 from pairs import IMAGES, Pairs, crops_of, good, joined, of, public_pairs
 
 from fedad.config import Config, read
@@ -33,6 +32,7 @@ from fedad.datasets.autovi import autovi
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.judging.findings import Findings
+from fedad.leakage.decoders import Decode, Drawn, Scores, drawable, linear, mlp, scores_of
 from fedad.methods.base import FIRST, method_of
 from fedad.partition import partition
 from fedad.round import run_round

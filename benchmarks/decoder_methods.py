@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import heading, row
-from decoding import Decode, drawable, linear, scores_of
 from pairs import IMAGES, Pairs, crops_of, good, joined, of, public_pairs
 
 from fedad.config import read
 from fedad.datasets.autovi import autovi
 from fedad.embedders.embedder import Embedder
+from fedad.leakage.decoders import Decode, drawable, linear, scores_of
 from fedad.methods.base import FIRST, method_of
 from fedad.types import Sample
 

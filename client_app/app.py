@@ -16,6 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.supercore import log
 
 from client_app.allowed import Leave
+from client_app.draws import UPLOAD
 from client_app.sealed import (
     FINDINGS,
     coverage_file,
@@ -28,6 +29,7 @@ from client_app.sealed import (
     run_key,
 )
 from client_app.site import Node, is_virtual, node_of, probe_of, progress_of
+from client_app.spending import spending_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
@@ -88,8 +90,11 @@ def upload(message: Message, context: Context) -> Message:
         from client_app.work import learn
 
         folder, number = run_folder(node.folder, message), _round(node, message)
-        content = once(
-            in_round(folder, "upload.safetensors", number),
+        spending = spending_of(
+            node, message, number, node_config=context.node_config, label=leave.run
+        )
+        answer = spending.once if spending else partial(once, in_round(folder, UPLOAD, number))
+        content = answer(
             mark(node.config, message.content),
             lambda: learn(node, folder, number, message.content),
             permit=partial(leave.to_answer, train_stage(number)),

@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from fedad.permits.rules import Policy
-from fedad.plumbing.files import cache_root
+from fedad.plumbing.files import cache_root, expanded
 from fedad.policy import policy_for
 
 
 def folder_of(node_config: Mapping[str, Any]) -> Path:
     """The site's own folder: `output-dir`, or one below the home folder."""
     name = str(node_config.get("site", "nobody"))
-    return Path(str(node_config.get("output-dir") or cache_root() / "sites" / name)).expanduser()
+    return expanded(str(node_config.get("output-dir") or cache_root() / "sites" / name))
+
+
+def ledgers_of(node_config: Mapping[str, Any]) -> Path:
+    """Where the site's account of what it released is, for ever: `ledger`, or a folder in its own
+    that outlasts every run."""
+    return expanded(str(node_config.get("ledger") or folder_of(node_config) / "ledger"))
 
 
 def policy_of(node_config: Mapping[str, Any], run: str) -> Policy:

@@ -25,8 +25,11 @@ from fedad.commands.demo import demo
 from fedad.commands.evaluate import evaluate
 from fedad.commands.federation import federation
 from fedad.commands.guard import guard
+from fedad.commands.leak import leak
 from fedad.commands.preflight_server import preflight_server
 from fedad.commands.preflight_site import preflight_site
+from fedad.commands.privacy_init import privacy_init
+from fedad.commands.privacy_show import privacy_show
 from fedad.commands.register import register
 from fedad.commands.report import report
 from fedad.commands.run import run
@@ -74,12 +77,18 @@ def main() -> None:
 
 
 def _crash(error: Exception) -> None:
-    path = cache_root() / "crash.txt"
-    write_atomic(path, traceback.format_exc())
-    say(
-        f"error: fedad itself failed ({type(error).__name__}: {error}): please report {path}",
-        error=True,
-    )
+    what = f"error: fedad itself failed ({type(error).__name__}: {error})"
+    try:
+        path = cache_root() / "crash.txt"
+        write_atomic(path, traceback.format_exc())
+    except OSError as unwritable:
+        say(
+            f"{what}, and {unwritable.filename} cannot be written: set XDG_CACHE_HOME to a folder "
+            "that can, do it again, and please report what is in it",
+            error=True,
+        )
+    else:
+        say(f"{what}: please report {path}", error=True)
     sys.exit(70)
 
 
@@ -114,7 +123,7 @@ def _add_group(name: str, text: str, **commands: Command) -> None:
     app.add_typer(group, name=name)
 
 
-_add(demo, run, attack, calibrate, score, evaluate)
+_add(demo, run, attack, leak, calibrate, score, evaluate)
 _add_group(
     "data", "Look at, or draw, a data set.", check=data_check, draw=data_draw, split=data_split
 )
@@ -133,5 +142,11 @@ _add_group(
     "Before a run: is this machine ready?",
     site=preflight_site,
     server=preflight_server,
+)
+_add_group(
+    "privacy",
+    "At a site: what was released with differential privacy, and what is left.",
+    init=privacy_init,
+    show=privacy_show,
 )
 _add(compare, report)

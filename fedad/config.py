@@ -111,7 +111,7 @@ class BankKnobs:
 class ScoreKnobs:
     """How a patch, a pixel and an image are scored."""
 
-    scoring: str = "nearest"
+    scoring: str = "standardised"
     search: Literal["torch", "bfloat16", "faiss"] = "torch"  # all exact; what they compute with
     q: Positive = 2  # for q_of_n, which holds against q - 1 malicious sites
     neighbours: Positive = 1  # above 1: PatchCore's weighting of the image score
@@ -273,6 +273,7 @@ AT_THE_SITE = (
     "embedder.device",
 )
 Value = str | int | float | bool
+NEAREST = "nearest"  # the scoring to which rows are rows, whoever's they are
 NEAREST_SITE = "nearest-site"
 COVERAGE = "coverage"  # the weighting for which the sites are asked
 WEIGHTINGS = ("n", "sqrt", "equal", COVERAGE)  # of sites in a merge, beside factors a site
@@ -321,10 +322,11 @@ def read(run_config: Mapping[str, Any]) -> Config:
         raise ConfigError(
             f"embedder.overlap = {overlap}: expected at most half of embedder.tile = {tile}"
         )
-    if config.score.scoring != "nearest" and config.score.neighbours > 1:
+    if config.score.scoring != NEAREST and config.score.neighbours > 1:
         raise ConfigError(
             f"score.neighbours = {config.score.neighbours}: expected 1 with score.scoring = "
-            f"{config.score.scoring!r}: the rows around a row are weighed in 'nearest' alone"
+            f"{config.score.scoring!r}: the rows around a row are weighed in {NEAREST!r} alone: "
+            f"set score.scoring = {NEAREST!r} as well, or leave score.neighbours at 1"
         )
     _check_release(config)
     if config.merge.weighting not in WEIGHTINGS:

@@ -9,6 +9,7 @@
     largest-local-ratio = 0.1
     largest-rows-an-image = 110
     backbones = [...]                # as selections, aggregations, methods, releases
+    requires-privacy = false         # and bounds of private releases: `docs/policy.md`
     largest-upload-mb = 200          # the most that one answer may hold
     runs-a-day = 4                   # of a product, that may begin within 24 hours
     coverage-a-day = 2               # distances to a bank, of a product

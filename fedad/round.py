@@ -20,7 +20,7 @@ from fedad.judging.parts import ready
 from fedad.judging.thresholds import Threshold, calibrate
 from fedad.judging.verdicts import Verdict, judge
 from fedad.messages.payload import Payload, check_alike
-from fedad.methods.base import FIRST, Turn, method_of
+from fedad.methods.base import FIRST, PrivateFit, Turn, budget_of, method_of
 from fedad.privacy.base import Receipt, is_private
 from fedad.seeding import stream
 from fedad.types import Site
@@ -119,6 +119,11 @@ def fit(
     method, features = method_of(config), within_memory(config, embed, site.train)
     if method.needs_pixels:
         features = with_pixels(features, embed, site.train)
+    budget = budget_of(config)
+    if budget and isinstance(method, PrivateFit):
+        made, receipt = method.private_fit(features, turn, own=own, noise=OsNoise(), budget=budget)
+        sealed = made.sealed(site.name, config.wire.dtype)
+        return Local(made.with_own(sealed), sealed, receipt)
     rng = stream(config.round.seed, site.name, "fit", *_later(turn))
     made = method.fit(features, turn, own=own, rng=rng)
     sealed = made.sealed(site.name, config.wire.dtype)

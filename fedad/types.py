@@ -67,12 +67,13 @@ class Channel:
     """A ground-truth mask file: one reading of a defect, and what its pixel values mean.
 
     `values` is "listed" where a mask has one value and `saturation` says what saturates such a
-    region, and "any" where all that is not background is the defect, all of which must be found.
+    region, and "any" where all that is not background is the defect, all of which must be found;
+    "classes" where each value is a defect of its own, all of which must be found.
     """
 
     path: Path
     saturation: Mapping[int, Saturation]
-    values: Literal["listed", "any"] = "listed"
+    values: Literal["listed", "any", "classes"] = "listed"
     reading: Reading = Reading()
 
 
@@ -130,6 +131,11 @@ class Sample:
     @property
     def is_good(self) -> bool:
         return self.defect == GOOD
+
+
+def parts_shown(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """(B,): the part that each image shows; empty where `data.group` says nothing of any."""
+    return tuple(sample.part for sample in samples) if any(s.group for s in samples) else ()
 
 
 class Unused(NamedTuple):
@@ -241,6 +247,7 @@ class Features:
     # (B, h, w) bool: False for padding and outside the region of interest, which nothing is learned
     # from and whose score is 0; None: all are valid.
     valid: np.ndarray | None = None
+    shown: tuple[str, ...] = ()  # (B,): the part that each image shows; empty: nobody says
 
     def __post_init__(self) -> None:
         if self.grid.ndim != 4 or self.grid.dtype != np.float32:
@@ -287,6 +294,7 @@ class Features:
             fingerprint=self.fingerprint,
             pixels=None if self.pixels is None else Some(self.pixels, tuple(images)),
             valid=None if self.valid is None else self.valid[list(images)],
+            shown=tuple(self.shown[k] for k in images) if self.shown else (),
         )
 
 

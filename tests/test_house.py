@@ -39,6 +39,7 @@ FLOW = [
     ["methods"],
     ["evaluation"],
     ["metrics"],
+    ["leakage"],
     ["judging"],
     ["round"],
     ["yardsticks"],

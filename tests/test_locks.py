@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = {
-    "requirements.lock": ("compare", "demo", "simulation", "test"),
+    "requirements.lock": ("compare", "demo", "privacy", "simulation", "test"),
     "docker/image.lock": ("demo",),
 }
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")

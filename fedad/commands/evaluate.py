@@ -51,19 +51,20 @@ def evaluate(  # noqa: PLR0917 - options, which are named
             dataset=dataset,
             replicates=replicates,
             seed=seed,
-            reading=_reading(overrides or []),
+            reading=_reading(overrides or [], maps),
         )
         write_evaluation(evaluation, out)
     _print(evaluation, out, as_json=as_json)
 
 
-def _reading(overrides: list[str]) -> Reading:
-    """How image and mask files are read, by knobs such as data.orientation."""
-    from fedad.images.reading import reading_of
+def _reading(overrides: list[str], maps: Path) -> Reading:
+    """How image and mask files are read: as those of the maps were, or by knobs such as
+    data.orientation."""
+    from fedad.images.reading import are_turned, reading_of
     from fedad.types import Reading
 
     if not overrides:
-        return Reading()  # without the plug-ins' knobs, which bring torch
+        return Reading(orientation=are_turned(maps))  # without plug-ins' knobs, which bring torch
     from fedad.running.overlay import read_config
 
     return reading_of(read_config(None, overrides).data)

@@ -26,3 +26,9 @@ Layout = Annotated[
 ]
 Keys = Annotated[Path, typer.Option("--keys", help="The folder of this machine's keys.")]
 Superlink = Annotated[str, typer.Option(help="Its address, HOST:PORT.")]
+Ledgers = Annotated[
+    Path,
+    typer.Argument(
+        help="The site's ledgers: `ledger` in its node-config, or `ledger` below its output-dir."
+    ),
+]

@@ -19,13 +19,29 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
     policy: Annotated[
         Path | None, typer.Option(help="Its own policy, which node-config names.")
     ] = None,
+    leak_images: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Good images, and as many others, that tell what an upload would give away; 0 "
+            "leaves it out.",
+        ),
+    ] = 100,
     overrides: Overrides = None,
 ) -> None:
-    """Data, policy, weights, clock, disk, memory, keys and the way to the server; a line each."""
+    """Data, policy, weights, clock, disk, memory, keys and the way to the server; a line each.
+
+    Then what this site's upload would give away: half of its good images make one here, and nothing
+    of it is sent. These lines tell of the images: they stay here.
+    """
     from fedad.commands.show import show_checks
     from fedad.deploy.site_checks import site_checks
+    from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.overlay import read_config
 
     config = read_config(None, ["data.dataset=autovi", *(overrides or [])])
-    if not show_checks(site_checks(config, site, keys, data, output, superlink, policy)):
+    looked_at = site_checks(config, site, keys, data, output, superlink, policy, leak_images)
+    with shown_by(Bars()):
+        ready = show_checks(looked_at)
+    if not ready:
         raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,6 +81,15 @@ class Plant:
         if needed > there:
             raise FedadError(room)
         return room
+
+    def leak(self, images: int) -> Iterator[tuple[str, str]]:
+        """Each product, and what this site's upload would give away of it; see `own_leak`."""
+        from fedad.embedders.embedder import Embedder
+        from fedad.judging.parts import ready
+        from fedad.running.own_leak import own_leak
+
+        site = ready(self.config, self._site(), Embedder(self.config.embedder)).site
+        yield from own_leak(self.config, site, images)
 
     def _grid(self) -> tuple[int, int, int]:
         from fedad.embedders.backbone import grid_of

@@ -17,7 +17,7 @@ from fedad.deploy.reach import Server
 from fedad.embedders.patch_count import patches_of
 from fedad.errors import FedadError
 from fedad.permits.settings import beyond, digest_of
-from fedad.plumbing.files import cache_root
+from fedad.plumbing.files import cache_root, expanded
 from fedad.plumbing.parse import read_toml
 from fedad.policy import Policy, read_policy
 from fedad.running.flower import app_digest
@@ -34,6 +34,7 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
     output: Path,
     proxy: str,
     policy: Path | None = None,
+    leak_images: int = 0,
 ) -> Iterator[Check]:
     """Look at everything at a site, the cheap first; what fails keeps nothing from being looked at.
 
@@ -45,6 +46,7 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
         output: its own folder, for what never leaves.
         proxy: what sites see of the server, HOST:PORT.
         policy: the site's own, if it has one.
+        leak_images: how many images tell what an upload would give away; 0: nothing is told.
     """
     server, plant = Server(proxy, keys / "ca.crt"), Plant(config, name, data, output)
     yield from key_files(keys, KEYS)
@@ -65,12 +67,24 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
         fix = "set coreset.memory-gb to what this machine can spare"
         yield attempt("disk", plant.disk, f"free space below {output}")
         yield attempt("memory", plant.memory, fix)
+        if leak_images:
+            yield from _leak(plant, leak_images)
+
+
+def _leak(plant: Plant, images: int) -> Iterator[Check]:
+    """What its upload would give away, a line a product; none of it keeps a site from a run."""
+    try:
+        for product, told in plant.leak(images):
+            yield Check("leak", True, f"{product}: {told}")
+    except (FedadError, OSError) as error:
+        fix = "mend what the line names; or leave this out with --leak-images 0"
+        yield Check("leak", False, str(error), fix)
 
 
 def _caches(config: Config) -> list[Path]:
     """Where features and what was found out about images are kept on this machine, if anywhere."""
     chosen = config.embedder.cache
-    own = [Path(chosen).expanduser()] if chosen not in ("", "off") else []
+    own = [expanded(chosen)] if chosen not in ("", "off") else []
     return [folder for folder in (cache_root(), *own) if folder.exists()]
 
 

@@ -14,9 +14,12 @@ WORD = 8  # bytes
 
 
 class Noise(Protocol):
-    """Where a release draws from; `private` says whether nobody can draw the same again."""
+    """Where a release draws from."""
 
-    private: bool
+    @property
+    def private(self) -> bool:
+        """Whether nobody can draw the same again."""
+        ...
 
     def normal(self, shape: tuple[int, ...]) -> np.ndarray:
         """Standard normal numbers, float64, each drawn once."""

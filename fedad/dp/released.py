@@ -8,6 +8,8 @@ centres there are, which the noise decides too.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from fedad.banks.bank import Bank
@@ -15,7 +17,7 @@ from fedad.errors import UploadError
 from fedad.types import Enrolled
 
 ROWS = 1400  # of a product: with 64 features in float16 an upload of it has 200 kB
-DTYPE = "float16"  # of its rows, whatever `wire.dtype` is
+DTYPE: Final = "float16"  # of its rows, whatever `wire.dtype` is
 FINER = 1.001  # times the public length of a centre: it was rounded to float16
 IMAGES = 1  # that a release says it stands for: how many there are is private
 

@@ -11,14 +11,14 @@ import numpy as np
 from fedad.config import EmbedderKnobs as Knobs
 from fedad.embedders.backbone import Backbone, build, grid_of, tiles_of
 from fedad.embedders.box import box_of
-from fedad.embedders.cache import Cache
+from fedad.embedders.cache import Cache, say_unusable
 from fedad.embedders.valid import valid_patches
 from fedad.errors import DataError
 from fedad.images.pixels import read_file, rgb
 from fedad.plumbing.compute import made_by
-from fedad.plumbing.files import cache_root
+from fedad.plumbing.files import cache_root, expanded
 from fedad.plumbing.progress import track
-from fedad.types import Features, Fingerprint, Sample
+from fedad.types import Features, Fingerprint, Sample, parts_shown
 
 Embed = Callable[[Sequence[Sample]], Features]
 
@@ -31,6 +31,7 @@ class Embedder:
         self.backbone: Backbone = build(knobs)
         self.shape = grid_of(knobs)
         self.cache = _cache(knobs)
+        self.keeps = self.cache is not None  # until the cache cannot be written
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -99,6 +100,7 @@ class Embedder:
             images=tuple(sample.name for sample in samples),
             fingerprint=self.fingerprint,
             valid=valid_patches(samples, box_of(self.knobs), grid.shape[1:3]),
+            shown=parts_shown(samples),
         )
 
     def _grids(self, samples: Sequence[Sample]) -> Iterator[tuple[int, np.ndarray]]:
@@ -130,8 +132,8 @@ class Embedder:
                 f"{sample.path}: its features are not finite: are the weights of "
                 f"{self.knobs.backbone} broken?"
             )
-        if self.cache is not None and place is not None:
-            self.cache.put(place, grid)
+        if self.cache is not None and self.keeps and place is not None:
+            self.keeps = self.cache.put(place, grid)
 
     def _decoded(
         self, samples: Sequence[Sample], numbers: Sequence[int]
@@ -161,7 +163,11 @@ class Embedder:
 def _cache(knobs: Knobs) -> Cache | None:
     if knobs.cache == "off":
         return None
-    root = Path(knobs.cache).expanduser() if knobs.cache else cache_root()
+    try:
+        root = expanded(knobs.cache) if knobs.cache else cache_root()
+    except OSError as error:
+        say_unusable(f"{error.filename}", f"{error.strerror}")
+        return None
     made_with = " ".join(f"{name} {what}" for name, what in made_by(knobs.device).items())
     cache = Cache(root / "features", int(knobs.cache_gb * 2**30), made_with)
     cache.trim()

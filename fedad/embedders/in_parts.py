@@ -14,7 +14,7 @@ from fedad.embedders.box import box_of
 from fedad.embedders.embedder import Embed, Embedder
 from fedad.embedders.valid import valid_patches
 from fedad.errors import ConfigError
-from fedad.types import Features, Fingerprint, Pixels, Sample
+from fedad.types import Features, Fingerprint, Pixels, Sample, parts_shown
 
 FIXED = (
     256 * 2**20
@@ -35,6 +35,11 @@ class InParts:
     @property
     def categories(self) -> tuple[str, ...]:
         return tuple(sample.category for sample in self.samples)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """(B,): the part that each image shows; empty: nobody says."""
+        return parts_shown(self.samples)
 
     @cached_property
     def valid(self) -> np.ndarray | None:

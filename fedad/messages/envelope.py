@@ -22,6 +22,7 @@ from fedad.config import COVERAGE
 from fedad.errors import UploadError
 from fedad.messages.faults import REFUSED, SKIPPED, USED
 from fedad.messages.payload import Payload
+from fedad.permits.rules import LEDGER
 from fedad.policy import Policy, line_of
 
 Content = Mapping[str, Mapping[str, Any]]  # record -> field -> value: a RecordDict reads as this
@@ -53,7 +54,7 @@ REFUSALS = {  # what a refusal may say, and in which words; a text is heard in s
         "PolicyError",
         "UploadError",
     ),
-    "reason": (*WORDS, *(line_of(line.name) for line in dataclass_fields(Policy))),
+    "reason": (*WORDS, LEDGER, *(line_of(line.name) for line in dataclass_fields(Policy))),
     "text": (),
 }
 MEASURE = re.compile(rf"seconds|(train|test)\.({'|'.join(WORDS)})")

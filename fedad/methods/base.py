@@ -12,6 +12,9 @@ import numpy as np
 from fedad.averaging.counted import check_images
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config
+from fedad.dp.noise import Noise
+from fedad.dp.receipts import Receipt
+from fedad.dp.sgd import Budget
 from fedad.embedders.box import leaving_out
 from fedad.errors import ConfigError, DataError, MismatchError
 from fedad.messages.payload import Payload
@@ -236,6 +239,30 @@ class Foreseeing(Protocol):
         ...
 
 
+@runtime_checkable
+class PrivateFit(Protocol):
+    """A method that can train within a budget of privacy; see `privacy/dp_sgd.py`."""
+
+    def private_fit(
+        self,
+        features: Features | InParts,
+        turn: Turn,
+        *,
+        own: Any | None,
+        noise: Noise,
+        budget: Budget,
+    ) -> tuple[Payload, Receipt]:
+        """What `fit` returns, of which all that travels may leave as it is, and a receipt.
+
+        All its rounds together cost the budget, whichever images a site has, and how many. What
+        stays may tell all.
+
+        Args:
+            noise: all that must not be known is drawn from it.
+        """
+        ...
+
+
 def scores_where_judged(method: Any, model: Any, features: Features, own: Any | None) -> np.ndarray:
     """(B,) float64: the images' scores by a model that may know of fewer products than there are;
     NaN where it cannot judge."""
@@ -298,6 +325,8 @@ def method_of(config: Config) -> Method:
             f"{knob}: not with round.method = {name!r}, which learns from all patches of an image: "
             "patchcore leaves padding and what is outside a region of interest out"
         )
+    if budget := budget_of(config):
+        _check_budget(config, method, budget)
     projected = states("privacy", config.privacy.release, "PROJECTED = True")
     if projected and not _ends_in_a_bank(method):
         raise ConfigError(
@@ -310,6 +339,31 @@ def method_of(config: Config) -> Method:
             f"{name!r}, whose model is no bank that sites could measure their distance to"
         )
     return method
+
+
+def budget_of(config: Config) -> Budget | None:
+    """What the method may spend where the release is made while it trains; its file says so:
+    `WHILE_TRAINING = True`."""
+    name = config.privacy.release
+    if not states("privacy", name, "WHILE_TRAINING = True"):
+        return None
+    budget: Budget = config.knobs(name)
+    return budget
+
+
+def _check_budget(config: Config, method: Method, budget: Budget) -> None:
+    told = f"privacy.release = {config.privacy.release!r}"
+    if not isinstance(method, PrivateFit):
+        raise ConfigError(
+            f"{told}: expected another release with round.method = {config.round.method!r}, which "
+            "does not train within a budget: discriminator does"
+        )
+    if config.coreset.memory_gb:
+        raise ConfigError(
+            f"coreset.memory-gb = {config.coreset.memory_gb:g}: expected 0 with {told}, whose "
+            "steps draw single images from all that a site has"
+        )
+    budget.check()
 
 
 def _ends_in_a_bank(method: Method) -> bool:

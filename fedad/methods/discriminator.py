@@ -8,13 +8,18 @@ the images of the product (`merge.weighting`). A patch is scored by minus the di
 Unlike the paper: LayerNorm in place of BatchNorm, whose statistics would mix sites; the noise is in
 units of each channel's spread, so that it fits any backbone; the adaptor starts as the identity.
 Epochs are fixed: the paper's code picks the best one on test images.
+
+Within a budget (`privacy.release = "dp_sgd"`) a step is one of DP-SGD, and an image is a sample.
+All that is not trained is public: which patches are seen and how far their negatives are, alike for
+all images of a step; the spread of channels (`dp/public.py`); and what a site weighs, which is 1.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -23,10 +28,14 @@ from pydantic import Field
 from fedad.aggregation.base import weights_of
 from fedad.averaging.counted import Counted, check_images, of_all, of_features
 from fedad.averaging.tensors import Averaging, averaged
+from fedad.dp.noise import Noise
+from fedad.dp.public import public_of
+from fedad.dp.receipts import Receipt
+from fedad.dp.sgd import Budget
 from fedad.errors import UploadError
 from fedad.messages.schema import FLOATS, Array
-from fedad.methods.base import MethodBase, Round, Turn, check_scorable
-from fedad.plumbing.progress import track
+from fedad.methods.base import MethodBase, Round, Turn, budget_of, check_scorable
+from fedad.plumbing.progress import Advance, track
 from fedad.seeding import stream
 from fedad.types import Enrolled, Features
 
@@ -56,6 +65,9 @@ class Knobs:
     rate: Annotated[float, Field(gt=0)] = 3e-4  # of learning, by Adam
     noise: Annotated[float, Field(gt=0)] = 0.5  # of the negatives, in spreads of each channel
     averaging: Averaging = "mean"  # or median, trimmed: one site of three cannot move them far
+    # Within a budget of privacy, where there are few steps:
+    private_rate: Annotated[float, Field(gt=0)] = 3e-3  # of learning, by Adam
+    patches: Annotated[int, Field(ge=1)] = 256  # of an image in a step, at most all
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -121,10 +133,44 @@ class Discriminator(MethodBase):
                     head = trained
                     progress(done + epoch)
                 heads.append(head)
-        layers: dict[str, Any] = {
-            layer: np.stack([head[layer] for head in heads]) for layer in LAYERS
-        }
-        return Heads(**layers, **about)
+        return _heads(heads, about)
+
+    def private_fit(
+        self,
+        features: Features | InParts,
+        turn: Turn,
+        *,
+        own: Heads | None,
+        noise: Noise,
+        budget: Budget,
+    ) -> tuple[Heads, Receipt]:
+        """The broadcast heads of the site's products, trained within a budget; see the module."""
+        from fedad.methods._head import trained
+
+        about, number = of_features(features), budget.steps(self.knobs.epochs)
+        public = public_of(features.fingerprint)
+        steps = budget.planned(number, number * len(self.rounds))
+        heads: list[dict[str, np.ndarray]] = []
+        with track("training", number * len(about["categories"])) as progress:
+            for name in about["categories"]:
+                (points,) = features.parts(name)
+                heads.append(
+                    trained(
+                        points.reshape(-1, features.patches_per_image, points.shape[-1]),
+                        self._head(name, features.shape[-1], turn.model),
+                        partial(self._drawn, turn.number, name),
+                        public,
+                        knobs=self.knobs,
+                        device=self.device,
+                        budget=budget,
+                        steps=steps,
+                        noise=noise,
+                        each=partial(_counted, progress, number * len(heads)),
+                    )
+                )
+        images = Counter(features.categories)
+        receipt = budget.receipt(self.config.privacy.release, steps, images, noise)
+        return _heads(heads, {**about, "images": np.ones(len(heads), np.int64)}), receipt
 
     def merge(self, uploads: Sequence[Heads], turn: Turn, *, rng: np.random.Generator) -> Heads:
         """Each product's head averaged over the sites that have it; images are summed."""
@@ -168,6 +214,12 @@ class Discriminator(MethodBase):
                 f"heads of {upload.out.shape[1]} neurons, expected {self.knobs.hidden}", "shape"
             )
         check_images(upload, site)
+        if budget_of(self.config) and (upload.images != 1).any():
+            raise UploadError(
+                f"heads of {upload.images.max():,} images, expected 1 of each product: within a "
+                "budget of privacy a site's own number does not leave",
+                "counts",
+            )
         return upload, []
 
     def describe(self, model: Heads) -> dict[str, Any]:
@@ -175,12 +227,17 @@ class Discriminator(MethodBase):
         return {
             "weights": sum(getattr(model, layer).size for layer in LAYERS),
             "heads": len(model.categories),
-            "images_by_category": model.by_product(),
+            ("sites" if budget_of(self.config) else "images") + "_by_category": model.by_product(),
         }
 
     def scale(self, model: Heads) -> dict[str, tuple[float, float]]:
         """Twice the margin on both sides of 0, where the discriminator cannot tell."""
         return dict.fromkeys(model.categories, (-2 * MARGIN, 2 * MARGIN))
+
+    def _drawn(self, number: int, category: str, step: int) -> np.random.Generator:
+        """What a private step of a round draws for all images alike; anybody may draw it again."""
+        path = ("discriminator", "step", category, str(number), str(step))
+        return stream(self.config.round.seed, *path)
 
     def _head(self, category: str, features: int, model: Heads | None) -> dict[str, np.ndarray]:
         """The layers that a product's training starts from: the broadcast ones, or at the first
@@ -257,6 +314,15 @@ class Discriminator(MethodBase):
             layer: torch.tensor(getattr(model, layer)[number], device=self.device)
             for layer in LAYERS
         }
+
+
+def _heads(heads: Sequence[dict[str, np.ndarray]], about: dict[str, Any]) -> Heads:
+    layers: dict[str, Any] = {layer: np.stack([head[layer] for head in heads]) for layer in LAYERS}
+    return Heads(**layers, **about)
+
+
+def _counted(progress: Advance, before: int, step: int) -> None:
+    progress(before + step)
 
 
 def logits(layers: Layers, points: torch.Tensor) -> torch.Tensor:

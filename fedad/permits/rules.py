@@ -13,6 +13,8 @@ from fedad.errors import ConfigError
 from fedad.plugins import did_you_mean
 from fedad.plumbing.parse import read_toml
 
+LEDGER = "ledger"  # what a refusal names that is about a site's budgets, not about a line here
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Names = tuple[str, ...]
@@ -40,7 +42,14 @@ class Policy:
     selections: Names = ("kcenter",)
     aggregations: Names = ("concatenate", "diversity_preserving", "federated_coreset", "quota")
     methods: Names = ("discriminator", "patchcore")
-    releases: Names = ("keep",)
+    releases: Names = ("dp_sgd", "dp_tree", "keep")
+    requires_privacy: bool = False  # whether a release that protects nothing is refused
+    largest_epsilon: Annotated[float, Field(gt=0)] = 10.0  # of one release, as it is asked for
+    largest_delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    releases_in_all: Count = 10  # of a product, for ever; its ledger says how much epsilon
+    starts: Names = ("codebook", "positions")  # where a release begins: none is fitted on images
+    reuse_releases: bool = False  # whether the next run that asks the same has the release again
+    test_images_outside_the_unit: bool = False  # whether figures of test images may leave
 
 
 def read_policy(path: Path) -> Policy:

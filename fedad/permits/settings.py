@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from fedad.config import AT_THE_SITE, Config, words
 from fedad.permits.rules import Policy
+from fedad.plugins import states
 from fedad.plumbing.sides import sides_of
 
 
@@ -36,7 +37,8 @@ def beyond(
             yield "configurations", f"the configuration {asked} is not listed"
         return
     found = False
-    for line, told in (*_named(policy, config), *_layers(policy, config), *_sizes(policy, config)):
+    looks = (_named, _layers, _sizes, _privacy)
+    for line, told in (one for look in looks for one in look(policy, config)):
         found = True
         yield line, told
     if found:
@@ -89,6 +91,21 @@ def _sizes(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
     if 0 < (images := config.data.images) < policy.smallest_group:
         told = f"data.images = {images}: {policy.smallest_group} or more is allowed, or 0"
         yield "smallest-group", told
+
+
+def _privacy(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
+    release = config.privacy.release
+    if policy.requires_privacy and not states("privacy", release, "PRIVATE = True"):
+        yield "requires-privacy", f"privacy.release = {release}: it protects no image"
+    for name in config.chosen():  # what a plug-in costs and begins with is called so in each
+        asked = config.knobs(name)
+        for knob, most in (("epsilon", policy.largest_epsilon), ("delta", policy.largest_delta)):
+            if (value := getattr(asked, knob, 0.0)) > most:
+                yield f"largest-{knob}", f"{name}.{knob} = {value:g}: up to {most:g} is allowed"
+        start = getattr(asked, "start", None)
+        if start is not None and start not in policy.starts:
+            told = f"{name}.start = {start}: allowed are {', '.join(policy.starts) or 'none'}"
+            yield "starts", told
 
 
 def _depth(layer: str) -> int:

@@ -56,7 +56,7 @@ def write_run(folder: Path, model: Payload, record: Mapping[str, Any], counts: C
     about = {METHOD: str(knobs["round.method"])}
     if told := text_of({name: knobs[f"data.{name}"] for name in READ_BY}):
         about[READING] = told
-    digest = save(folder / model_file(type(model)), model, **about)
+    digest = save(folder / model_file(type(model)), model, private=False, **about)
     drawn = {name: curves(counts.in_category(name)) for name in counts.categories}
     for name, columns in drawn.items():
         write_atomic(folder / "curves" / f"{name}.csv", as_csv(columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,13 @@ from fedad.datasets.base import check_trainable, open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.errors import ConfigError, DataError, MismatchError, UploadError
 from fedad.judging.parts import ready
-from fedad.messages.file import load, save
+from fedad.messages.file import READING, about, load, save
 from fedad.methods.base import method_of
 from fedad.partition import one_site
+from fedad.plumbing.alike import in_what, pairs_alike
+from fedad.plumbing.files import private_folder
 from fedad.round import learn, merge
+from fedad.running.model_file import as_read
 
 
 def build(config: Config, site: str, out: Path) -> Bank:
@@ -27,13 +31,14 @@ def build(config: Config, site: str, out: Path) -> Bank:
         DataError: the folder has no good image of a category.
     """
     _check_by_hand(config)
+    _check_out(out)
     dataset = open_dataset(config.data)
     check_trainable(dataset)
     embed = Embedder(config.embedder)
     plant = ready(config, one_site(site, dataset, config.data, seed=config.round.seed), embed).site
     alone = replace(config, bank=replace(config.bank, size=0))
     upload: Bank = learn(alone, [plant], embed).local[site].upload
-    save(out, upload, method=config.round.method)
+    save(out, upload, private=False, method=config.round.method, **as_read(config))
     return upload
 
 
@@ -66,21 +71,39 @@ def merge_files(config: Config, files: Sequence[Path], out: Path) -> tuple[Bank,
             for file, bank in zip(files, uploads, strict=True)
         )
         raise type(error)(f"{error} ({whose})") from error
-    save(out, merged, method=config.round.method)
+    ways = {about(file).get(READING, "") for file in files}
+    if len(ways) > 1:
+        warnings.append(
+            f"image files were read in {len(ways)} ways, {' and '.join(map(_way, sorted(ways)))}: "
+            "who scores with this bank says how its own are: data.bits, data.orientation and others"
+        )
+    told = {READING: way} if (way := max(ways)) and len(ways) == 1 else {}
+    save(out, merged, private=False, method=config.round.method, **told)
     return merged, warnings
+
+
+def _way(told: str) -> str:
+    return told or "as usual"
 
 
 def _check_products(files: Sequence[Path], banks: Sequence[Bank]) -> None:
     """Refuse one product under two spellings: it would be merged as two."""
-    seen: dict[str, tuple[str, Path]] = {}
-    for file, bank in zip(files, banks, strict=True):
-        for name in bank.categories:
-            other, where = seen.setdefault(name.casefold(), (name, file))
-            if other != name:
-                raise DataError(
-                    f"{file}: its product {name!r} and {other!r} of {where} differ only in "
-                    "capitals: build one of the banks again with the other's name"
-                )
+    pairs = [(file, bank) for file, bank in zip(files, banks, strict=True)]
+    whose = {name: file for file, bank in reversed(pairs) for name in bank.categories}
+    for one, other in pairs_alike(whose):
+        raise DataError(
+            f"{whose[other]}: its product {other!a:.200}, and {one!a:.200} of {whose[one]}: "
+            f"{in_what(one, other)}: build one of the banks again with the other's name"
+        )
+
+
+def _check_out(out: Path) -> None:
+    """Find out before images are embedded, not after, that a file cannot be written."""
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: it is a folder, expected the file to write")
+    private_folder(out.parent)
+    if not os.access(out.parent, os.W_OK):
+        raise ConfigError(f"--out {out}: its folder may not be written")
 
 
 def _check_by_hand(config: Config) -> None:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from fedad.config import Config, words
+from fedad.config import Config
 from fedad.datasets.auto import recognise
 from fedad.datasets.base import open_folder, pictures
 from fedad.errors import ConfigError, DataError
 from fedad.images.pixels import shown
-from fedad.images.reading import dataset_read_so
+from fedad.images.reading import MAPS, as_text, dataset_read_so
 from fedad.images.roi import with_roi
 from fedad.images.usable import survey
 from fedad.judging.verdicts import Verdict, judge
@@ -24,7 +24,8 @@ from fedad.methods.base import method_of
 from fedad.plumbing.files import write_atomic, write_json
 from fedad.plumbing.shown import csv_text
 from fedad.reporting.heatmap import relative
-from fedad.running.model_file import embedder_of, open_model
+from fedad.running.model_file import embedder_of, open_model, read_notes
+from fedad.running.named import named
 from fedad.running.onboarding import read_thresholds
 from fedad.types import Dataset, Sample, Site
 
@@ -49,7 +50,7 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
             What is there already is not judged.
         form: "npy" writes float32, "png" 16 bits: the way from the low to the high end of the
             category's scale in 65,535 steps, cut off at both ends. The scale comes from the model
-            and stands in `maps.json`.
+            and stands in `maps.json`, as does how files were read, where it was not as usual.
 
     Raises:
         MismatchError: the images would be embedded otherwise than the model's were.
@@ -57,8 +58,8 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
         DataError: no image, or one of a category that the model does not know; in the end, when all
             others have their map, an image that cannot be read: its score is empty.
     """
-    config, model = open_model(config, model_file)
-    embed = embedder_of(config, model, model_file)
+    asked, (config, model) = config, open_model(config, model_file)
+    embed, notes = embedder_of(config, model, model_file), read_notes(asked, config)
     dataset = dataset_read_so(_judged(config, folder, out, model.categories), config.data)
     dataset = replace(dataset, samples=with_roi(dataset.samples, dataset, config.data.roi))
     places = {sample: _place(sample, dataset) for sample in dataset.samples}
@@ -68,7 +69,7 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
         for category, (low, high) in method_of(config).scale(model).items()
     }
     sifted = survey(config, Site("", (), dataset.samples))
-    thresholds, scores = read_thresholds(model_file), dict[Sample, float]()
+    thresholds, scores = read_thresholds(model_file, config.score), dict[Sample, float]()
     limits: dict[Sample, float] = {}
     write_atomic(out / "scores.csv", _csv(dataset.samples, places, scores, limits))  # marks it
     for verdict in judge(config, sifted.site.test, embed, model, traced=bool(thresholds)):
@@ -78,25 +79,30 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
         if (threshold := thresholds.get(sample.category)) is not None:
             limits[sample] = threshold.limit(trace.oddest if trace else "")
     write_atomic(out / "scores.csv", _csv(dataset.samples, places, scores, limits))
+    told: dict[str, object] = {}
+    if as_text(config.data):
+        told["reading"] = as_text(config.data)
     if form == "png":
-        write_json(out / "maps.json", {"scale": scales})
+        told["scale"] = scales
+    if told:
+        write_json(out / MAPS, told)
     if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
         more = f"; and {len(skipped) - MOST_NAMED} more" * (len(skipped) > MOST_NAMED)
         raise DataError(
             f"{'; '.join(skipped[:MOST_NAMED])}{more} ({len(skipped)} of {len(dataset.samples)} "
             f"images have no score; those of the others are in {out / 'scores.csv'})"
         )
-    return Written(len(scores), _notes(dataset))
+    return Written(len(scores), (*notes, *_notes(dataset)))
 
 
 def _judged(config: Config, folder: Path, out: Path, known: Sequence[str]) -> Dataset:
     """The images to judge, each of a category; where a defect is does not matter here."""
-    chosen, name = words(config.data.categories), config.data.dataset
+    name, text = config.data.dataset, config.data.categories
     if name == "folder" or (name == "auto" and recognise(folder).layout is None):
         inside = out.absolute() != folder and out.absolute().is_relative_to(folder)
         dataset = pictures(folder, without=out.absolute() if inside else None)
-        return replace(dataset, samples=_named(dataset, known, config.data.categories.strip()))
-    dataset = open_folder(folder, name, chosen)
+        return named(dataset, known, text)
+    dataset = open_folder(folder, name)
     samples = tuple(
         replace(one, masks=() if one.is_good else None)
         for one in dataset.samples
@@ -104,29 +110,7 @@ def _judged(config: Config, folder: Path, out: Path, known: Sequence[str]) -> Da
     )
     if not samples:
         raise DataError(f"{folder}: the data set has no test image")
-    if unknown := sorted({one.category for one in samples} - set(known)):
-        raise DataError(
-            f"{folder}: the model knows {', '.join(known)}, and not {', '.join(unknown)}: "
-            "say which categories with -c data.categories=NAME"
-        )
-    return replace(dataset, samples=samples)
-
-
-def _named(dataset: Dataset, known: Sequence[str], category: str) -> tuple[Sample, ...]:
-    """Pictures with the category that they are judged as."""
-    if category and category not in known:
-        raise ConfigError(
-            f"data.categories = {category!r}: the model knows {', '.join(known)}: expected one "
-            "of them"
-        )
-    if not category and set(dataset.categories) <= set(known):
-        return dataset.samples
-    if not category and len(known) > 1:
-        raise ConfigError(
-            f"{dataset.root} has no category folders, and the model knows {', '.join(known)}: "
-            "say which with -c data.categories=NAME"
-        )
-    return tuple(replace(one, category=category or known[0]) for one in dataset.samples)
+    return named(replace(dataset, samples=samples, notes=dataset.notes[:1]), known, text)
 
 
 def _place(sample: Sample, dataset: Dataset) -> Path:
@@ -148,9 +132,9 @@ def _check_out(
 
 
 def _notes(dataset: Dataset) -> tuple[str, ...]:
-    named = [f"not judged: {shown(path)} ({why})" for path, why in dataset.unused]
-    more = [f"not judged: {len(named) - MOST_NAMED} more files"] * (len(named) > MOST_NAMED)
-    return (*dataset.notes[:1], *named[:MOST_NAMED], *more)
+    left = [f"not judged: {shown(path)} ({why})" for path, why in dataset.unused]
+    more = [f"not judged: {len(left) - MOST_NAMED} more files"] * (len(left) > MOST_NAMED)
+    return (*dataset.notes, *left[:MOST_NAMED], *more)
 
 
 def _write(place: Path, verdict: Verdict, form: str, scale: tuple[float, float]) -> None:

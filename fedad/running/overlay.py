@@ -10,6 +10,7 @@ from fedad.config import Config, every_knob, read
 from fedad.datasets.join import roots_of
 from fedad.errors import ConfigError, DataError
 from fedad.plumbing import parse
+from fedad.plumbing.files import expanded
 from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD
 
@@ -112,7 +113,7 @@ def absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
 def _absolute(text: str, *, listed: bool) -> str:
     """A path, or each of a comma list of them, as absolute ones."""
     parts = roots_of(text) if listed else [text]
-    return ",".join(str(Path(part).expanduser().absolute()) for part in parts)
+    return ",".join(str(expanded(part).absolute()) for part in parts)
 
 
 def _value(text: str, *, is_text: bool) -> str | int | float | bool:

@@ -13,7 +13,7 @@ from fedad.images.mixtures import bits, orientation, profile
 from fedad.images.near_duplicates import groups_by_thumbnail
 from fedad.images.pixels import shown
 from fedad.images.remembered import ImageFacts
-from fedad.types import Dataset, Sample
+from fedad.types import VALIDATION, Dataset, Sample
 
 NAMED = 3  # examples in a sentence
 Facts = Mapping[Sample, ImageFacts]
@@ -25,6 +25,7 @@ class Product:
 
     category: str
     train_good: int
+    validation: int  # good images for thresholds alone
     test_good: int
     test_defective: int
     defects: Mapping[str, int]
@@ -49,6 +50,7 @@ def product_of(category: str, dataset: Dataset, facts: Facts) -> tuple[Product, 
     made = Product(
         category,
         counts["train", True],
+        counts[VALIDATION, True],
         counts["test", True],
         counts["test", False],
         dict(sorted(Counter(one.defect for one in samples if not one.is_good).items())),

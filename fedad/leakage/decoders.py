@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from fedad.plumbing.progress import track
+
 Decode = Callable[[np.ndarray], np.ndarray]
 AXES = 384  # of public crops, in which decoders draw; less than 1 % of their variance is left out
 RIDGES = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # times the variance of a feature
@@ -17,7 +19,7 @@ HIDDEN, EPOCHS, BATCH = 512, 12, 128
 
 
 class Scores(NamedTuple):
-    """PSNR in dB of decoded crops and of the mean crop; see `decoder.py`."""
+    """PSNR in dB of decoded crops and of the mean crop; `benchmarks/decoder.py` shows them."""
 
     psnr: float  # the mean over rows
     base: float  # the mean crop's
@@ -41,8 +43,15 @@ def scores_of(drawn: np.ndarray, crops: np.ndarray) -> Scores:
     drawn, middle = drawn.clip(0, 1), crops.mean(0)
     ours, base = psnr(drawn, crops), psnr(middle[None], crops)
     seen = np.corrcoef((drawn - middle).ravel(), (crops - middle).ravel())[0, 1]
-    found = (ours.mean(), base.mean(), ours.mean() - base.mean(), ours.max(), base.max())
-    return Scores(*map(float, found), float((ours > base + 3).mean()), float(seen))
+    return Scores(
+        psnr=float(ours.mean()),
+        base=float(base.mean()),
+        gain=float(ours.mean() - base.mean()),
+        best=float(ours.max()),
+        best_base=float(base.max()),
+        above3=float((ours > base + 3).mean()),
+        seen=float(seen),
+    )
 
 
 def psnr(drawn: np.ndarray, crops: np.ndarray) -> np.ndarray:
@@ -51,10 +60,13 @@ def psnr(drawn: np.ndarray, crops: np.ndarray) -> np.ndarray:
 
 
 def drawable(crops: np.ndarray) -> Drawn:
-    """Crops along their principal axes."""
-    torch.manual_seed(0)
+    """Crops (n, P) along their principal axes; the same at every call."""
     mean = crops.mean(0)
-    _, _, axes = torch.pca_lowrank(torch.from_numpy(crops - mean), q=AXES, center=False, niter=2)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        _, _, axes = torch.pca_lowrank(
+            torch.from_numpy(crops - mean), q=min(AXES, *crops.shape), center=False, niter=2
+        )
     found = axes.numpy()
     return Drawn((crops - mean) @ found, found, mean)
 
@@ -81,7 +93,12 @@ def linear(rows: np.ndarray, known: Drawn) -> Decode:
 def mlp(rows: np.ndarray, known: Drawn) -> Decode:
     """Two hidden layers, by AdamW and a falling rate; of its epochs the best one on a tenth of the
     public patches."""
-    torch.manual_seed(0)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return _trained(rows, known)
+
+
+def _trained(rows: np.ndarray, known: Drawn) -> Decode:
     points, scaled = _standardised(rows)
     x, y = torch.from_numpy(points), torch.from_numpy(known.values)
     held = torch.from_numpy(_held(len(rows)))
@@ -93,18 +110,20 @@ def mlp(rows: np.ndarray, known: Drawn) -> Decode:
     steps = EPOCHS * -(-len(learned) // BATCH)
     rate = torch.optim.lr_scheduler.OneCycleLR(adam, 2e-3, steps, pct_start=0.1)
     best, least = dict[str, torch.Tensor](), float("inf")
-    for _ in range(EPOCHS):
-        net.train()
-        for some in learned[torch.randperm(len(learned))].split(BATCH):
-            adam.zero_grad()
-            nn.functional.mse_loss(net(x[some]), y[some]).backward()
-            adam.step()
-            rate.step()
-        net.eval()
-        with torch.inference_mode():
-            error = float(nn.functional.mse_loss(net(x[held]), y[held]))
-        if error < least:
-            least, best = error, {k: v.clone() for k, v in net.state_dict().items()}
+    with track("training the decoder", EPOCHS) as progress:
+        for epoch in range(EPOCHS):
+            net.train()
+            for some in learned[torch.randperm(len(learned))].split(BATCH):
+                adam.zero_grad()
+                nn.functional.mse_loss(net(x[some]), y[some]).backward()
+                adam.step()
+                rate.step()
+            net.eval()
+            with torch.inference_mode():
+                error = float(nn.functional.mse_loss(net(x[held]), y[held]))
+            if error < least:
+                least, best = error, {k: v.clone() for k, v in net.state_dict().items()}
+            progress(epoch + 1)
     net.load_state_dict(best)
 
     def decoded(given: np.ndarray) -> np.ndarray:
