@@ -3,26 +3,34 @@
 import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord
 
 from client_app.app import app as client_app
+from client_app.own import ledgers_of
 from fedad.banks.bank import Bank
 from fedad.config import read
+from fedad.datasets.base import open_dataset
+from fedad.deploy.site_folders import split
 from fedad.dp import public as public_module
+from fedad.dp.account import Terms
+from fedad.dp.ledger import create
+from fedad.dp.ledger import read as read_ledger
 from fedad.dp.make_public import make_public
 from fedad.dp.public import save
 from fedad.dp.released import IMAGES, ROWS
 from fedad.embedders.embedder import Embedder
 from fedad.judging.parts import ready
 from fedad.methods.base import method_of
+from fedad.partition import partition
 from fedad.round import run_round
 from fedad.running.launch import sites_of
 from fedad.yardsticks import at_site
 from server_app.local_grid import LocalGrid
-from server_app.strategy import MethodStrategy
+from server_app.strategy import MethodStrategy, RunRefusedError
 from tests.conftest import SITES
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
@@ -150,3 +158,67 @@ def test_figures_of_a_private_run_are_finite(private_knobs):
     ).report
     assert not math.isnan(report["mean"]["image_auroc"]["value"])
     assert np.isfinite(outcome.model.rows).all()
+
+
+@pytest.fixture
+def factories(private_knobs, factory, tmp_path):
+    """A factory a site, each with a ledger of two releases of each product."""
+    config = read(private_knobs)
+    sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
+    nodes = []
+    for folder in split(sites, tmp_path / "data"):
+        node = factory(folder.name, folder, tmp_path / "out" / folder.name)
+        for product in ("bolt", "hose"):
+            create(ledgers_of(node), Terms(folder.name, product, 16.0, 1e-5, "image"))
+        nodes.append(node)
+    return nodes
+
+
+def deployed(nodes, settings):
+    settings = {**settings, "data.dir": ""}
+    strategy = MethodStrategy(read(settings))
+    strategy.start(LocalGrid(client_app, nodes, settings), ArrayRecord())
+    return strategy
+
+
+def test_at_factories_two_releases_are_debited_and_a_third_is_refused(factories, private_knobs):
+    """Nothing is told of test images, whose figures stay; the model comes down all the same."""
+    for number in (1, 2):
+        strategy = deployed(factories, private_knobs)
+        assert strategy.model.sites == SITES
+        assert all(found.is_empty() for found in strategy.findings.values())
+        assert len(strategy.findings) == len(SITES)
+        record = strategy.record()
+        assert all(site["images_test"] == {} for site in record["sites"].values())
+        spent = [
+            read_ledger(ledgers_of(node), node["site"], product).spent.epsilon
+            for node in factories
+            for product in ("bolt", "hose")
+        ]
+        assert spent == pytest.approx([10.0 if number == 1 else 15.46] * len(spent), rel=1e-3)
+        own = list(Path(factories[0]["output-dir"]).glob("**/thresholds.json"))
+        assert own  # what the site found for itself, with its own exact bank
+    with pytest.raises(RunRefusedError, match="PolicyError ledger"):
+        deployed(factories, private_knobs)
+
+
+def test_figures_of_test_images_leave_where_the_policy_says_that_they_are_outside(
+    factories, private_knobs, tmp_path
+):
+    for node in factories:
+        policy = tmp_path / f"{node['site']}.toml"
+        text = Path(node["policy"]).read_text()
+        policy.write_text(f"{text}test-images-outside-the-unit = true\n")
+        node["policy"] = str(policy)
+    strategy = deployed(factories, private_knobs)
+    assert strategy.together.report["mean"]["image_auroc"]["value"] > 0
+    assert all(found.counts.cells for found in strategy.findings.values())
+
+
+def test_without_a_ledger_a_factory_releases_nothing(factory, private_knobs, tmp_path):
+    config = read(private_knobs)
+    sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
+    folders = split(sites, tmp_path / "data")
+    nodes = [factory(one.name, one, tmp_path / "out" / one.name) for one in folders]
+    with pytest.raises(RunRefusedError, match="PolicyError ledger"):
+        deployed(nodes, private_knobs)
