@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from common import heading, row
 from PIL import Image
 
-from benchmarks.common import heading, row
 from fedad.config import Config, read
 from fedad.datasets.synthetic import synthetic
 from fedad.drawing.plan import PRODUCTS, Shot, draw_image

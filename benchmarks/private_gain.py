@@ -1,7 +1,7 @@
 """How much of what federation gains is left under differential privacy, and what it is due to.
 
     fedad data draw plants DIR --images 600 --good 100 --defective 100 --seed 11
-    python -m benchmarks.private_gain DIR [--epsilon 10 5 2 1] [--images 300 600] [--draws 20]
+    python benchmarks/private_gain.py DIR [--epsilon 10 5 2 1] [--images 300 600] [--draws 20]
         [--products tank_screw ...] [--spro 3] [--jobs 2]
 
 Drawn data. Every site learns from so many good images of a product, of its own variant, and judges
@@ -27,9 +27,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from common import heading, row
+from public_projection import SOURCES, made, patches, pictures
 
-from benchmarks.common import heading, row
-from benchmarks.public_projection import SOURCES, made, patches, pictures
 from fedad.banks.bank import Bank
 from fedad.config import Config, read
 from fedad.coresets.kcenter import kcenter
@@ -184,7 +184,7 @@ def study(root: Path, product: str, options: argparse.Namespace) -> Iterator[lis
     torch.set_num_threads(1)
     config = read(
         {
-            **{"data.dataset": "autovi", "data.dir": str(root), "data.categories": product},
+            **{"data.dataset": "synthetic", "data.dir": str(root), "data.categories": product},
             **{"embedder.threads": 1, "embedder.cache": "off"},
         }
     )
