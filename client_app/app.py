@@ -29,12 +29,12 @@ from client_app.sealed import (
     run_key,
 )
 from client_app.site import Node, is_virtual, node_of, probe_of, progress_of
-from client_app.spending import spending_of
+from client_app.spending import check_private, spending_of
 from client_app.watchdog import watch
 from fedad import __version__, wire
 from fedad.config import COVERAGE
 from fedad.dp.released import IMAGES
-from fedad.errors import DataError, FedadError
+from fedad.errors import ConfigError, DataError, FedadError
 from fedad.judging.groups import countable
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
 from fedad.methods.base import method_of
@@ -112,6 +112,8 @@ def coverage(message: Message, context: Context) -> Message:
     def measured(node: Node, leave: Leave) -> RecordDict:
         from client_app.work import measure, receive
 
+        if is_private(node.config):
+            raise ConfigError("distances of good images are asked for under a private release")
         folder, made_of = run_folder(node.folder, message), mark(node.config, message.content)
         received = receive(node, folder, message.content, leave)
         return once(
@@ -158,6 +160,7 @@ def _answer(
         node = node_of(context)
         leave = Leave(context, node, message)
         leave.to_work()
+        check_private(node, context.node_config, leave.run)
         with progress_of(node):
             content = work(node, leave)
         leave.to_send(content)

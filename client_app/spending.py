@@ -239,6 +239,26 @@ def spending_of(
     return found if has or is_private(node.config) else None
 
 
+def check_private(node: Node, node_config: Mapping[str, Any], label: str) -> None:
+    """Whether a run may have anything of the site's: where a product has a ledger, counts and
+    judgements without privacy would tell what releases hide.
+
+    Raises:
+        PolicyError: it asks without privacy; a line of it is in the site's audit.
+    """
+    if node.simulated or is_private(node.config):
+        return
+    site, root = node.site, ledgers_of(node_config)
+    names = {sample.category for sample in (*site.train, *site.held, *site.test)}
+    if kept := [name for name in sorted(names) if exists(root, site.name, name)]:
+        told = (
+            f"privacy.release = {node.config.privacy.release!r}: {kept[0]!r} has a ledger here, "
+            "and nothing of it leaves without differential privacy"
+        )
+        note(node.folder, "refused", run=label, line=LEDGER, told=told)
+        raise PolicyError(told, LEDGER)
+
+
 def planned(config: Config) -> Receipt:
     """The receipt of one mechanism that costs what a run asks for, in all its rounds."""
     name = config.privacy.release

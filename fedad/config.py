@@ -344,13 +344,22 @@ def _check_release(config: Config) -> None:
         raise ConfigError(
             f"merge.weighting = {COVERAGE!r}: not {told}: distances of good images would leave"
         )
+    for knob in ("data.holdout", "data.images"):
+        if value := config.flat()[knob]:
+            raise ConfigError(
+                f"{knob} = {value}: expected 0 {told}: which images it takes depends on all of "
+                "them; give a validation split for thresholds"
+            )
+    by_part = getattr(config.knobs(name), "unit", "image") == "part"
+    if by_part and config.data.group == "near-duplicates":
+        raise ConfigError(
+            f"{name}.unit = 'part': not with data.group = 'near-duplicates': which images are of "
+            "one part then depends on all of them; expected column:NAME or pattern:REGEX"
+        )
     if not states("privacy", name, "PROJECTED = True"):
         return
-    for knob, value, wanted in (
-        ("bank.size", config.bank.size, 0),
-        ("bank.scope", config.bank.scope, "category"),
-    ):
-        if value != wanted:
+    for knob, wanted in (("bank.size", 0), ("bank.scope", "category")):
+        if (value := config.flat()[knob]) != wanted:
             raise ConfigError(
                 f"{knob} = {value!r}: expected {wanted!r} {told}, whose releases are united"
             )

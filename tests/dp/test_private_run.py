@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType
 
 from client_app.app import app as client_app
 from client_app.own import ledgers_of
+from fedad import wire
 from fedad.banks.bank import Bank
-from fedad.config import read
+from fedad.config import COVERAGE, read
 from fedad.datasets.base import open_dataset
 from fedad.deploy.site_folders import split
 from fedad.dp import public as public_module
@@ -26,8 +27,10 @@ from fedad.embedders.embedder import Embedder
 from fedad.judging.parts import ready
 from fedad.methods.base import method_of
 from fedad.partition import partition
+from fedad.policy import audit_of
 from fedad.round import run_round
 from fedad.running.launch import sites_of
+from fedad.types import VALIDATION
 from fedad.yardsticks import at_site
 from server_app.local_grid import LocalGrid
 from server_app.strategy import MethodStrategy, RunRefusedError
@@ -138,13 +141,22 @@ def test_what_leaves_is_found_without_the_sites_own_rows(private_knobs, monkeypa
 
 
 def test_thresholds_that_leave_rest_on_images_outside_the_release(private_knobs):
-    """None without held-out images: an image cannot be taken out of a release again."""
-    embed = Embedder(read(private_knobs).embedder)
-    for holdout, rests in ((0.0, False), (0.5, True)):
-        config = read({**private_knobs, "data.holdout": holdout, "score.false-rejects": 0.5})
+    """None without a validation split: an image cannot be taken out of a release again."""
+    config = read({**private_knobs, "score.false-rejects": 0.5})
+    embed = Embedder(config.embedder)
+    for given in (False, True):
         sites = [ready(config, site, embed).site for site in sites_of(config)]
+        if given:  # an image that the release has not seen
+            sites = [
+                replace(
+                    site,
+                    train=site.train[1:],
+                    held=(replace(site.train[0], split=VALIDATION),),
+                )
+                for site in sites
+            ]
         found = run_round(config, sites, embed).findings
-        assert any(any(one.calibrated.values()) for one in found.values()) is rests
+        assert any(any(one.calibrated.values()) for one in found.values()) is given
 
 
 def test_figures_of_a_private_run_are_finite(private_knobs):
@@ -222,3 +234,26 @@ def test_without_a_ledger_a_factory_releases_nothing(factory, private_knobs, tmp
     nodes = [factory(one.name, one, tmp_path / "out" / one.name) for one in folders]
     with pytest.raises(RunRefusedError, match="PolicyError ledger"):
         deployed(nodes, private_knobs)
+
+
+def test_where_there_are_ledgers_nothing_at_all_is_told_without_privacy(factories, private_knobs):
+    """Not even how many images there are: the introduction is refused."""
+    settings = {**private_knobs, "privacy.release": "keep"}
+    del settings["dp_tree.stride"]
+    with pytest.raises(RunRefusedError, match="PolicyError ledger"):
+        deployed(factories, settings)
+    lines = audit_of(Path(factories[0]["output-dir"]))
+    assert [one["line"] for one in lines if one["event"] == "refused"] == ["ledger"]
+
+
+def test_distances_are_refused_whatever_the_server_asks(factories, private_knobs):
+    settings = {**private_knobs, "data.dir": ""}
+    strategy = deployed(factories, private_knobs)
+    grid = LocalGrid(client_app, factories, settings)
+    content = wire.pack(strategy.model)
+    content[wire.RUN] = ConfigRecord({"key": strategy.kept.key, "round": 1})
+    node = next(iter(grid.get_node_ids()))
+    asked = Message(content, node, f"{MessageType.QUERY}.{COVERAGE}")
+    (number,) = grid.push_messages([asked])
+    (answer,) = grid.pull_messages([number])
+    assert answer.content[wire.REFUSAL]["kind"] == "ConfigError"

@@ -126,6 +126,9 @@ def test_a_bank_of_another_projection_is_refused():
         {"bank.size": 100},
         {"bank.scope": "mixed"},
         {"round.method": "gaussian"},
+        {"data.holdout": 0.2},
+        {"data.images": 20},
+        {"dp_tree.unit": "part", "data.group": "near-duplicates"},
     ],
 )
 def test_what_would_tell_of_images_beside_a_release_is_refused(knobs):
