@@ -10,6 +10,7 @@ from fedad.config import Config
 from fedad.errors import DataError
 from fedad.plumbing.files import private_folder, write_atomic, write_json
 from fedad.plumbing.shown import for_terminal
+from fedad.reporting.run_folder import RECORD, read_record
 from fedad.running.leak import Attacked, attacked
 from fedad.running.leak_banks import Opened, as_embedded, as_in_the_run, banks_of, with_embedding
 from fedad.running.leak_images import Suspects, suspects
@@ -47,6 +48,8 @@ def leaks(
             )
             continue
         found.append(_attacked(config, opened, known, decoder=decoder))
+    for one in found:
+        one.notes.extend(_left_out(place))
     return found
 
 
@@ -88,6 +91,19 @@ def _attacked(config: Config, opened: Opened, some: Suspects, *, decoder: bool) 
     if taken < all_:
         notes.append(f"sites.csv: of {all_} members {taken} are of {', '.join(opened.bank.sites)}")
     return Found(opened, products, notes)
+
+
+def _left_out(place: Path) -> list[str]:
+    """Which knobs of the run left good images out of its bank: they count as members here."""
+    if not (place / RECORD).is_file():
+        return []
+    knobs = read_record(place)["config"]
+    return [
+        f"the run had {knob} = {knobs[knob]}: members that it left out count as members here, so "
+        "that less is recognised than of those it learned from"
+        for knob in ("data.holdout", "data.images")
+        if knobs.get(knob)
+    ]
 
 
 def _is_of(opened: Opened, some: Suspects) -> bool:

@@ -17,8 +17,10 @@ from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.messages.file import load, save
 from fedad.partition import partition
+from fedad.reporting.record import SCHEMA
 from fedad.round import learn
 from fedad.running.by_hand import build
+from fedad.running.leak_run import _left_out
 from tests.conftest import draw_category
 from tests.contracts.drawn_sites import config_of, embed, site
 
@@ -254,3 +256,13 @@ def test_a_decoder_draws_what_the_rows_show(leak, bank, folders, tmp_path):
     (picture,) = (tmp_path / "out").glob("*.png")
     with Image.open(picture) as sheet:
         assert sheet.size[0] > 600
+
+
+def test_images_that_a_run_left_out_are_said_to_count_as_members(tmp_path):
+    """They were not learned from, so that less is recognised than leaks."""
+    knobs = {"data.holdout": 0.2, "data.images": 0}
+    record = {"schema": SCHEMA, "config": knobs, "seconds": {}}
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    (note,) = _left_out(tmp_path)
+    assert note.startswith("the run had data.holdout = 0.2: members that it left out count")
+    assert _left_out(tmp_path / "bank.safetensors") == []
