@@ -53,6 +53,7 @@ def load(knobs, many):
         "embedder.cache": "off",
         "coreset.local-ratio": (ROWS + 0.5) / 256,
         "bank.size": 1000,
+        "score.scoring": "nearest",  # of a thousand sites with a row each no gap can be told
         "score.replicates": 0,
     }
 
@@ -62,7 +63,7 @@ def load(knobs, many):
 LOCAL = """
 import json, resource, sys
 import client_app.site as site
-import client_app.work as work
+import fedad.methods.patchcore as patchcore
 from fedad.config import read
 from server_app.local_grid import run_locally
 
@@ -72,7 +73,7 @@ def once(function):
 
 knobs = json.loads(sys.argv[1])
 site.read, site.open_dataset = once(site.read), once(site.open_dataset)
-site.partition, work.scale_of = once(site.partition), once(work.scale_of)
+site.partition, patchcore.scale_of = once(site.partition), once(patchcore.scale_of)
 run_locally(knobs, sites=int(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
@@ -140,6 +141,7 @@ from pathlib import Path
 import numpy as np
 import fedad.round
 from fedad import wire
+from fedad.banks.bank import Bank
 from fedad.config import read
 from server_app.kept import Kept
 from server_app.strategy import MethodStrategy
