@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from fedad import wire
@@ -11,7 +10,7 @@ from fedad.dp.receipts import receipt_from
 from fedad.errors import DataError, FedadError
 from fedad.messages.envelope import train_stage
 from fedad.messages.file import about, checksum
-from fedad.plumbing.files import flush_folder
+from fedad.plumbing.files import write_atomic
 from fedad.plumbing.parse import from_json
 
 UPLOAD = "upload.safetensors"
@@ -43,8 +42,5 @@ def _stage(path: Path) -> str:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file of a site's, whole or not at all, with its mode."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.copy2(source, part)
-    part.replace(target)
-    flush_folder(target.parent)
+    """Copy a file of a site's, whole or not at all."""
+    write_atomic(target, source.read_bytes())

@@ -21,6 +21,7 @@ import numpy as np
 
 from fedad.errors import ConfigError, DataError, MismatchError
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.parse import from_json
 from fedad.types import Fingerprint
 
 FOLDER = Path(__file__).with_name("public")
@@ -148,7 +149,7 @@ def load(path: Path) -> Public:
         DataError: no such file, or not whole: the message names it.
     """
     try:
-        told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        told: dict[str, Any] = from_json(path.read_text("utf-8"))
         if told.get("schema") != SCHEMA:
             raise ValueError(f"schema {told.get('schema')!r}, expected {SCHEMA}")
         axes = int(told["dimensions"])

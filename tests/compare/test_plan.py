@@ -47,9 +47,10 @@ def test_the_matrices_that_are_shipped():
         "methods",
         "own",
         "partitions",
+        "privacy",
         "weighting",
     ]
-    partitions = read_plan(MATRICES[-2])
+    partitions = read_plan(MATRICES[-3])
     assert [point.label for point in partitions.points] == [
         "iid",
         "category",
