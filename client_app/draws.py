@@ -10,7 +10,6 @@ from fedad.dp.receipts import receipt_from
 from fedad.errors import DataError, FedadError
 from fedad.messages.envelope import train_stage
 from fedad.messages.file import about, checksum
-from fedad.plumbing.files import write_atomic
 from fedad.plumbing.parse import from_json
 
 UPLOAD = "upload.safetensors"
@@ -39,8 +38,3 @@ def _stage(path: Path) -> str:
     """What `upload.safetensors` and `upload-2.safetensors` answer."""
     _, _, number = path.stem.partition("-")
     return train_stage(int(number or 1))
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a file of a site's, whole or not at all."""
-    write_atomic(target, source.read_bytes())

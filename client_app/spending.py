@@ -23,7 +23,7 @@ from flwr.app import Message, RecordDict
 from flwr.supercore import log
 
 from client_app.contents import hold
-from client_app.draws import MADE_OF, RECEIPT, UPLOAD, copy, drawn
+from client_app.draws import MADE_OF, RECEIPT, UPLOAD, drawn
 from client_app.own import ledgers_of, policy_of
 from client_app.sealed import KEY, in_round, run_key
 from client_app.site import Node
@@ -44,7 +44,7 @@ from fedad.errors import ConfigError, DataError
 from fedad.messages.envelope import train_stage
 from fedad.messages.file import LISTING, about
 from fedad.permits.rules import LEDGER, Policy
-from fedad.plumbing.files import private_folder, read_json
+from fedad.plumbing.files import private_folder, read_json, write_atomic
 from fedad.plumbing.shown import for_log
 from fedad.policy import PolicyError, note
 from fedad.privacy.base import is_private
@@ -132,7 +132,7 @@ class Spending:
                 continue
             if about(own).get(LISTING) == listing:
                 for name in ("own.safetensors", "receipt.json", UPLOAD):
-                    copy(there / name, self._file(name))
+                    write_atomic(self._file(name), (there / name).read_bytes())
                 log(INFO, "the release of the run %s is given again", draw.run)
                 return True
         return False

@@ -21,6 +21,7 @@ from client_app.site import Node
 from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.banks.origin import lacking
+from fedad.dp.receipts import as_json
 from fedad.errors import ConfigError
 from fedad.judging.distances import distances
 from fedad.judging.findings import Findings
@@ -59,8 +60,7 @@ def learn(node: Node, folder: Path, number: int, asked: RecordDict) -> RecordDic
     site, faults = ready(node.config, replace(node.site, test=()), node.embed)
     local = fit(node.config, site, node.embed, Turn(number, model), before)
     save(in_round(folder, "own.safetensors", number), local.own, private=True, listing=listing)
-    receipt = {"kind": type(local.receipt).__name__, **asdict(local.receipt)}
-    write_json(in_round(folder, "receipt.json", number), receipt)
+    write_json(in_round(folder, "receipt.json", number), as_json(local.receipt))
     content = wire.pack(local.upload)
     content["metrics"] = _metrics(began, faults, private=is_private(node.config))
     return content

@@ -11,9 +11,9 @@ from fedad.banks.bank import join
 from fedad.config import read
 from fedad.methods.base import LeavingOut, forgotten, method_of
 from fedad.plugins import names
-from fedad.scoring import _without_images
 from fedad.scoring import standardised as standardised_file
-from fedad.scoring._without_images import QUICK, WithoutImages
+from fedad.scoring import without_images as without_images_file
+from fedad.scoring.without_images import QUICK, WithoutImages
 from fedad.search import left_out
 from fedad.search.left_out import LeftOut, Part
 from fedad.search.nearest_rows import by_torch
@@ -191,7 +191,7 @@ def test_quick_ways_score_as_the_scoring_itself_without_an_images_rows(
 ):
     """Alone, in groups of several images, with all images but one left out, and by own rows alone;
     where some patches are outside of a region of interest, too."""
-    for module in (standardised_file, _without_images):
+    for module in (standardised_file, without_images_file):
         monkeypatch.setattr(module, "SAMPLE", sample)
     method = method_of(read({"bank.scope": scope, "score.scoring": scoring}))
     answered = tried = 0

@@ -75,17 +75,12 @@ def read(root: Path, site: str, product: str) -> Ledger:
             f"{folder}: there is no ledger of {product!r} at {site!r}, so nothing of it is "
             f"released: make one by `fedad privacy init`, or was it moved?"
         )
-    return _read(folder)
+    return read_at(folder)
 
 
 def ledgers(root: Path) -> list[Path]:
     """The folders of all ledgers below `root`, in order."""
     return sorted(path.parent for path in root.glob(f"*/*/{NAME}") if path.parent.name[0] != ".")
-
-
-def read_at(folder: Path) -> Ledger:
-    """The ledger in a folder that `ledgers` found. Raises as `read` does."""
-    return _read(folder)
 
 
 def debit(ledger: Ledger, draw: Draw, *, late: bool = False) -> Ledger:
@@ -98,7 +93,7 @@ def debit(ledger: Ledger, draw: Draw, *, late: bool = False) -> Ledger:
         LedgerError: the ledger cannot be believed or written, or it has another draw for the
             same answer.
     """
-    now = _read(ledger.folder)
+    now = read_at(ledger.folder)
     if (before := now.of(draw.run, draw.stage)) is not None:
         if before.draw.upload != draw.upload:
             raise LedgerError(
@@ -117,7 +112,7 @@ def debit(ledger: Ledger, draw: Draw, *, late: bool = False) -> Ledger:
             journal.close()
     except (OSError, FedadError) as error:
         raise LedgerError(f"{ledger.folder}: nothing can be debited ({error})") from error
-    return _read(ledger.folder)
+    return read_at(ledger.folder)
 
 
 def reconcile(ledger: Ledger, sealed: Iterable[Draw]) -> Ledger:
@@ -158,7 +153,8 @@ def _site_folder(root: Path, site: str) -> Path:
     return root / site
 
 
-def _read(folder: Path) -> Ledger:
+def read_at(folder: Path) -> Ledger:
+    """The ledger in a folder that `ledgers` found. Raises as `read` does."""
     try:
         first, *rest = events_of(folder)
         terms = _terms(first)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fedad.dp.account import Debit, Ledger
 from fedad.dp.accounting import charged
-from fedad.dp.receipts import RELATION, Gaussians, Receipt, SampledGaussians
+from fedad.dp.receipts import RELATION, Gaussians, Receipt, SampledGaussians, as_json
 
 
 def in_words(ledger: Ledger) -> Iterator[str]:
@@ -48,10 +48,7 @@ def as_dict(ledger: Ledger) -> dict[str, Any]:
                 "late": debit.late,
                 "sha256": debit.draw.upload,
                 "epsilon": charged([debit.draw.receipt], ledger.terms.delta).epsilon,
-                "receipt": {
-                    "kind": type(debit.draw.receipt).__name__,
-                    **asdict(debit.draw.receipt),
-                },
+                "receipt": as_json(debit.draw.receipt),
             }
             for debit in ledger.debits
         ],

@@ -195,7 +195,7 @@ class PatchCore(MethodBase):
         plain, knobs = forgotten(self, model, own, site), self.config.score
         if knobs.search != "torch" or knobs.neighbours > 1 or model.fingerprint.projection:
             return plain
-        from fedad.scoring._without_images import QUICK, WithoutImages
+        from fedad.scoring.without_images import QUICK, WithoutImages
 
         if knobs.scoring not in QUICK:
             return plain
