@@ -161,6 +161,31 @@ def score_at(at, config, trained, folder):
     return verdict.scored.image_score
 
 
+def test_a_line_scan_of_200_x_5000_pixels_is_judged_at_full_size_in_tiles(long, tmp_path):
+    """On a seam and inside, the defect is where the map is highest."""
+    sides = {"width": 5000, "height": 200}
+    whole = replace(long.embedder, size="5000x200")
+    few = replace(long.coreset, local_ratio=0.01)
+    config = tiled(replace(long, embedder=whole, coreset=few), tile=256, overlap=128)
+    embed, own, bank = bank_of_scans(config, scans(tmp_path, 2, **sides))
+    assert bank.patches.sum() == 2 * 25 * 625  # every 8 pixels, and none of the canvas around
+    seam = embed.backbone.tiles._pieces(1)[9].first * 8
+
+    def judged(at):
+        samples = scans(tmp_path / "test", 1, defect_at=at, **sides)
+        (verdict,) = judge(config, samples, embed, bank, own=own)
+        return verdict.scored
+
+    good = judged(None).image_score
+    for at in (seam - 6, seam + 58):
+        scored = judged(at)
+        assert scored.map.shape == (200, 5000)
+        row, column = np.unravel_index(scored.map.argmax(), scored.map.shape)
+        assert 16 <= row < 48
+        assert at - 8 <= column < at + 20
+        assert scored.image_score > 2 * good
+
+
 def test_a_shifted_image_has_a_shifted_map_whatever_seams_it_crosses(long, tmp_path):
     config = tiled(long)
     embed, own, bank = bank_of_scans(config, scans(tmp_path, 4))

@@ -105,7 +105,10 @@ def _print(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
     rows = table_rows(evaluation)
     say(*evaluation.report["notes"], *evaluation.report["warnings"])
     show(_table("with 95 % intervals", rows, figures))
-    plain = [{key: cell.split(" ")[0] for key, cell in row.items()} for row in rows]
+    plain = [
+        {key: cell if key == "category" else cell.split(" ")[0] for key, cell in row.items()}
+        for row in rows
+    ]
     show(_table("AUC-sPRO", plain, sizes | areas))
     say(f"all figures, by defect and kind, curves and the plot are in {out}")
 

@@ -8,16 +8,19 @@ other folders around good/: products
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fedad.datasets._walk import File, images, subfolders
 from fedad.datasets._words import Role, role_of
-from fedad.images.pixels import SUFFIXES
+from fedad.images.pixels import SUFFIXES, is_two_valued
 from fedad.types import GOOD
 
-MASK_ENDS = ("_mask", "-mask", " mask", ".mask", "_gt", "_groundtruth", "_ground_truth")
+MASK_ENDS = ("_mask", "-mask", " mask", ".mask", "_gt", "_groundtruth", "_ground_truth", "_label")
+LOSSY = (".jpg", ".jpeg")  # what no mask is saved as that is called as its picture is
+FEW = 3  # of a folder's files that are called as a picture is, looked into
 
 
 class Seen(NamedTuple):
@@ -60,17 +63,39 @@ def sort_pictures(files: Sequence[File]) -> Sorted:
 
 
 def _masks(pictures: Iterable[File]) -> set[str]:
-    """Places of masks: in a folder of masks, or called as a picture beside them with `_mask`."""
+    """Places of masks: in a folder of masks, or called as a picture beside them with `_mask`, or as
+    it without anything, where they look like masks."""
     pictures = list(pictures)
-    stems = {file.place.rpartition(".")[0].casefold() for file in pictures}
+    stems = set(map(_base, pictures))
     found = set()
     for file in pictures:
         *folders, _ = file.place.split("/")
-        base = file.place.rpartition(".")[0].casefold()
+        base = _base(file)
         beside = any(base.endswith(end) and base.removesuffix(end) in stems for end in MASK_ENDS)
         if beside or any(role_of(name) == "masks" for name in folders):
             found.add(file.place)
-    return found
+    return found | _twins(pictures)
+
+
+def _twins(pictures: Iterable[File]) -> set[str]:
+    """Places of masks such as `a.png` beside the picture `a.jpg`. A folder's are masks where the
+    first of them have two values at most."""
+    pictures = list(pictures)
+    lossy = {_base(file) for file in pictures if file.path.suffix.lower() in LOSSY}
+    twins: dict[str, list[File]] = defaultdict(list)
+    for file in pictures:
+        if file.path.suffix.lower() not in LOSSY and _base(file) in lossy:
+            twins[file.place.rpartition("/")[0]].append(file)
+    return {
+        file.place
+        for files in twins.values()
+        if all(is_two_valued(file.path) for file in files[:FEW])
+        for file in files
+    }
+
+
+def _base(file: File) -> str:
+    return file.place.rpartition(".")[0].casefold()
 
 
 def _read(file: File) -> Seen:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
-from fedad.datasets._folder import MASK_ENDS, Seen
+from fedad.datasets._folder import MASK_ENDS, Seen, Sorted
 from fedad.datasets._walk import File
 from fedad.datasets._words import role_of
-from fedad.types import Channel
+from fedad.types import GOOD, Channel
+
+BY_MASK = "defect"  # what a defect is called of which there is a mask alone
 
 
 def masks_of(defective: Sequence[Seen], masks: Sequence[File]) -> dict[str, tuple[Channel, ...]]:
@@ -35,6 +38,21 @@ def masks_of(defective: Sequence[Seen], masks: Sequence[File]) -> dict[str, tupl
         if len(owners) == 1:
             owned[owners[0]].append((best, files[mask_place]))
     return {place: _channels(found) for place, found in owned.items()}
+
+
+def marked(found: Sorted, root: Path) -> Sorted:
+    """The pictures with those of a defect that no folder says anything of, but a mask does."""
+    by_mask = masks_of([one for one in found.seen if not _is_said(one, root)], found.masks)
+    seen = [
+        one._replace(defect=BY_MASK) if one.file.place in by_mask else one for one in found.seen
+    ]
+    return found._replace(seen=seen)
+
+
+def _is_said(one: Seen, root: Path) -> bool:
+    """Whether the name of a folder says that a picture is good, or of a defect."""
+    folders = (root.name, *one.file.place.split("/")[:-1])
+    return one.defect not in (GOOD, "") or any(role_of(name) == "good" for name in folders)
 
 
 def _channels(found: Sequence[tuple[int, File]]) -> tuple[Channel, ...]:

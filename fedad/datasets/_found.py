@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedad.datasets._walk import File, walk
+from fedad.datasets._walk import (
+    LEADS_BACK,
+    LEADS_NOWHERE,
+    File,
+    is_hidden,
+    leads_back,
+    leads_nowhere,
+    walk,
+)
 from fedad.datasets.layout import Layout
 from fedad.images.pixels import SUFFIXES, shown
 from fedad.messages.faults import Fault
@@ -21,6 +29,8 @@ UNREAD = (
     *(".jfif", ".jp2", ".jpe", ".jxl", ".mat", ".nef", ".npy", ".npz", ".arw", ".orf", ".pbm"),
     *(".pcx", ".pgm", ".pnm", ".ppm", ".psd", ".raw", ".rw2", ".svg", ".tga", ".webp", ".czi"),
     *(".dcm", ".dicom", ".nii", ".hdr", ".dds", ".dib", ".bip", ".bil", ".vtf", ".mp4", ".avi"),
+    *(".3fr", ".avifs", ".erf", ".heics", ".hif", ".insp", ".j2c", ".jpf", ".jpx", ".kdc", ".mov"),
+    *(".mkv", ".mpo", ".mrw", ".pef", ".raf", ".srf", ".srw", ".webm", ".x3f", ".xpm", ".mts"),
 )
 ELSEWHERE = "in another folder than expected"
 _ODD = {
@@ -85,21 +95,22 @@ class Odd:
 
     def other(self, category: str, file: File) -> None:
         """A file that has no ending of an image that is read."""
-        picture = _is_picture(file.path)
-        why = f"no format that is read: {' '.join(SUFFIXES)}" if picture else "no image"
-        self.note(category, "unread" if picture else "", file.path, why)
+        word, why = _no_image(file)
+        self.note(category, word, file.path, why)
 
     def around(self, root: Path, folders: Mapping[str, Path], layout: Layout) -> None:
         """What stands beside the products' folders."""
         for path in sorted(root.iterdir()):
-            if path.name[0] == "." or any(one.is_relative_to(path) for one in folders.values()):
+            if is_hidden(path.name) or any(one.is_relative_to(path) for one in folders.values()):
                 continue
             if path.is_file():
                 if not self.licence(File(path, path.name)):
                     self._stray(path)
-            elif path.is_dir() and not (
-                layout.table.startswith(f"{path.name}/") or _leads_back(path, root)
-            ):
+            elif leads_back(path):
+                self.unused.append(Unused(path, LEADS_BACK))
+            elif leads_nowhere(path):
+                self.unused.append(Unused(path, LEADS_NOWHERE))
+            elif path.is_dir() and not layout.table.startswith(f"{path.name}/"):
                 self._folder(path, root)
 
     def _stray(self, path: Path) -> None:
@@ -108,7 +119,11 @@ class Odd:
             self.note(path.parent.name, word, path, "beside the products' folders")
 
     def _folder(self, folder: Path, root: Path) -> None:
-        pictures = sum(_is_picture(file.path) for file in walk(folder).files)
+        try:
+            pictures = sum(_is_picture(file.path) for file in walk(folder).files)
+        except OSError as error:  # of somebody else's files, which are not needed
+            self.unused.append(Unused(folder, f"no product's folder, {error.strerror}"))
+            return
         why = f"no product's folder, with {pictures} images" if pictures else "no product's folder"
         self.unused.append(Unused(folder, why))
         self.counts[folder.name, "unread"] += pictures
@@ -134,22 +149,23 @@ class Odd:
 
 def _reason(layout: Layout, file: File) -> tuple[str, str]:
     """The word and the reason for a file that is not used."""
-    picture = _is_picture(file.path)
     for top, why in layout.aside.items():
         if file.place.startswith(f"{top}/"):
-            return ("aside" if picture else ""), why
+            return ("aside" if _is_picture(file.path) else ""), why
+    if file.path.suffix.lower() not in SUFFIXES:
+        return _no_image(file)
     for rule in layout.rules:
         top = rule.place.split("{")[0]
         if top and file.place.startswith(top):
-            return ("spare-mask" if picture else ""), "a mask of a good image, or of none"
-    if picture and file.path.suffix.lower() not in SUFFIXES:
+            return "spare-mask", "a mask of a good image, or of none"
+    return "unread", ELSEWHERE
+
+
+def _no_image(file: File) -> tuple[str, str]:
+    """The same for one that has no ending of an image that is read."""
+    if _is_picture(file.path):
         return "unread", f"no format that is read: {' '.join(SUFFIXES)}"
-    return ("unread", ELSEWHERE) if picture else ("", "no image")
-
-
-def _leads_back(path: Path, root: Path) -> bool:
-    """Whether a link leads to a folder above it."""
-    return path.is_symlink() and root.resolve().is_relative_to(path.resolve())
+    return "", LEADS_NOWHERE if leads_nowhere(file.path) else "no image"
 
 
 def _is_picture(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 from fedad.datasets._walk import File
 from fedad.datasets.layout import Layout, MaskRule, filled
@@ -29,10 +30,10 @@ class Masks:
                 self.at[f"{file.place.rpartition('/')[0]}/*"].append(file)
             self.others.append(file)
 
-    def of(self, defect: str, image: File) -> tuple[Channel, ...]:
-        """The masks of an image, by the first rule that has any."""
-        for rule in self.layout.rules:
-            place = filled(rule.place, defect=defect, stem=image.path.stem, split=self.layout.test)
+    def of(self, defect: str, image: File, stems: Iterable[str]) -> tuple[Channel, ...]:
+        """The masks of an image, by the first of its stems and the first rule that has any."""
+        for stem, rule in product(stems, self.layout.rules):
+            place = filled(rule.place, defect=defect, stem=stem, split=self.layout.test)
             files = self.at.get(place, [])
             if not files:
                 continue

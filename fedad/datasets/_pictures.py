@@ -45,7 +45,7 @@ def _pictures(root: Path, without: Path | None) -> Dataset:
     found = sort_pictures([file for file in files if file not in own])
     for mask in found.masks:
         odd.note(
-            base.name, "spare-mask", mask.path, f"a mask: its name ends as {MASK_ENDS[0]} does"
+            base.name, "spare-mask", mask.path, f"a mask, by {MASK_ENDS[0]} or its folder's name"
         )
     for file in files:
         if file.path.suffix.lower() not in SUFFIXES and file not in own:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fedad.datasets._walk import is_output, subfolders
+from fedad.datasets._walk import is_output, leads_back, subfolders
 from fedad.datasets.layout import Layout
 from fedad.errors import DataError
 from fedad.images.pixels import shown
@@ -30,9 +31,31 @@ def tree_error(message: str) -> DataError:
     return DataError(message, reason="tree")
 
 
+def nothing_at(root: Path) -> DataError:
+    """What a user named is no folder, and no regular file."""
+    if root.is_symlink() and not root.exists():
+        return tree_error(f"{root}: it is a link that leads nowhere")
+    if root.exists():
+        return tree_error(f"{root}: expected a folder or an image, this is neither")
+    return tree_error(f"{root}: there is no such folder, and no such file")
+
+
 def unreadable(root: Path, error: OSError) -> DataError:
-    """A folder below `root` that may not be read."""
-    return tree_error(f"{root}: {error.filename!r} cannot be read ({error.strerror})")
+    """What below `root` may not be read: the folder that is closed, not a file looked for in it."""
+    named = Path(os.fsdecode(error.filename or root))  # a disk that fails names no file
+    inside = [folder for folder in reversed(named.parents) if folder.is_relative_to(root)]
+    named = next(filter(_is_closed, inside), named)
+    return tree_error(f"{root}: {str(named)!r} cannot be read ({error.strerror})")
+
+
+def _is_closed(folder: Path) -> bool:
+    try:
+        os.scandir(folder).close()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def base_of(layout: Layout, root: Path, *, signed: bool = False) -> Base | None:
@@ -95,7 +118,7 @@ def _below(layout: Layout, root: Path, signed: bool, depth: int = DEEPEST) -> Ba
         return None
     found = []
     for folder in subfolders(root):
-        if is_output(folder):
+        if is_output(folder) or leads_back(folder):
             continue
         base = _in(layout, folder, signed) or _below(layout, folder, signed, depth - 1)
         if base is not None:
@@ -126,7 +149,7 @@ def check_names(folders: Mapping[str, Path]) -> None:
         if not is_name(name):
             raise tree_error(
                 f"{shown(folder)}: a product's name becomes a file's, expected up to 64 "
-                f"letters, no backslash, and none of {', '.join(TOTALS)}: rename it?"
+                f"printable letters, no backslash, and none of {', '.join(TOTALS)}: rename it?"
             )
     for one, other in pairs_alike(folders):
         raise tree_error(

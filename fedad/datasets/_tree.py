@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,8 @@ def _read(layout: Layout, root: Path, categories: Sequence[str]) -> Dataset:
         samples += part.samples()
     if base.whole:
         odd.around(base.root, base.folders, layout)
+        for above in _between(root, base.root):
+            odd.around(above, {"": base.root}, layout)
     notes = [note for note in (base.note, binary_note(layout, samples)) if note]
     return Dataset(
         name=layout.name,
@@ -91,6 +93,11 @@ def _read(layout: Layout, root: Path, categories: Sequence[str]) -> Dataset:
         notes=tuple(notes),
         folders={category: base.folders[category] for category in wanted},
     )
+
+
+def _between(root: Path, inner: Path) -> list[Path]:
+    """The folders from the one that a user named to the one around the products."""
+    return [folder for folder in inner.parents if folder.is_relative_to(root)]
 
 
 def _base(layout: Layout, root: Path) -> Base:
@@ -161,7 +168,7 @@ class _Category:
         images: dict[_Group, list[File]] = defaultdict(list)
         rest = []
         for file in self.files:
-            at = self.layout.image_at(file.place.rpartition(".")[0] or file.place)
+            at = self._at(file)
             if at is None or file.path.suffix.lower() not in SUFFIXES:
                 rest.append(file)
                 continue
@@ -178,6 +185,15 @@ class _Category:
             else:
                 images[_Group(split, defect)].append(file)
         return images, rest
+
+    def _at(self, file: File) -> tuple[str, str, str] | None:
+        """Where in the layout an image is. Folders of batches or days change nothing."""
+        place, batches = self.layout.batches_at(file.place.rpartition(".")[0] or file.place)
+        return self.layout.image_at(place) if all(map(_is_batch, batches)) else None
+
+    def _stem(self, file: File) -> str:
+        """An image's stem, below the batch that it is of."""
+        return "/".join((*self.layout.batches_at(file.place)[1], file.path.stem))
 
     def _called_otherwise(self, name: str, file: File) -> DataError:
         return tree_error(
@@ -209,12 +225,16 @@ class _Category:
         self, group: _Group, images: Mapping[_Group, list[File]], masks: Masks
     ) -> Iterable[Sample]:
         files = sorted(images[group], key=lambda file: file.path)
-        labels = labelled_apart(files, {file.place: file.path.stem for file in files})
+        labels = labelled_apart(files, {file.place: self._stem(file) for file in files})
+        alone = Counter(file.path.stem for file in files)
         good, told = group.folder in self.layout.good, self._told()
         for file in files:
             found: tuple[Channel, ...] | None = ()
             if not good:
-                found = masks.of(group.folder, file) or None
+                stems = dict.fromkeys((self._stem(file), file.path.stem))
+                if alone[file.path.stem] > 1 and len(stems) > 1:
+                    stems.pop(file.path.stem)  # of which of them would it be?
+                found = masks.of(group.folder, file, stems) or None
             yield Sample(
                 self.category,
                 group.split,
@@ -224,3 +244,8 @@ class _Category:
                 self.layout.kinds.get(group.folder, ""),
                 label=labels[file.place],
             )
+
+
+def _is_batch(name: str) -> bool:
+    """Whether a folder is called by a batch or a day."""
+    return role_of(name) == "batch"

@@ -19,6 +19,7 @@ DEEPEST = 40  # folders in folders
 # What systems leave among pictures, thumbnails of them too.
 JUNK = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+LEADS_BACK, LEADS_NOWHERE = "a link back to a folder above it", "a link that leads nowhere"
 SCORES = "scores.csv"
 SCORES_HEADS = (
     b"image,category,score\n",  # before there were verdicts
@@ -79,6 +80,17 @@ def is_hidden(name: str) -> bool:
     return name[:1] == "." or name.casefold() in JUNK | LITTER
 
 
+def leads_back(folder: Path) -> bool:
+    """Whether a folder is a link to one above it."""
+    above = Path(os.path.realpath(folder.parent))  # which takes links that lead to themselves too
+    return folder.is_symlink() and above.is_relative_to(os.path.realpath(folder))
+
+
+def leads_nowhere(path: Path) -> bool:
+    """Whether a path is a link to what is not there, or to itself."""
+    return path.is_symlink() and not path.exists()
+
+
 def is_output(folder: Path) -> bool:
     """Whether fedad wrote a folder: maps and scores, a run, a comparison or figures."""
     try:
@@ -87,7 +99,7 @@ def is_output(folder: Path) -> bool:
                 return True
     except OSError:
         pass
-    return any(all((folder / name).exists() for name in names) for names in OUTPUTS)
+    return any(all(os.path.exists(folder / name) for name in names) for names in OUTPUTS)
 
 
 def _enter(folder: Path, place: str, tree: Tree, chain: frozenset[tuple[int, int]]) -> None:
@@ -123,7 +135,8 @@ def _folder(path: Path, below: str, tree: Tree, chain: frozenset[tuple[int, int]
     _check_name(path)
     here = _identity(path)
     if here in chain:
-        return  # a link back to what is being walked
+        tree.left.append(Unused(path, LEADS_BACK))
+        return
     if below.count("/") > DEEPEST:
         raise DataError(f"{shown(path)}: more than {DEEPEST} folders deep", "tree")
     if is_output(path):

@@ -25,10 +25,12 @@ _BAD |= {"schlecht", "ausschuss", "scrap", "nonconforming", "error", "errors", "
 _BAD |= {"iok", "malo", "malos", "mauvais", "difettoso", "defekt", "flaw", "flaws", "notnormal"}
 _BAD |= {"nonconforme", "nonconformes", "不良", "不良品", "不合格", "異常", "异常", "缺陷", "欠陥"}
 _TRAIN = {"train", "training", "trainset", "trainingset", "traindata"}
-_TEST = {"test", "testing", "testset", "testdata", "tests", "eval", "evaluation"}
+_TEST = {"test", "testing", "testset", "testdata", "tests", "eval", "evaluation", "testpublic"}
+# What nobody has judged yet is of no defect.
+_TEST |= {"testprivate", "testprivatemixed", "unlabelled", "unlabeled", "unsorted", "unclassified"}
 _VALIDATION = {"val", "valid", "validation", "validationset", "valset", "dev"}
 _MASKS = {"groundtruth", "gt", "mask", "masks", "groundtruths", "segmentation", "segmentations"}
-_MASKS |= {"annotation", "annotations", "labels", "maske", "masken", "groundtruthmasks"}
+_MASKS |= {"annotation", "annotations", "label", "labels", "maske", "masken", "groundtruthmasks"}
 _PARTS = {
     "parts",
     "part",

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from fedad.datasets._folder import has_labels
 from fedad.datasets._found import ELSEWHERE
-from fedad.datasets._place import Base, base_of, bases_at, tree_error, unreadable
+from fedad.datasets._place import Base, base_of, bases_at, nothing_at, tree_error, unreadable
 from fedad.datasets._tree import Reader, read_layout
 from fedad.datasets._words import role_of
 from fedad.datasets.folder import folder
@@ -76,7 +76,7 @@ def _recognise(root: Path) -> Recognised:
     if root.is_file():
         return Recognised("folder", "one file", root.parent)
     if not root.is_dir():
-        raise tree_error(f"{root}: there is no such folder, and no such file")
+        raise nothing_at(root)
     if said := _said(root):
         return said
     found = _there(root)
@@ -106,7 +106,24 @@ def _there(root: Path) -> list[_Signed]:
     if found or has_labels(root):
         return found
     far = [(layout, base_of(layout, root, signed=True)) for layout in layouts()]
-    return [one for layout, base in far if (one := _signed(layout, base))]
+    found = [one for layout, base in far if (one := _signed(layout, base))]
+    _check_one_place(root, found)
+    return found
+
+
+def _check_one_place(root: Path, found: Sequence[_Signed]) -> None:
+    """Refuse a folder of several data sets, of which one alone would be read.
+
+    Raises:
+        DataError: naming each, and what it is.
+    """
+    best: dict[Path, _Signed] = {}
+    for one in sorted(found, key=lambda one: one.rank):
+        best[one.base.root] = one
+    apart = [place for place in best if not any(other in place.parents for other in best)]
+    if len(apart) > 1:
+        told = " and ".join(f"{shown(one)} ({best[one].layout.name})" for one in sorted(apart))
+        raise tree_error(f"{root}: it holds several data sets, {told}: name one of them")
 
 
 def _against(best: _Signed, root: Path) -> str:

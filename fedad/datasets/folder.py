@@ -7,10 +7,11 @@
 
 Folders of good images are called good, ok, normal or the like, however they are spelled; any other
 folder beside one is of a defect. A mask lies beside its image (`NAME_mask.png`), or in a folder
-`ground_truth` or `masks`. Folders called by a batch or a day change nothing. A table (`*.csv`) with
-a column of files and one of labels says more than folders do. Where nothing says what is for
-testing, defects are, and as many good images, the last by name, since names count time; at most
-half of them.
+`ground_truth` or `masks`, or is called as a JPEG beside it (`NAME.png`) and has two values at most.
+Of pictures that no folder says anything of, those with a mask are of a defect. Folders called by a
+batch or a day change nothing. A table (`*.csv`) with a column of files and one of labels says more
+than folders do. Where nothing says what is for testing, defects are, and as many good images, the
+last by name, since names count time; at most half of them.
 
 Licence: whoever took the pictures has it; a file that says so is named.
 """
@@ -24,12 +25,12 @@ from pathlib import Path
 
 from fedad.datasets._choose import chosen
 from fedad.datasets._folder import Seen, Sorted, sort_pictures
-from fedad.datasets._folder_masks import masks_of
+from fedad.datasets._folder_masks import marked, masks_of
 from fedad.datasets._folder_table import apply_tables
 from fedad.datasets._found import Odd
 from fedad.datasets._labels import labelled_apart
-from fedad.datasets._place import check_names, tree_error, unreadable
-from fedad.datasets._walk import File, walk
+from fedad.datasets._place import check_names, nothing_at, tree_error, unreadable
+from fedad.datasets._walk import File, leads_nowhere, walk
 from fedad.datasets._words import role_of
 from fedad.datasets.layout import NOT_GOOD
 from fedad.images.pixels import SUFFIXES, shown
@@ -60,6 +61,7 @@ def _folder(root: Path, categories: Sequence[str]) -> Dataset:
     found = sort_pictures(files)
     found, tables = apply_tables(base, files, found, odd)
     found = _labelled(base, found, tables)
+    found = found if tables else marked(found, base)
     samples, folders = _samples(base, found, odd)
     samples, folders, notes = _chosen(root, samples, folders, categories)
     _name_rest(base, files, found, samples, odd)
@@ -89,17 +91,24 @@ def listed(root: Path, odd: Odd) -> tuple[Path, list[File]]:
             raise tree_error(f"{root}: expected a folder, or an image: {', '.join(SUFFIXES)}")
         return root.parent, [File(root, root.name)]
     if not root.is_dir():
-        raise tree_error(f"{root}: there is no such folder, and no such file")
+        raise nothing_at(root)
     tree = walk(root)
     odd.left(root.name, tree.left)
     if not any(file.path.suffix.lower() in SUFFIXES for file in tree.files):
-        endings = Counter(file.path.suffix.lower() or "no ending" for file in tree.files)
-        told = ", ".join(f"{n} of {ending}" for ending, n in endings.most_common(4))
+        endings = Counter(map(_ending, tree.files))
+        told = ", ".join(f"{n} {ending}" for ending, n in endings.most_common(4))
         raise tree_error(
             f"{root}: no image in it: expected files ending in {', '.join(SUFFIXES)}, found "
             f"{told or 'no file at all'}"
         )
     return root, tree.files
+
+
+def _ending(file: File) -> str:
+    """How a file that is no image ends, in words."""
+    if leads_nowhere(file.path):
+        return "links that lead nowhere"
+    return f"of {file.path.suffix.lower() or 'no ending'}"
 
 
 def _labelled(root: Path, found: Sorted, tables: Sequence[str]) -> Sorted:

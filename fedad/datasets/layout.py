@@ -123,6 +123,17 @@ class Layout:
             return None
         return fields.get("split") or "", defect, fields["stem"]
 
+    def batches_at(self, place: str) -> tuple[str, tuple[str, ...]]:
+        """The place of an image without the folders right above it that a layout has none for, and
+        these.
+
+        >>> Layout("x", "X").batches_at("test/cut/2024-01-05/007")
+        ('test/cut/007', ('2024-01-05',))
+        """
+        *folders, name = place.split("/")
+        deep = self.image.count("/")
+        return "/".join((*folders[:deep], name)), tuple(folders[deep:])
+
 
 def pattern(place: str, **known: str) -> re.Pattern[str]:
     """A place as a regular expression with a group a field; `known` gives a field's own."""

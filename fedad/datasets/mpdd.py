@@ -25,7 +25,12 @@ mpdd = Reader(
             *("connector", "metal_plate", "tubes"),
         ),
         masks=STEM_AND_MASK,
-        signs={"ground_truth/*/*_mask.*": 2, "train/good": 0, "test/good": 0},
+        signs={
+            "ground_truth/*/*_mask.*": 2,
+            "ground_truth/*/*/*_mask.*": 2,
+            "train/good": 0,
+            "test/good": 0,
+        },
         inside="MPDD",
     )
 )

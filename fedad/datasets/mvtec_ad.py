@@ -27,6 +27,11 @@ mvtec_ad = Reader(
         licence="CC BY-NC-SA 4.0; a bank made from it inherits these terms",
         products=PRODUCTS,
         masks=STEM_AND_MASK,
-        signs={"ground_truth/*/*_mask.*": 3, "train/good": 1, "test/good": 1},
+        signs={
+            "ground_truth/*/*_mask.*": 3,
+            "ground_truth/*/*/*_mask.*": 3,  # in folders of batches
+            "train/good": 1,
+            "test/good": 1,
+        },
     )
 )

@@ -34,7 +34,7 @@ mvtec_ad_2 = Reader(
         defects=("bad",),
         aside=dict.fromkeys(("test_private", "test_private_mixed"), PRIVATE),
         masks=MaskRule("test_public/ground_truth/{defect}/{stem}_mask"),
-        signs={"test_public": 5},
+        signs=dict.fromkeys(("test_public", "test_private", "test_private_mixed"), 5),
         stem="{:03d}_regular",
     )
 )

@@ -11,7 +11,7 @@ editor's encoding is read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fedad.errors import DataError
@@ -68,7 +68,8 @@ def table_of(dataset: Dataset, category: str, folder: Path) -> Path:
 def _of_table(dataset: Dataset, path: Path, samples: Iterable[Sample]) -> dict[Path, Row]:
     images = _Images(dataset, samples)
     found: dict[Path, Row] = {}
-    for row in _rows(path):
+    rows = list(_rows(path))
+    for row in rows:
         image = images.named(row.cells[FILE], path, row.line)
         if image is None:
             continue  # of an image that is gone, or of a category that was not asked for
@@ -79,11 +80,20 @@ def _of_table(dataset: Dataset, path: Path, samples: Iterable[Sample]) -> dict[P
             )
     for sample in images.samples:
         if sample.path not in found:
-            raise _error(
-                f"{path}: {images.place(sample)} is not listed: was the image added later, or are "
-                "paths in it not below the category's folder?"
+            why = (
+                "was the image added later, or are paths in it not below the category's folder?"
+                if found
+                else _none_named(rows)
             )
+            raise _error(f"{path}: {images.place(sample)} is not listed: {why}")
     return found
+
+
+def _none_named(rows: Sequence[Row]) -> str:
+    """Why a table lists no image at all."""
+    if not rows:
+        return "the table has no row but that of its columns"
+    return f"none of its rows names an image, such as the first one's {rows[0].cells[FILE]!a:.80}"
 
 
 class _Images:
@@ -156,7 +166,7 @@ def _checked(path: Path, row: Row, file: str, site: str) -> Row:
 
 def _table(path: Path) -> Table:
     if not path.is_file():
-        what = "is no file" if path.exists() else "there is no such file"
+        what = "is no file" if path.exists() else f"there is no such file{_nearly(path)}"
         raise _error(
             f"{path}: {what}, and data.partition = 'natural' needs the site of each "
             "image in it (columns file,site): set data.partition to iid, category or dirichlet?"
@@ -165,6 +175,14 @@ def _table(path: Path) -> Table:
         return read_table(path)
     except (OSError, ValueError) as error:
         raise _error(f"{shown(path)}: cannot be read as a table ({error})") from error
+
+
+def _nearly(path: Path) -> str:
+    """A file beside a table's place that could be meant, such as `Sites.CSV` or `sites.csv.txt`."""
+    folder = path.parent
+    names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    found = next((name for name in names if name.casefold().startswith("sites.")), "")
+    return f" (there is {found!a:.80}: is it meant?)" if found else ""
 
 
 def _error(message: str) -> DataError:

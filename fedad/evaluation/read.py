@@ -48,7 +48,7 @@ def read_category(dataset: Dataset, category: str, maps: Path, *, resize: bool) 
     """
     samples = [one for one in dataset.samples if one.category == category and one.split == "test"]
     if not samples:
-        raise DataError(f"{dataset.root}/{category}/test: no image to evaluate is there")
+        raise DataError(f"{_test_of(dataset, category)}: no image to evaluate is there")
     if not maps.is_dir():
         raise DataError(f"{maps}: there is no such folder of anomaly maps")
     images: list[Scored] = []
@@ -64,6 +64,14 @@ def read_category(dataset: Dataset, category: str, maps: Path, *, resize: bool) 
             images.append(_judged(sample, path, scores, resize))
             progress(len(images))
     return images
+
+
+def _test_of(dataset: Dataset, category: str) -> str:
+    """Where the test images of a category would be."""
+    folder = dataset.folders.get(category, dataset.root / category)
+    if dataset.name == "folder":
+        return f"{folder}, all of whose images are good ones to learn from"
+    return f"{folder}/test"
 
 
 def read_map(path: Path) -> np.ndarray:

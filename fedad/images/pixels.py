@@ -39,6 +39,7 @@ __all__ = [
     "Picture",
     "decode",
     "image_size",
+    "is_two_valued",
     "mask_levels",
     "picture",
     "read_file",
@@ -124,6 +125,15 @@ def to_rgb(image: Image.Image, path: Path) -> Image.Image:
         image.info.update({} if clear is None else {"transparency": clear})
 
 
+def is_two_valued(path: Path) -> bool:
+    """Whether an image has two values at most, as a mask has; not where it cannot be read."""
+    try:
+        image = loaded(read_file(path), path).image
+    except BadFileError:
+        return False
+    return image.convert("L").getcolors(2) is not None
+
+
 def read_region(channel: Channel, size: tuple[int, int]) -> Region:
     """The mask of one channel for an image of `size` (H, W); L, RGB and RGBA files alike.
 
@@ -144,9 +154,13 @@ def read_region(channel: Channel, size: tuple[int, int]) -> Region:
     values = [int(value) for value in np.unique(levels) if value]
     if channel.values != "listed" and values:
         return Region(levels, int(np.count_nonzero(levels)))
+    if not values:
+        raise BadFileError(
+            f"{channel.path}: no pixel of the mask is marked: all are background", "mask-value"
+        )
     if len(values) != 1:
         raise BadFileError(
-            f"{channel.path}: a mask has one value besides 0, this has {values[:9] or 'none'}: "
+            f"{channel.path}: a mask has one value besides 0, this has {values[:9]}: "
             "each defect channel is a file of its own, saved without smoothing",
             "mask-value",
         )

@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from fedad.config import Config
 from fedad.errors import BadFileError, DataError
 from fedad.images.facts import facts_of, sentence
@@ -25,6 +27,7 @@ from fedad.plumbing.progress import track
 from fedad.types import Sample, Site
 
 READERS = 2  # images decoded at a time
+MOST_MARKED = 0.5  # of an image, by a mask; more, and all corners, is rather the background
 
 
 class Sifted(NamedTuple):
@@ -122,17 +125,26 @@ def _of(sample: Sample) -> str:
 def _attempt(sample: Sample, known: KnownImages) -> ImageFacts | BadFileError:
     try:
         look = facts_of(sample.path, known, sample.reading)
-        _check_masks(sample, look.size)
+        notes = _mask_notes(sample, look.size)
     except BadFileError as error:
         return error
-    return look
+    return look._replace(notes=(*look.notes, *notes))
 
 
-def _check_masks(sample: Sample, size: tuple[int, int]) -> None:
+def _mask_notes(sample: Sample, size: tuple[int, int]) -> list[str]:
+    """What is odd about the masks of an image; raises where they cannot be used."""
     region_of(sample, size)
+    notes = list[str]()
     for channel in sample.masks or ():
         try:
-            read_region(channel, size)
+            mask = read_region(channel, size).mask
         except BadFileError as error:
             reason = error.reason if error.reason.startswith("mask-") else "mask-file"
             raise BadFileError(str(error), reason) from error
+        notes += ["inverted"] if _is_inverted(mask) else []
+    return notes
+
+
+def _is_inverted(mask: np.ndarray) -> bool:
+    """Whether a mask marks what is usually background: most of the image, and its corners."""
+    return bool(mask.mean() > MOST_MARKED and mask[:: len(mask) - 1, :: mask.shape[1] - 1].all())

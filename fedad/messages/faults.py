@@ -51,6 +51,7 @@ USED = {
     "rotated": "a tag says to turn it: pixels are taken as stored (data.orientation), as masks are",
     "shape": "one side is more than ten times the other",
     "defects": "defective images among the training images: nothing is learned from them",
+    "inverted": "a mask marks most of its image and all corners of it: is its background white?",
     "hidden": "hidden files with an image's ending, which are not read",
     "no-mask": "a defective image without a mask, which counts for image figures alone",
     "no-config": "no defects_config.json: all of a region has to be found, whatever saturates it",

@@ -25,7 +25,8 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 OTHERS = 0o077  # the rights of everybody but the owner
 # What figures of several sites or products are called: no site or product may be.
 TOTALS = ("all sites", "mean", "mean of sites", "pooled", "together")
-LONGEST_NAME = 160  # bytes; with its ending, and as a part file's, it stays below 255
+LONGEST_NAME = 160  # bytes; with its ending it stays below 255
+LONGEST_PART = 40  # letters of a file's name that its part file has, for the same reason
 
 
 def is_name(name: str) -> bool:
@@ -99,7 +100,7 @@ def write_atomic(
     """
     data = content.encode() if isinstance(content, str) else content
     private_folder(path.parent)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f".{path.name[:LONGEST_PART]}.{uuid.uuid4().hex}.part")
     try:
         with private_file(part).open("wb") as file:
             file.write(data)

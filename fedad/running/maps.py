@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from fedad.running.onboarding import read_thresholds
 from fedad.types import Dataset, Sample, Site
 
 HEADROOM = 4.0  # a 16-bit map ends at so many times the top of the colour scale
+LONGEST = 255  # bytes of a file's name
 MOST_NAMED = 20  # images of which an error says why they have no score
 
 
@@ -64,6 +66,7 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
     dataset = replace(dataset, samples=with_roi(dataset.samples, dataset, config.data.roi))
     places = {sample: _place(sample, dataset) for sample in dataset.samples}
     _check_out(out, folder, dataset.samples, places)
+    _check_names(places, form)
     scales = {
         category: (low, low + HEADROOM * (high - low))
         for category, (low, high) in method_of(config).scale(model).items()
@@ -86,10 +89,11 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
         told["scale"] = scales
     if told:
         write_json(out / MAPS, told)
-    if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
+    lost = [fault.text for fault in sifted.faults if fault.skipped]
+    if skipped := [*dict.fromkeys(lost)]:
         more = f"; and {len(skipped) - MOST_NAMED} more" * (len(skipped) > MOST_NAMED)
         raise DataError(
-            f"{'; '.join(skipped[:MOST_NAMED])}{more} ({len(skipped)} of {len(dataset.samples)} "
+            f"{'; '.join(skipped[:MOST_NAMED])}{more} ({len(lost)} of {len(dataset.samples)} "
             f"images have no score; those of the others are in {out / 'scores.csv'})"
         )
     return Written(len(scores), (*notes, *_notes(dataset)))
@@ -109,7 +113,7 @@ def _judged(config: Config, folder: Path, out: Path, known: Sequence[str]) -> Da
         if one.split == "test"
     )
     if not samples:
-        raise DataError(f"{folder}: the data set has no test image")
+        raise DataError(f"{folder}: no test image in it: name the folder of those to judge")
     return named(replace(dataset, samples=samples, notes=dataset.notes[:1]), known, text)
 
 
@@ -122,6 +126,8 @@ def _check_out(
     out: Path, folder: Path, samples: Sequence[Sample], places: Mapping[Sample, Path]
 ) -> None:
     """Refuse to write over the images that are judged, or among them."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--maps {shown(out)}: it is a file, expected a folder for the maps")
     taken = {sample.path.resolve() for sample in samples}
     clash = [p for p in places.values() if (out / f"{p}.png").resolve() in taken]
     if clash or out.resolve() == folder.resolve():
@@ -129,6 +135,19 @@ def _check_out(
             f"--maps {shown(out)}: maps would stand among the images that they are of: name "
             "another folder"
         )
+
+
+def _check_names(places: Mapping[Sample, Path], form: str) -> None:
+    """Refuse, before anything is judged, images whose map could not be called after them."""
+    for sample, place in places.items():
+        longest = max(
+            len(os.fsencode(name)) for name in (*place.parts[:-1], f"{place.name}.{form}")
+        )
+        if longest > LONGEST:
+            raise DataError(
+                f"{shown(sample.path)}: its map's name would have {longest} bytes, of which a disk "
+                f"takes {LONGEST}: give it a shorter name"
+            )
 
 
 def _notes(dataset: Dataset) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from fedad.plumbing.progress import track
 from fedad.plumbing.table import read_table
 from fedad.running.model_file import embedder_of, open_model, read_notes
 from fedad.running.named import named
-from fedad.types import Features, Sample, Site
+from fedad.types import VALIDATION, Features, Sample, Site
 
 ENDING = ".thresholds.json"
 SCHEMA = 1
@@ -56,7 +56,8 @@ def onboard(config: Config, model_file: Path, good: Path, verdicts: Path | None)
     """Set a plant's thresholds by images of good parts that the model was not made from.
 
     Args:
-        good: any folder of images, all good ones in it are used; those of defects are left out.
+        good: any folder of images, all good ones in it are used, or those of its validation split
+            where it has one; those of defects are left out.
         verdicts: a table of parts that operators judged since, in the order of time, with the
             columns category, score and verdict (good or defective).
 
@@ -198,11 +199,13 @@ def _good(
     opened = open_folder(folder, config.data.dataset, ())
     opened = with_groups(dataset_read_so(opened, config.data), config.data.group)
     dataset = named(opened, known, config.data.categories)
-    samples = tuple(sample for sample in dataset.samples if sample.is_good)
-    if not samples:
+    good = tuple(sample for sample in dataset.samples if sample.is_good)
+    if not good:
         raise DataError(f"{folder}: no good image in it")
-    left = len(dataset.samples) - len(samples)
-    notes = [*dataset.notes, *([f"{left} images are not used: of defects"] if left else [])]
+    held = tuple(sample for sample in good if sample.split == VALIDATION)
+    samples, left = held or good, len(dataset.samples) - len(held or good)
+    why = "its validation images are there for thresholds" if held else "of defects"
+    notes = [*dataset.notes, *([f"{left} images are not used: {why}"] if left else [])]
     return with_roi(samples, dataset, config.data.roi), notes
 
 

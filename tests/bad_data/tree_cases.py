@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.bad_data import files
 from tests.bad_data.cases import (
@@ -104,6 +104,12 @@ MASKS = [
         "mask of two readings",
         lambda root: a_mask(root).with_name("0001.png").write_bytes(saved(spot())),
         USE,
+    ),
+    Case(
+        "mask that marks the background",
+        lambda root: ImageOps.invert(Image.open(a_mask(root))).save(a_mask(root)),
+        WARN,
+        "inverted",
     ),
     Case("mask that is missing", lambda root: a_mask(root).unlink(), WARN, "no-mask"),
     Case(

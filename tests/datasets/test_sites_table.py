@@ -100,8 +100,10 @@ BAD = {
     "no headers": (lambda r: lines(r[1:]), "is the row missing that names the columns"),
     "rows of another category": (
         lambda r: lines([r[0], *([f"hose/{x[0]}", x[1]] for x in r[1:])]),
-        "is not listed: was the image added later, or are paths",
+        "is not listed: none of its rows names an image, such as the first one's 'hose/train",
     ),
+    "one row": (lambda r: lines(r[:2]), "is not listed: was the image added later, or are paths"),
+    "no row": (lambda r: lines(r[:1]), "is not listed: the table has no row but"),
     "two sites of one image": (lambda r: lines([*r, [r[1][0], "oslo"]]), "of .* and of oslo"),
     "names alone": (
         lambda r: lines([r[0], *([x[0].split("/")[-1], x[1]] for x in r[1:])]),
@@ -120,6 +122,13 @@ def test_what_is_wrong_with_a_table_is_said(name, root):
         sites_of(open_folder(root))
     assert refused.value.reason == "sites"
     assert str(root / "bolt" / "sites.csv") in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["Sites.CSV", "sites.csv.txt", "sites.xlsx"])
+def test_a_table_by_nearly_its_name_is_named(name, root):
+    (root / "bolt" / "sites.csv").rename(root / "bolt" / name)
+    with pytest.raises(DataError, match=f"there is no such file .there is '{name}': is it meant"):
+        sites_of(open_folder(root))
 
 
 @pytest.mark.parametrize("other", ["Lyon", "lyon\u200b", "1yon"])

@@ -181,6 +181,10 @@ def test_maps_never_take_the_place_of_images(fedad, bank, tmp_path):
         assert code == 2
         assert "name another folder" in err
     assert (new / "in" / "a.png").read_bytes() == before
+    (tmp_path / "text").write_text("x")
+    code, err, _ = score(fedad, new, bank, tmp_path / "text")
+    assert code == 2
+    assert "it is a file, expected a folder" in err
 
 
 def test_an_unreadable_image_leaves_a_named_gap(fedad, bank, tmp_path):
@@ -198,6 +202,54 @@ def test_an_unreadable_image_leaves_a_named_gap(fedad, bank, tmp_path):
     assert found["b"] == ""
     assert float(found["a"]) > 0
     assert not (tmp_path / "maps" / "b.npy").exists()
+
+
+def test_names_as_long_as_a_disk_takes_are_written_or_refused_before_anything_is_judged(
+    fedad, bank, tmp_path
+):
+    new = tmp_path / "new"
+    save(new / ("x" * 251 + ".png"), pixels(np.random.default_rng(1)))
+    assert score(fedad, new, bank, tmp_path / "maps")[0] == 0
+    assert rows(tmp_path / "maps")[0]["score"]
+    save(new / ("x" * 251 + ".jpg"), pixels(np.random.default_rng(1)))  # its map keeps the ending
+    code, err, _ = score(fedad, new, bank, tmp_path / "more")
+    assert code == 3
+    assert "its map's name would have 259 bytes" in err
+    assert not (tmp_path / "more").exists()
+
+
+def test_a_products_name_with_blanks_stands_in_every_table(fedad, bank, tmp_path):
+    root = flat(tmp_path / "left plate")
+    words = ("-c", "data.categories=plate")
+    assert score(fedad, root, bank, tmp_path / "maps", *words)[0] == 0
+    words = ("evaluate", "--data", root, "--maps", tmp_path / "maps", "--replicates", 0)
+    code, err, said = fedad(*words, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert said.count("left plate") == 2 + said.count("left plate:")
+    code, err, _ = fedad("evaluate", "--data", root / "OK", "--maps", tmp_path / "maps")
+    assert code == 3
+    assert "all of whose images are good ones to learn from: no image to evaluate" in err
+
+
+def test_thresholds_come_from_a_data_sets_validation_images(fedad, tmp_path):
+    root = draw(LAYOUTS["mvtec_loco"], tmp_path / "data", products=("clip",)).root
+    bank = tmp_path / "b.safetensors"
+    assert fedad("bank", "build", root, "--site", "a", "--out", bank, *SETS)[0] == 0
+    code, err, said = fedad("calibrate", "--bank", bank, "--good", root, *AS_THE_BANK)
+    assert not err
+    assert code == 1  # three parts promise nothing
+    assert "its validation images are there for thresholds" in said
+
+
+def test_one_fault_of_many_images_is_said_once(fedad, bank, tmp_path):
+    new = tmp_path / "new"
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        save(new / name, pixels(np.random.default_rng(1)))
+    save(new / "roi.png", np.full((9, 40), 255, np.uint8))
+    code, err, _ = score(fedad, new, bank, tmp_path / "maps", "-c", "data.roi=roi.png")
+    assert code == 3
+    assert err.count("was it drawn for another camera") == 1
+    assert "3 of 3 images have no score" in err
 
 
 def test_what_is_not_judged_is_named(fedad, bank, tmp_path):
