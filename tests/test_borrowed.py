@@ -20,6 +20,7 @@ from fedad.types import Features, Sample, Site
 from tests.conftest import features_of
 
 SIDE, DIM, TRAIN, TEST, SITES = 8, 6, 24, 40, ("graz", "lyon", "turin", "wien")
+WORLDS = 6  # one alone gave between .031 and .087 of masked defects
 CONFIG = {"coreset.local-ratio": 0.1, "score.false-rejects": 0.1}
 
 
@@ -49,15 +50,22 @@ def embed(samples: Sequence[Sample]) -> Features:
 def told() -> tuple[Borrowed, list[float]]:
     """What four sites alike say together, and the shares by the merged bank's threshold alone."""
     config = read(CONFIG)
-    method, sites = method_of(config), [world(name) for name in SITES]
+    whole, before = Borrowed(), []
+    for number in range(WORLDS):
+        sites = [world(f"{name}-{number}") for name in SITES]
+        model, owns = merged(config, sites)
+        for site in sites:
+            found, wrong = of_site(config, site, model, owns[site.name])
+            whole, before = whole + found, [*before, *wrong]
+    return whole, before
+
+
+def merged(config: Config, sites: Sequence[Site]):
+    """The bank of all sites, and each one's own."""
+    method = method_of(config)
     owns = {s.name: method.fit(embed(s.train), FIRST, rng=np.random.default_rng(0)) for s in sites}
     uploads = [own.sealed(name, config.wire.dtype) for name, own in owns.items()]
-    model = method.merge(uploads, FIRST, rng=np.random.default_rng(0))
-    whole, before = Borrowed(), []
-    for site in sites:
-        found, wrong = of_site(config, site, model, owns[site.name])
-        whole, before = whole + found, [*before, *wrong]
-    return whole, before
+    return method.merge(uploads, FIRST, rng=np.random.default_rng(0)), owns
 
 
 def of_site(config: Config, site: Site, model, own) -> tuple[Borrowed, list[float]]:
@@ -74,14 +82,19 @@ def of_site(config: Config, site: Site, model, own) -> tuple[Borrowed, list[floa
     return found, before
 
 
-def test_sites_alike_hide_and_relieve_no_more_than_chance(told):
+def test_sites_alike_hide_and_relieve_no_more_than_chance(told, capsys):
     found, before = told
-    assert (found.good, found.defective) == (4 * TEST, 4 * TEST)
-    assert (found.chance_good, found.chance_defective) == (4 * TEST, 4 * TEST)
+    images = WORLDS * len(SITES) * TEST
+    assert (found.good, found.defective) == (images, images)
+    assert (found.chance_good, found.chance_defective) == (images, images)
     masked, relieved = found.masking().value, found.relief().value
-    assert masked < found.chance_masking().value + 0.08
-    assert relieved < found.chance_relief().value + 0.08
-    assert max(masked, relieved) < 0.2
+    by_chance, eased = found.chance_masking().value, found.chance_relief().value
+    with capsys.disabled():
+        print(f"\nmasked {masked:.3f}, by chance {by_chance:.3f}", end="")
+        print(f"; relieved {relieved:.3f}, by chance {eased:.3f}")
+    assert masked < by_chance + 0.02
+    assert relieved < eased + 0.02
+    assert max(masked, relieved) < 0.1
     assert np.mean(before) > 0.3  # at the threshold of the merged bank, which is lower
 
 

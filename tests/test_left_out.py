@@ -218,6 +218,16 @@ def test_quick_ways_score_as_the_scoring_itself_without_an_images_rows(
     assert answered > 0.9 * tried
 
 
+def test_very_many_sites_are_left_to_the_scoring_itself(monkeypatch):
+    monkeypatch.setattr(without_images_file, "ONE_BY_ONE", 1)
+    bank, own, features = factory("mixed")
+    knobs = read({"score.scoring": "standardised"}).score
+    assert WithoutImages(bank, own, "lyon", knobs, "cpu").score(features.take([0]), [0]) is None
+    method = method_of(read({"bank.scope": "mixed"}))
+    found = method.leaving_out(bank, own, "lyon")(features.take([0]), [0])
+    assert found == forgotten(method, bank, own, "lyon")(features.take([0]), [0])
+
+
 def test_distances_of_another_lamp_are_measured_without_the_image_that_is_left_out():
     """What the factors were with the image in the sample is not what they are without it."""
     bank, own, _ = factory("mixed")

@@ -12,10 +12,11 @@ from fedad.search.base import Nearest
 
 def others_of(bank: Bank, own: Bank | None) -> list[np.ndarray]:
     """The row numbers of each site in the bank that has rows, but for the site itself."""
-    mine = own.sites if own is not None else ()
-    numbers = [n for n, name in enumerate(bank.sites) if name not in mine]
-    of_each = (np.flatnonzero(bank.site == number) for number in numbers)
-    return [rows for rows in of_each if len(rows)]
+    mine = set(own.sites) if own is not None else set()
+    order = np.argsort(bank.site, kind="stable")
+    ends = np.cumsum(np.bincount(bank.site, minlength=len(bank.sites)))
+    of_each = zip(bank.sites, np.split(order, ends[:-1]), strict=True)
+    return [rows for name, rows in of_each if len(rows) and name not in mine]
 
 
 def bank_of_rows(bank: Bank, rows: np.ndarray) -> Bank:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from fedad.banks.bank import Bank
 from fedad.config import ScoreKnobs
+from fedad.dp.projected import as_rows
 from fedad.scoring._by_site import bank_of_rows
 from fedad.scoring.nearest import nearest
 
@@ -16,6 +17,7 @@ LEAST = 0.8  # that is left of a distance: demo plants need 0.83
 SHARE = 0.1  # of them, those in places that both sites have: few enough for another variant
 STRIDE = np.uint64(0x9E3779B97F4A7C15)  # the golden section of 2**64: its multiples lie evenly
 BLOCK = 1024  # rows that are multiplied at a time
+ONE_BY_ONE = 32  # other sites that are searched each by itself; of more, all rows at once
 
 
 def in_turn(own: Bank) -> np.ndarray:
@@ -38,13 +40,41 @@ def factor_of(gap: float, between: float) -> float:
     return float(np.clip(gap / between, LEAST, 1)) if between else 1.0
 
 
+def factors_of(gap: float, between: np.ndarray) -> list[float]:
+    """The factor of each of S sites, from distances (S, n) to its rows and the own gap."""
+    if between.size and np.isfinite(between).all():  # all at once, where none is to be left out
+        gaps = np.quantile(between, SHARE, axis=1).tolist()
+    else:
+        gaps = [gap_of(distances) for distances in between]
+    return [factor_of(gap, one) for one in gaps]
+
+
 def to_others(
-    bank: Bank, others: Iterable[np.ndarray], points: np.ndarray, knobs: ScoreKnobs, device: str
+    bank: Bank, others: Sequence[np.ndarray], points: np.ndarray, knobs: ScoreKnobs, device: str
 ) -> np.ndarray:
     """(S, n): how far points (n, D) are from the rows of each of S other sites."""
+    if len(others) > ONE_BY_ONE:
+        return to_parts(bank.rows, others, as_rows(bank.fingerprint, points))
     parts = (bank_of_rows(bank, bank.rows[rows]) for rows in others)
     found = [nearest(part, points, knobs=knobs, device=device).distance for part in parts]
     return np.array(found, np.float32).reshape(-1, len(points))
+
+
+def to_parts(rows: np.ndarray, parts: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
+    """(S, n) float32: how far points (n, D) are from the nearest of the rows that each of S parts
+    names, by products in float64, which are nearer the truth than float32's differences."""
+    order, mean = np.concatenate(parts), points.mean(axis=0, dtype=np.float64)
+    whose = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    centred = points - mean
+    least = np.full((len(parts), len(points)), np.inf)
+    for at in range(0, len(order), BLOCK):
+        some, part = rows[order[at : at + BLOCK]] - mean, whose[at : at + BLOCK]
+        squares = np.square(some).sum(axis=1)[:, None] - 2 * (some @ centred.T)
+        starts = np.flatnonzero(np.diff(part, prepend=-1))
+        found = np.minimum.reduceat(squares, starts, axis=0)
+        least[part[starts]] = np.minimum(least[part[starts]], found)
+    least += np.square(centred).sum(axis=1)
+    return np.sqrt(np.maximum(least, 0)).astype(np.float32)
 
 
 class Apart:

@@ -30,10 +30,11 @@ def nearest(
     patches = as_rows(bank.fingerprint, patches)
     with track("scoring", len(patches)) as progress:
         row = SEARCHES[knobs.search](bank.rows, patches, device, progress)
-    return Nearest(_distances(patches, bank.rows, row), row)
+    return Nearest(distances(patches, bank.rows, row), row)
 
 
-def _distances(patches: np.ndarray, rows: np.ndarray, row: np.ndarray) -> np.ndarray:
+def distances(patches: np.ndarray, rows: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """(N,) float32: how far each patch is from the row with its number."""
     found = np.empty(len(patches), np.float32)
     for at in range(0, len(patches), PATCHES):
         some = slice(at, at + PATCHES)

@@ -16,15 +16,28 @@ are equally far from everything, and would in their own measure explain all of i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fedad.banks.bank import Bank
 from fedad.config import ScoreKnobs
+from fedad.dp.projected import as_rows
+from fedad.plumbing.progress import track
 from fedad.scoring._by_site import bank_of_rows, least, others_of
-from fedad.scoring._gaps import SAMPLE, Apart, factor_of, gap_of, in_turn, to_others
+from fedad.scoring._gaps import (
+    ONE_BY_ONE,
+    SAMPLE,
+    Apart,
+    factors_of,
+    gap_of,
+    in_turn,
+    to_others,
+)
 from fedad.scoring.base import PLAIN
-from fedad.scoring.nearest import nearest
+from fedad.scoring.nearest import distances, nearest
 from fedad.search.base import Nearest
+from fedad.search.nearest_rows import by_factors
 
 __all__ = ["standardised"]
 
@@ -51,9 +64,33 @@ def standardised(
         some = in_turn(own)[:SAMPLE]
         gap = gap_of(Apart(own, some).distances(np.arange(len(some))))
         between = to_others(bank, others, own.rows[some], knobs, device)
-        factors += [factor_of(gap, gap_of(distances)) for distances in between]
+        factors += factors_of(gap, between)
+    if len(others) > ONE_BY_ONE:
+        of_others = together(bank, others, factors[1:], patches, device)
+        return least([*found, of_others], [1.0, 1.0], len(patches))
     for rows in others:
         part = bank_of_rows(bank, bank.rows[rows])
         one = nearest(part, patches, knobs=knobs, device=device)
         found.append(Nearest(one.distance, rows[one.row]))
     return least(found, factors, len(patches))
+
+
+def together(
+    bank: Bank,
+    others: Sequence[np.ndarray],
+    factors: Sequence[float],
+    patches: np.ndarray,
+    device: str,
+) -> Nearest:
+    """Of each patch the least distance to a row of any other site, times that site's factor: by one
+    search of all their rows.
+
+    Args:
+        others: the numbers of the rows of each site.
+    """
+    rows, patches = np.concatenate(others), as_rows(bank.fingerprint, patches)
+    of_row = np.repeat(np.array(factors, np.float32), [len(one) for one in others])
+    points = bank.rows[rows]
+    with track("scoring", len(patches)) as progress:
+        row = by_factors(points, of_row, patches, device, progress)
+    return Nearest(of_row[row] * distances(patches, points, row), rows[row])

@@ -11,7 +11,15 @@ from fedad.banks.bank import Bank
 from fedad.banks.origin import image_of_rows
 from fedad.config import ScoreKnobs
 from fedad.scoring._by_site import others_of
-from fedad.scoring._gaps import SAMPLE, Apart, factor_of, gap_of, in_turn, to_others
+from fedad.scoring._gaps import (
+    ONE_BY_ONE,
+    SAMPLE,
+    Apart,
+    factors_of,
+    gap_of,
+    in_turn,
+    to_others,
+)
 from fedad.search.left_out import LeftOut, Part, largest
 from fedad.types import Features
 
@@ -90,8 +98,11 @@ def _with_own(bank: Bank, image: np.ndarray, own: Bank, knobs: ScoreKnobs, devic
 def _standardised(
     bank: Bank, image: np.ndarray, own: Bank, knobs: ScoreKnobs, device: str
 ) -> Parts:
-    """As `standardised` does, by own rows and those of each other site in their own measure."""
+    """As `standardised` does, by own rows and those of each other site in their own measure; very
+    many sites, which it searches together, are left to it."""
     mine, numbers = LeftOut(own.rows, device), others_of(bank, own)
+    if len(numbers) > ONE_BY_ONE:
+        return lambda images: []
     others = [LeftOut(bank.rows, device, rows) for rows in numbers]
     plain, factors = _plain(bank, image, device), _Factors(bank, own, numbers, knobs, device)
 
@@ -137,7 +148,7 @@ class _Factors:
             self.measured = needed + needed // 8
             self.apart, self.between = self._measured(self.measured)
         gap = gap_of(self.apart.distances(some, images))
-        return [factor_of(gap, gap_of(distances)) for distances in self.between[:, some]]
+        return factors_of(gap, self.between[:, some])
 
     def _measured(self, count: int) -> tuple[Apart, np.ndarray]:
         """The gaps of so many rows, some of which are in the place of those that are left out."""

@@ -34,6 +34,16 @@ def by_torch(rows: np.ndarray, patches: np.ndarray, device: str, progress: Advan
     return _joined([_plain(points, table, mean) for points in _blocks(patches, mean, progress)])
 
 
+def by_factors(
+    rows: np.ndarray, factors: np.ndarray, patches: np.ndarray, device: str, progress: Advance
+) -> np.ndarray:
+    """The row whose distance times its factor (M,) is least; of equal ones the lowest."""
+    table = _table(rows, device)
+    mean, weights = table.mean(0), _table(np.square(factors, dtype=np.float32), device)
+    blocks = _blocks(patches, mean, progress)
+    return _joined([_plain(points, table, mean, weights=weights) for points in blocks])
+
+
 def again(
     rows: np.ndarray, patches: np.ndarray, among: Mapping[int, np.ndarray], device: str
 ) -> dict[int, int]:
@@ -56,10 +66,14 @@ def again(
 
 
 def _plain(
-    points: torch.Tensor, table: torch.Tensor, mean: torch.Tensor, blocks: Iterable[int] = ()
+    points: torch.Tensor,
+    table: torch.Tensor,
+    mean: torch.Tensor,
+    blocks: Iterable[int] = (),
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The nearest row of each of the centred points (P, D), in the blocks that begin there, if any
-    are named."""
+    are named; squared distances count `weights` (M,) times, if there are any."""
     least = torch.full((len(points),), torch.inf, device=points.device)
     row = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     for at in blocks or range(0, len(table), ROWS):
@@ -67,7 +81,11 @@ def _plain(
         norms = centres.square().sum(1)
         for start in range(0, len(points), SUB):
             some = slice(start, start + SUB)
-            here = torch.addmm(norms, points[some], centres.T, alpha=-2).min(1)
+            squares = torch.addmm(norms, points[some], centres.T, alpha=-2)
+            if weights is not None:
+                squares += points[some].square().sum(1, keepdim=True)
+                squares = squares.clamp_min_(0).mul_(weights[at : at + ROWS])
+            here = squares.min(1)
             closer = here.values < least[some]
             least[some] = torch.where(closer, here.values, least[some])
             row[some] = torch.where(closer, here.indices + at, row[some])

@@ -11,7 +11,9 @@ from fedad.config import ScoreKnobs, read
 from fedad.errors import ConfigError
 from fedad.judging.full_size import full_size
 from fedad.plugins import names, plugin
+from fedad.scoring import _gaps as gaps_file
 from fedad.scoring import own_first as own_first_file
+from fedad.scoring import standardised as standardised_file
 from fedad.scoring.nearest import nearest
 from fedad.scoring.own_first import own_first
 from fedad.scoring.q_of_n import q_of_n
@@ -276,6 +278,52 @@ def test_rows_that_are_far_from_everything_do_not_explain_everything():
     alone = nearest(own, patches).distance
     bank = join([own.replace(source=np.empty(0, np.int64)), far])
     np.testing.assert_array_equal(standardised(bank, patches, own=own).distance, alone)
+
+
+def neighbours(count, seed=0):
+    """Own rows, a bank of many other sites under lamps of their own, and patches of them all."""
+    own, _, _ = lamps(0.0, seed)
+    rng = np.random.default_rng(seed)
+    places = np.concatenate([own.rows[:50], 9 + rng.normal(size=(50, 8))])
+    parts = []
+    for number in range(count):
+        rows = places[rng.integers(60, size=rng.integers(1, 90))]
+        lamp = rng.uniform(0, 0.9) * np.eye(8)[number % 8]
+        parts.append(rows + lamp + 0.2 * rng.normal(size=rows.shape))
+    shuffled = of_sites(parts)
+    shuffled = shuffled.take(rng.permutation(len(shuffled)))
+    patches = np.concatenate(parts)[rng.permutation(len(shuffled))[:300]]
+    return own, shuffled, (patches + 0.5 * rng.normal(size=patches.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_very_many_sites_are_searched_together_with_the_same_scores(seed, monkeypatch):
+    own, bank, patches = neighbours(33, seed)
+    searched = []
+    monkeypatch.setitem(
+        nearest_rows.SEARCHES,
+        "torch",
+        lambda *a, by_torch=nearest_rows.by_torch: searched.append(len(a[0])) or by_torch(*a),
+    )
+    together = standardised(bank, patches, own=own)
+    assert searched == [len(own)]
+    monkeypatch.setattr(standardised_file, "ONE_BY_ONE", 33)
+    monkeypatch.setattr(gaps_file, "ONE_BY_ONE", 33)
+    apart = standardised(bank, patches, own=own)
+    assert len(searched) == 2 + 2 * 33
+    np.testing.assert_allclose(together.distance, apart.distance, rtol=1e-6)
+    np.testing.assert_array_equal(together.row, apart.row)
+    plain = np.linalg.norm(patches - np.concatenate([bank.rows, own.rows])[apart.row], axis=1)
+    assert len(np.unique(np.round(apart.distance / plain, 3))) > 5  # factors of many kinds
+
+
+@pytest.mark.parametrize("block", [1024, 7])
+def test_distances_to_many_parts_are_those_to_each(block, monkeypatch):
+    monkeypatch.setattr(gaps_file, "BLOCK", block)
+    _, bank, patches = neighbours(40)
+    parts = [np.flatnonzero(bank.site == number) for number in range(40)]
+    found = gaps_file.to_parts(bank.rows, parts, patches)
+    np.testing.assert_allclose(found, distances([bank.rows[p] for p in parts], patches), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", WITH_OWN)

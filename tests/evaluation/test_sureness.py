@@ -14,8 +14,7 @@ from tests.evaluation.shapes import SHAPES
 AUROCS = (0.6, 0.75, 0.9, 0.95, 0.98, 0.99)
 SIDES = [(5, 5), (5, 20), (20, 5), (10, 10), (19, 200), (20, 20), (20, 200), (200, 20), (60, 60)]
 LEAST = {"normals": 0.93, "exponential": 0.88, "spread_3": 0.88, "like_good": 0.88}
-MOST = 0.975  # of equal normals from 20 images a side on, up to an AUROC of .98
-MOST_NEAR_1 = 0.985  # above
+MOST = 0.975  # of equal normals from 20 images a side on
 
 
 def sureness(good: np.ndarray, bad: np.ndarray) -> Sureness:
@@ -39,7 +38,7 @@ def test_intervals_cover(shape, auroc, sides):
     found, least = covered(shape, auroc, sides, 400), LEAST[shape]
     assert found >= least - 2.5 * math.sqrt(least * (1 - least) / 400)
     if shape == "normals" and min(sides) >= 20:
-        assert found <= MOST_NEAR_1 + 2.5 * math.sqrt(MOST * (1 - MOST) / 400)
+        assert found <= MOST + 2.5 * math.sqrt(MOST * (1 - MOST) / 400)
 
 
 @pytest.mark.reliability
@@ -59,8 +58,7 @@ def test_intervals_cover_over_the_whole_grid(capsys):
             least = LEAST[shape]
             assert found >= least - 2.5 * math.sqrt(least * (1 - least) / 2000), (shape, sides)
             if shape == "normals" and min(sides) >= 20:
-                most = MOST if auroc < 0.98 else MOST_NEAR_1
-                assert found <= most + 2.5 * math.sqrt(MOST * (1 - MOST) / 2000), (sides, auroc)
+                assert found <= MOST + 2.5 * math.sqrt(MOST * (1 - MOST) / 2000), (sides, auroc)
 
 
 def test_its_parts_are_mann_whitneys_and_delongs():

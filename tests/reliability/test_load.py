@@ -53,7 +53,6 @@ def load(knobs, many):
         "embedder.cache": "off",
         "coreset.local-ratio": (ROWS + 0.5) / 256,
         "bank.size": 1000,
-        "score.scoring": "nearest",  # of a thousand sites with a row each no gap can be told
         "score.replicates": 0,
     }
 
