@@ -2,17 +2,23 @@
 
     fedad data draw plants DIR --images 600 --good 100 --defective 100 --seed 11
     python benchmarks/private_gain.py DIR [--epsilon 10 5 2 1] [--images 300 600] [--draws 20]
-        [--products tank_screw ...] [--spro 3] [--jobs 2]
+        [--emulate 800 1000 1200] [--products tank_screw ...] [--spro 3] [--jobs 2]
+        [--no-controls] [--cache FOLDER] [--public FILE]
 
 Drawn data. Every site learns from so many good images of a product, of its own variant, and judges
 100 good and 100 defective ones; figures are means over sites of each site's own ranking. "At the
 site" scores by its own exact bank (152 features) united with what all sites released (64), which
-stays there; "leaves" by the releases alone. The public projection is made without the product.
+stays there; "leaves" by the releases alone. The public projection is made without the product, or
+read from FILE, as benchmarks/public_projection.py left it.
 
     retained = (at the site - isolated) / (federated - isolated)
 
 Banks and tests take every second patch an axis. Noise is the operating system's, so no run repeats
 another; `±` are two standard errors over draws. Controls have no image of the sites in them.
+
+`--emulate N` asks what epsilon 1 would leave of N images: sums of all that are there have as much
+less noise as so many more images would outweigh it. Such rows are no measurement on N images, they
+are not private at epsilon 1, and they say EMULATED.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +41,9 @@ from fedad.banks.bank import Bank
 from fedad.config import Config, read
 from fedad.coresets.kcenter import kcenter
 from fedad.datasets.base import open_dataset
+from fedad.dp.gaussian import epsilon_of, multiplier
 from fedad.dp.noise import OsNoise
-from fedad.dp.public import Public
+from fedad.dp.public import Public, load
 from fedad.dp.released import released_rows
 from fedad.embedders.box import box_of
 from fedad.embedders.embedder import Embedder
@@ -44,13 +52,15 @@ from fedad.images.pixels import read_region
 from fedad.judging.full_size import full_size
 from fedad.partition import partition
 from fedad.privacy import dp_tree as release
-from fedad.search.nearest_rows import by_torch
 from fedad.seeding import stream
 from fedad.types import Features, Region, Sample, Site
 
 STRIDE = 2
 RATIO = 0.1
 EMBEDDED = 32  # images at a time
+BLOCK = 256  # patches in a block of distances
+EMULATED = 1.0  # the epsilon that more images than there are are asked of
+DELTA = 1e-5
 
 
 class Plant(NamedTuple):
@@ -99,10 +109,16 @@ def coreset(features: Features, product: str) -> np.ndarray:
 
 
 def distances(patches: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(B, h, w): of patches (B, h, w, d) to the nearest of rows (M, d)."""
-    flat = np.ascontiguousarray(patches.reshape(-1, patches.shape[-1]))
-    nearest = by_torch(rows, flat, "cpu", lambda done: None)
-    return np.linalg.norm(flat - rows[nearest], axis=1).reshape(patches.shape[:3])
+    """(B, h, w): of patches (B, h, w, d) to the nearest of rows (M, d), to float32's rounding."""
+    table = torch.from_numpy(np.ascontiguousarray(rows, np.float32))
+    mean = table.mean(0)
+    table = table - mean
+    lengths, found = (table * table).sum(1), []
+    for points in torch.from_numpy(patches.reshape(-1, patches.shape[-1])).split(BLOCK):
+        centred = points - mean
+        nearest = torch.addmm(lengths, centred, table.T, alpha=-2).amin(1)
+        found.append((nearest + (centred * centred).sum(1)).clamp_min(0).sqrt())
+    return torch.cat(found).numpy().reshape(patches.shape[:3])
 
 
 def auroc(scores: np.ndarray, bad: np.ndarray) -> float:
@@ -133,17 +149,35 @@ def figures(config: Config, plants: Sequence[Plant], maps: Sequence[np.ndarray],
     return Scores(np.array(found), np.array(seen))
 
 
-def drawn(plants: Sequence[Plant], images: int, epsilon: float) -> np.ndarray:
-    """(M, 64): what all sites release of so many images each, by the plug-in itself."""
-    settings = release.Knobs(epsilon=epsilon, stride=1)
-    some = [plant.train.take(range(images)) for plant in plants]
+def drawn(plants: Sequence[Plant], learned: Sequence[Features], epsilon: float) -> np.ndarray:
+    """(M, 64): what all sites release of what they learned from, by the plug-in itself."""
+    settings = release.Knobs(epsilon=epsilon, delta=DELTA, stride=1)
     rows = []
-    for plant, features in zip(plants, some, strict=True):
+    for plant, features in zip(plants, learned, strict=True):
         upload = _upload(plant.name, features)
         bank, _ = release.dp_tree(upload, features, noise=OsNoise(), settings=settings)
         assert isinstance(bank, Bank)
         rows.append(released_rows(bank).rows)
     return np.concatenate(rows)
+
+
+def projected_once() -> None:
+    """Let the plug-in project the same features once, not at each draw."""
+    known: dict[int, tuple[Features, list]] = {}
+    project = release.units_of
+
+    def units(features: Features, *rest) -> list:
+        if id(features) not in known:
+            known[id(features)] = (features, project(features, *rest))
+        return known[id(features)][1]
+
+    release.units_of = units  # type: ignore[assignment]
+
+
+def as_if(images: int, there: int) -> float:
+    """The epsilon at which so many images `there` have the noise that more would have at EMULATED,
+    each image's share of it taken."""
+    return epsilon_of(images / there / multiplier(EMULATED, DELTA), DELTA)
 
 
 def _upload(site: str, features: Features) -> Bank:
@@ -185,12 +219,14 @@ def study(root: Path, product: str, options: argparse.Namespace) -> Iterator[lis
     config = read(
         {
             **{"data.dataset": "synthetic", "data.dir": str(root), "data.categories": product},
-            **{"embedder.threads": 1, "embedder.cache": "off"},
+            **{"embedder.threads": 1, "embedder.cache": options.cache},
         }
     )
     embed = Embedder(config.embedder)
-    public = made(config.embedder, without=(product,))
+    file = options.public
+    public = load(file) if file else made(config.embedder, without=(product,))
     release.public_of = lambda fingerprint: public  # type: ignore[assignment]
+    projected_once()
     sites = partition(open_dataset(config.data), config.data, seed=0)
     plants = [of_site(embed, site, product, max(options.images)) for site in sites]
     for images in options.images:
@@ -231,7 +267,9 @@ def study(root: Path, product: str, options: argparse.Namespace) -> Iterator[lis
             cells = [product, str(images), name, str(draws), f"{alone.auroc.mean():.3f}"]
             cells += [f"{shared.auroc.mean():.3f}", f"{auroc_.mean():.3f}"]
             cells += [f"{np.mean(leaves):.3f}", _shown(retained), f"{lowest:+.3f}"]
-            if spro:
+            if spro == 0 and options.spro:
+                cells += ["-"] * 4
+            elif spro:
                 low = (regions_.mean(0) - alone.spro).min()
                 cells += [f"{alone.spro.mean():.3f}", f"{shared.spro.mean():.3f}"]
                 cells += [f"{regions_.mean():.3f}", f"{low:+.3f}"]
@@ -240,12 +278,21 @@ def study(root: Path, product: str, options: argparse.Namespace) -> Iterator[lis
         for epsilon in options.epsilon:
             yield told(
                 f"epsilon {epsilon:g}",
-                lambda images=images, epsilon=epsilon: drawn(plants, images, epsilon),
+                partial(drawn, plants, learned, epsilon),
                 options.draws,
                 spro=options.spro,
                 began=time.perf_counter(),
             )
-        for name, rows in controls(public, embed, product):
+        for more in options.emulate if images == max(options.images) else ():
+            yield told(
+                f"epsilon {EMULATED:g}, EMULATED",
+                partial(drawn, plants, learned, as_if(more, images)),
+                min(10, options.draws),
+                spro=0,
+                began=time.perf_counter(),
+                images=more,
+            )
+        for name, rows in controls(public, embed, product) if options.controls else ():
             yield told(
                 name,
                 lambda rows=rows: rows,
@@ -257,7 +304,7 @@ def study(root: Path, product: str, options: argparse.Namespace) -> Iterator[lis
 
 def _shown(values: np.ndarray) -> str:
     error = 2 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{values.mean():.2f} ± {error:.2f}"
+    return f"{values.mean():.3f} ± {error:.3f}"
 
 
 def _run(root: Path, product: str, options: argparse.Namespace) -> None:
@@ -270,9 +317,13 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("--epsilon", type=float, nargs="+", default=[10, 5, 2, 1])
     parser.add_argument("--images", type=int, nargs="+", default=[300, 600])
+    parser.add_argument("--emulate", type=int, nargs="+", default=[], help="images, at epsilon 1")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--spro", type=int, default=3, help="of how many draws AUC-sPRO is told")
     parser.add_argument("--products", nargs="+", default=["tank_screw", "pipe_clip", "wiring"])
+    parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--cache", default="off", help="a folder for features, for another run")
+    parser.add_argument("--public", type=Path, help="a file of public numbers")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     heading()

@@ -26,6 +26,12 @@ def ledgers_of(node_config: Mapping[str, Any]) -> Path:
     return expanded(str(node_config.get("ledger") or folder_of(node_config) / "ledger"))
 
 
+def mirror_of(node_config: Mapping[str, Any]) -> Path | None:
+    """Where a second copy of the account follows it, on another disk: `ledger-mirror`, if any."""
+    told = str(node_config.get("ledger-mirror") or "")
+    return expanded(told) if told else None
+
+
 def policy_of(node_config: Mapping[str, Any], run: str) -> Policy:
     """The policy that node-config names, or the defaults.
 

@@ -2,7 +2,8 @@
 
     draw     under a lock, so that two tasks at once do not draw twice; it has to fit before
     seal     the answer and its receipt in one file, on disk before its name is there
-    debit    a line in the ledger of each product, on disk before the answer is returned
+    debit    a line in the ledger of each product, and in its mirror where the site has one, on disk
+             before the answer is returned
     send     by who asked; a killed site is asked again, and what is sealed is sent as it is
 
 A seal without a debit was not sent: it is debited when the site is asked next. A debit without its
@@ -24,19 +25,16 @@ from flwr.supercore import log
 
 from client_app.contents import hold
 from client_app.draws import MADE_OF, RECEIPT, UPLOAD, drawn
-from client_app.own import ledgers_of, policy_of
+from client_app.own import ledgers_of, mirror_of, policy_of
 from client_app.sealed import KEY, in_round, run_key
 from client_app.site import Node
 from fedad import wire
-from fedad.config import Config
+from fedad.dp import mirror
 from fedad.dp.account import Draw, Ledger, LedgerError
-from fedad.dp.gaussian import multiplier
 from fedad.dp.ledger import alone, debit, exists, read, reconcile
 from fedad.dp.receipts import (
-    Gaussians,
     Receipt,
     ReceiptError,
-    Unprotected,
     as_json,
     receipt_from,
 )
@@ -47,7 +45,7 @@ from fedad.permits.rules import LEDGER, Policy
 from fedad.plumbing.files import private_folder, read_json, write_atomic
 from fedad.plumbing.shown import for_log
 from fedad.policy import PolicyError, note
-from fedad.privacy.base import is_private
+from fedad.privacy.base import is_private, planned
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ class Spending:
         run, number: whose upload it is, in which round.
         policy: how many releases of a product there may be, and whether one is given again.
         label: what the audit calls the run.
+        mirror: the folder of the ledgers' copies, if the site has them; see `dp/mirror.py`.
     """
 
     root: Path
@@ -68,6 +67,7 @@ class Spending:
     number: int
     policy: Policy
     label: str
+    mirror: Path | None = None
 
     @property
     def stage(self) -> str:
@@ -92,8 +92,10 @@ class Spending:
             ConfigError: the same run asks for something else than before.
         """
         with self._refusing(), alone(self.root, self.node.site.name):
+            self._mirrored(mirror.check)
             self._reconcile()
-            ledgers = [read(self.root, self.node.site.name, name) for name in self.products]
+            self._mirrored(mirror.follow)
+            ledgers = self._ledgers()
             path = self._file(UPLOAD)
             if path.exists():
                 return self._sealed(path, made_of)
@@ -107,7 +109,17 @@ class Spending:
             self._check(ledgers, receipt)
             draw = self._seal(path, made_of, content, receipt)
             self._debit(draw)
+            self._mirrored(mirror.follow)
             return content
+
+    def _ledgers(self) -> list[Ledger]:
+        return [read(self.root, self.node.site.name, name) for name in self.products]
+
+    def _mirrored(self, look: Callable[[Ledger, Path], None]) -> None:
+        """Check or follow the copy of each ledger, before anything is drawn or sent."""
+        if self.mirror:
+            for ledger in self._ledgers():
+                look(ledger, self.mirror)
 
     def _sealed(self, path: Path, made_of: str) -> RecordDict:
         """What is sealed already, and debited since."""
@@ -234,7 +246,8 @@ def spending_of(
         return None
     policy = node.policy or policy_of(node_config, label)
     root = ledgers_of(node_config)
-    found = Spending(root, node, run_key(message), number, policy, label)
+    copy = mirror_of(node_config)
+    found = Spending(root, node, run_key(message), number, policy, label, copy)
     has = any(exists(root, node.site.name, name) for name in found.products)
     return found if has or is_private(node.config) else None
 
@@ -257,18 +270,6 @@ def check_private(node: Node, node_config: Mapping[str, Any], label: str) -> Non
         )
         note(node.folder, "refused", run=label, line=LEDGER, told=told)
         raise PolicyError(told, LEDGER)
-
-
-def planned(config: Config) -> Receipt:
-    """The receipt of one mechanism that costs what a run asks for, in all its rounds."""
-    name = config.privacy.release
-    if not is_private(config):
-        return Unprotected(name, {})
-    asked: Any = config.knobs(name)
-    noise = multiplier(asked.epsilon, asked.delta)
-    return Gaussians(
-        name, {}, asked.epsilon, asked.delta, getattr(asked, "unit", "image"), (noise,), True
-    )
 
 
 def _products(draw: Draw) -> list[str]:

@@ -5,6 +5,7 @@ The Flower apps compute the very same arrays, byte for byte (`tests/test_round.p
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +14,7 @@ from fedad.banks.bank import Bank
 from fedad.banks.coverage import Distances, merge_covering
 from fedad.config import COVERAGE, Config
 from fedad.dp.noise import OsNoise
+from fedad.errors import DataError
 from fedad.judging.distances import distances
 from fedad.judging.findings import Findings, find
 from fedad.judging.groups import counted_as, grouped
@@ -23,10 +25,13 @@ from fedad.messages.payload import Payload, check_alike
 from fedad.methods.base import FIRST, PrivateFit, Turn, budget_of, method_of
 from fedad.privacy.base import Receipt, is_private
 from fedad.seeding import stream
-from fedad.types import Site
+from fedad.types import Features, Site
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.embedder import Embed
+    from fedad.embedders.in_parts import InParts
+
+log = logging.getLogger(__name__)
 
 
 class Local(NamedTuple):
@@ -112,11 +117,40 @@ def fit(
 
     Args:
         own: what the site kept of the round before.
+
+    Raises:
+        DataError: an image that cannot be embedded, or a product of whose images nothing is looked
+            at. Under a private release they take part with no patch: a refusal would tell of them.
     """
     from fedad.embedders.in_parts import within_memory
+
+    try:
+        features = within_memory(config, embed, site.train)
+        return _fitted(config, site, features, turn, own, embed=embed)
+    except DataError as error:
+        if not is_private(config):
+            raise
+        log.warning("%s: this image, or product, adds nothing to what is released", error)
+    from fedad.dp.unusable import lenient_features
+
+    features = lenient_features(config, embed, site.train)
+    return _fitted(config, site, features, turn, own, embed=embed)
+
+
+def _fitted(
+    config: Config,
+    site: Site,
+    features: Features | InParts,
+    turn: Turn,
+    own: Payload | None,
+    *,
+    embed: Embed,
+) -> Local:
+    """What a site makes of these features of its good images."""
+    from fedad.dp.unusable import with_stand_ins
     from fedad.embedders.pixels import with_pixels
 
-    method, features = method_of(config), within_memory(config, embed, site.train)
+    method = method_of(config)
     if method.needs_pixels:
         features = with_pixels(features, embed, site.train)
     budget = budget_of(config)
@@ -125,7 +159,10 @@ def fit(
         sealed = made.sealed(site.name, config.wire.dtype)
         return Local(made.with_own(sealed), sealed, receipt)
     rng = stream(config.round.seed, site.name, "fit", *_later(turn))
-    made = method.fit(features, turn, own=own, rng=rng)
+    looked_at = features
+    if is_private(config) and isinstance(features, Features):
+        looked_at = with_stand_ins(features)
+    made = method.fit(looked_at, turn, own=own, rng=rng)
     sealed = made.sealed(site.name, config.wire.dtype)
     release = config.configured("privacy.release")
     released, receipt = release(sealed, features, noise=OsNoise())

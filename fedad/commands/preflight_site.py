@@ -27,9 +27,16 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
             "leaves it out.",
         ),
     ] = 100,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Its ledgers, if not in `ledger` below its own folder.")
+    ] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="Their copies: `ledger-mirror` in its node-config.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Data, policy, weights, clock, disk, memory, keys and the way to the server; a line each.
+    """Data, policy, ledgers, weights, clock, disk, memory, keys and the way to the server; a line
+    each.
 
     Then what this site's upload would give away: half of its good images make one here, and nothing
     of it is sent. These lines tell of the images: they stay here.
@@ -40,7 +47,9 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
     from fedad.running.overlay import read_config
 
     config = read_config(None, ["data.dataset=autovi", *(overrides or [])])
-    looked_at = site_checks(config, site, keys, data, output, superlink, policy, leak_images)
+    looked_at = site_checks(
+        config, site, keys, data, output, superlink, policy, leak_images, ledger, mirror
+    )
     with shown_by(Bars()):
         ready = show_checks(looked_at)
     if not ready:

@@ -26,10 +26,13 @@ def run(  # noqa: PLR0917 - options, which are named
 ) -> None:
     """Check a configuration, run it in simulation, and leave a run folder."""
     from fedad.commands.show import show_run
+    from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars
+    from fedad.reporting.privacy import asked_in_words
     from fedad.running.launch import launch
     from fedad.running.overlay import chosen_config
 
     knobs = chosen_config(config, overrides or [], resume)
+    say(*asked_in_words(knobs))
     folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
     show_run(folder)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from fedad.compare.audited import audits_of
 from fedad.compare.cells import Place, RunCell, cells_of, content_of, distinct, outdated
 from fedad.compare.contrasts import ALL_PAIRS, contrasts, rankings, unranked
 from fedad.compare.fairness import by_category, by_site, fairness
 from fedad.compare.features import fill_cache, told_of
-from fedad.compare.pareto import pareto
+from fedad.compare.pareto import pareto, summed_costs
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.ranges import auroc_range, is_exact, redrawn_range, shown
 from fedad.compare.running import alone_in, run_cells
@@ -183,7 +184,7 @@ def comparison(
         "unranked": unranked(some, ranks),
         "fairness": fairness(plan, some),
         "value": values_of(plan, points, root),
-        "pareto": pareto(plan, some),
+        "pareto": pareto(plan, some, audits_of(plan)),
         "points": _points(plan, cells),
         "features": told_of(root),
         "cells": [_cell(one, seed, root) for one in some for seed in one.seeds],
@@ -238,6 +239,7 @@ def _summary(plan: Plan, one: Treatment) -> dict[str, Any]:
         "way": one.way,
         "points": list(one.points),
         "figures": {figure: _figure(one, figure) for figure in plan.figures},
+        "costs": summed_costs(plan, one),
     }
 
 

@@ -53,7 +53,8 @@ KEYS: dict[str, tuple[Any, Any]] = {  # key -> its kind, its default
     "recommend": (dict[str, dict[str, Any]], {}),
 }
 SEED = "round.seed"
-COSTS = ("mb_up_a_site", "mb_down_a_site", "mb_moved", "seconds")  # that a use case may limit
+COSTS = ("mb_up_a_site", "mb_down_a_site", "mb_moved", "seconds")
+LIMITS = (*COSTS, "epsilon")  # that a use case may limit
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _check_wish(path: Path, where: str, wish: Mapping[str, Any]) -> None:
             f"{path}: {where}: at-most: {limits!r}: expected costs and numbers such as "
             "{mb_up_a_site: 5}"
         )
-    for cost in _listed(path, where, limits, COSTS):
+    for cost in _listed(path, where, limits, LIMITS):
         if type(limits[cost]) not in (int, float):
             raise ConfigError(
                 f"{path}: {where}: {cost}: {limits[cost]!r}: expected a number, without its unit"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from fedad.config import Config
 from fedad.deploy.checks import GB, free_disk
 from fedad.errors import FedadError
+from fedad.plumbing.backbones import licence_of
 from fedad.plumbing.memory import available
 from fedad.types import Site
 
@@ -37,12 +39,17 @@ class Plant:
         counts = f"{len(site.train)} good images to learn from, {len(site.test)} to judge"
         return f"{counts}, of {', '.join(sorted(kinds))}; {skipped} cannot be used"
 
+    def counted(self) -> dict[str, int]:
+        """Product -> how many good images there are to learn from."""
+        return dict(Counter(sample.category for sample in self._site().train))
+
     def weights(self) -> str:
         """Which network there is."""
         from fedad.embedders.backbone import build
 
         mark = build(self.config.embedder).fingerprint
-        return f"{mark.backbone}, {mark.weights[:16]}: the same at every site"
+        licence = f" ({told})" if (told := licence_of(mark.backbone)) else ""
+        return f"{mark.backbone}{licence}, {mark.weights[:16]}: the same at every site"
 
     def fingerprint(self) -> str:
         """What its network makes of drawn images, as `round.fingerprint` asks for it.

@@ -12,6 +12,7 @@ from fedad.config import Config
 from fedad.deploy.certificates import public_of
 from fedad.deploy.checks import Check, attempt, fleet, key_files, private, reachable, trusted
 from fedad.deploy.guard import programs
+from fedad.deploy.ledger_check import Ledgers
 from fedad.deploy.plant import Plant
 from fedad.deploy.reach import Server
 from fedad.embedders.patch_count import patches_of
@@ -35,6 +36,8 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
     proxy: str,
     policy: Path | None = None,
     leak_images: int = 0,
+    ledger: Path | None = None,
+    mirror: Path | None = None,
 ) -> Iterator[Check]:
     """Look at everything at a site, the cheap first; what fails keeps nothing from being looked at.
 
@@ -47,6 +50,8 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
         proxy: what sites see of the server, HOST:PORT.
         policy: the site's own, if it has one.
         leak_images: how many images tell what an upload would give away; 0: nothing is told.
+        ledger: the folder of its ledgers; below `output` if not told.
+        mirror: the folder of their copies, if it has them.
     """
     server, plant = Server(proxy, keys / "ca.crt"), Plant(config, name, data, output)
     yield from key_files(keys, KEYS)
@@ -64,6 +69,8 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
     data_there = attempt("data", plant.images, "fedad data check DIR names every file")
     yield data_there
     if data_there.passed:  # what they take depends on how many images there are
+        own = Ledgers(config, name, ledger or output / "ledger", output, mirror)
+        yield from own.checks(plant.counted())
         fix = "set coreset.memory-gb to what this machine can spare"
         yield attempt("disk", plant.disk, f"free space below {output}")
         yield attempt("memory", plant.memory, fix)

@@ -9,14 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from fedad.banks.bank import Bank, by_value
+from fedad.descriptors.settings import table_of
 from fedad.dp.projected import as_rows
 from fedad.dp.released import released_rows
 from fedad.errors import DataError
+from fedad.messages.coded import CODED, MOST
 from fedad.search.nearest_rows import SEARCHES
 
 STATISTICS = ("least", "1 % quantile", "mean")  # of an image's distances; members have small ones
 QUANTILE = 0.01
-ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11}  # of a value, at most, when it is sealed
+# Of a value, at most, when it is sealed; of a row's largest value where a row is coded.
+ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, CODED: 0.501 / MOST}
 NOISE = 1e-5  # of a patch's largest value: what other threads or batches change of a feature
 
 
@@ -48,8 +51,13 @@ def target_of(bank: Bank, product: str) -> Target:
     """The rows of a product, or all of them in a mixed bank; padding of zeros is left out.
 
     Raises:
-        DataError: no row of the product.
+        DataError: no row of the product, or rows that are no features of the network.
     """
+    if any(one.position or one.standardise for one in table_of(bank.fingerprint).values()):
+        raise DataError(
+            "a bank whose features were described further, by patchcore.preset: its rows are not "
+            "what the network gives, which this compares them with"
+        )
     if bank.fingerprint.projection:
         bank = released_rows(bank)
     part = bank if bank.scope == "mixed" else bank.of_category(product)
@@ -110,6 +118,7 @@ def _statistics(far: np.ndarray) -> tuple[float, float, float]:
 
 def _is_copy(patches: np.ndarray, gaps: np.ndarray, dtype: str) -> np.ndarray:
     """(N,) bool: whether a patch (N, D') differs from a row by the wire's rounding at most."""
-    slack = NOISE * np.abs(patches).max(1, keepdims=True)
-    allowed = ROUNDING.get(dtype, ROUNDING["float16"]) * np.abs(patches) + slack
+    largest = np.abs(patches).max(1, keepdims=True)
+    of = largest if dtype == CODED else np.abs(patches)
+    allowed = ROUNDING.get(dtype, ROUNDING["float16"]) * of + NOISE * largest
     return np.asarray((np.abs(gaps) <= allowed).all(1))

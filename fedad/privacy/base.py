@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fedad.config import Config
 from fedad.dp.noise import Noise
@@ -24,7 +24,9 @@ __all__ = [
     "Unit",
     "Unprotected",
     "as_released",
+    "asked_of_images",
     "is_private",
+    "planned",
 ]
 
 
@@ -47,6 +49,32 @@ def as_released(config: Config, enrolled: Enrolled) -> Enrolled:
         features=public.axes.shape[1],
         longest=public.longest,
     )
+
+
+def planned(config: Config) -> Receipt:
+    """The receipt of one mechanism that costs what a run asks for, in all its rounds."""
+    from fedad.dp.gaussian import multiplier
+
+    name = config.privacy.release
+    if not is_private(config):
+        return Unprotected(name, {})
+    asked: Any = config.knobs(name)
+    noise = multiplier(asked.epsilon, asked.delta)
+    return Gaussians(
+        name, {}, asked.epsilon, asked.delta, getattr(asked, "unit", "image"), (noise,), True
+    )
+
+
+def asked_of_images(config: Config) -> int:
+    """Good images a site and product from which a release of rows is of use; see `dp/enough.py`.
+    0 where that is not known."""
+    name = config.privacy.release
+    if not (is_private(config) and states("privacy", name, "PROJECTED = True")):
+        return 0
+    from fedad.dp.enough import images_for_half
+
+    asked: Any = config.knobs(name)
+    return images_for_half(asked.epsilon, asked.delta)
 
 
 class Release(Protocol):

@@ -37,8 +37,8 @@ class Knobs:
 
     by: Literal["share", "claim"] = "share"
     share: Annotated[float, Field(ge=0, le=10)] = 0.1  # of a row's length, that its noise has
-    # What such code claims: noise for a sensitivity of the longest row, sqrt(2 ln(1.25 / delta))
-    # times it over epsilon, in each feature.
+    # What such code claims. By "claim" noise follows from it as if one row were all that an image
+    # changes: sqrt(2 ln(1.25 / delta)) times the longest row over epsilon, in each feature.
     claimed_epsilon: Annotated[float, Field(ge=0.01, le=1000)] = 10.0
     claimed_delta: Annotated[float, Field(ge=1e-12, le=0.1)] = 1e-5
 

@@ -59,7 +59,7 @@ def _beside(record: Mapping[str, Any], total: int, fedavg: int | None) -> str:
     said = [f"{megabytes(total)} moved in one round."]
     if images := image_bytes(record):
         said.append(
-            f"Sending the {sum_images(record)} good images would take {megabytes(images)}, "
+            f"Sending {_good_images(record)} would take {megabytes(images)}, "
             f"{images / max(1, record['bytes']['up']):.2g} times what went up."
         )
     else:
@@ -70,6 +70,13 @@ def _beside(record: Mapping[str, Any], total: int, fedavg: int | None) -> str:
             f"{fedavg / total:.2g} times as much, and would need many."
         )
     return paragraph(" ".join(said))
+
+
+def _good_images(record: Mapping[str, Any]) -> str:
+    """The good images of all sites, counted where a release does not hide how many there are."""
+    if record.get("privacy", {}).get("epsilon") is not None:
+        return "the good images themselves"
+    return f"the {sum_images(record)} good images"
 
 
 def sum_images(record: Mapping[str, Any]) -> int:

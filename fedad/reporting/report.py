@@ -91,11 +91,11 @@ def of_run(folder: Path) -> Page:
             "no bank and no curves: give a federated cell or the comparison's folder"
         )
     name = record["name"] or folder.name
-    sections, plots = _joined([_ran(record, folder), *run_sections(folder, record)])
+    sections, plots = _joined([ran(record, folder), *run_sections(folder, record)])
     return f"Run {name}", _subtitle(record), sections, plots, paper_tables(record["figures"])
 
 
-def _ran(record: Mapping[str, Any], folder: Path) -> Found:
+def ran(record: Mapping[str, Any], folder: Path) -> Found:
     """What was run, in words and tiles."""
     sites = record["sites"]
     config = record["config"]
@@ -131,7 +131,11 @@ def _how_merged(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     """How a bank was made; other methods have knobs of their own, which stand further below."""
     if record["model"]["kind"] != Bank.record():
         return f" after {record['rounds']} rounds"
-    return f", made by {config['merge.aggregation']}, a bank a {config['bank.scope']}"
+    scope = f"a bank a {config['bank.scope']}"
+    if record.get("privacy", {}).get("epsilon") is not None:  # whatever `merge.aggregation` is
+        release = record["privacy"]["release"]
+        return f", the union of what all sites released by {release}, {scope}"
+    return f", made by {config['merge.aggregation']}, {scope}"
 
 
 def _tiles(values: Mapping[str, float | None]) -> Html:

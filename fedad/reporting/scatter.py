@@ -25,7 +25,8 @@ def scatter(
 
     Args:
         points: as in `comparison.json`: a `label`, the numbers, `on_front`, `often` and the
-            `flwr` line; `low` and `high` of the first gain where there is an interval.
+            `flwr` line; `low` and `high` of the first gain where there is an interval; a `number`
+            where they are some of more points.
         cost: a key of the points, and what its axis is called; lower is better.
         gain: the same, where higher is better.
     """
@@ -38,7 +39,7 @@ def scatter(
         [frame.at(*pair) for pair in _stairs(points, cost[0], gain[0])], "band", stroke_width=3
     )
     for number, point in enumerate(points, start=1):
-        _dot(drawing, frame, number, point, (cost[0], gain[0]))
+        _dot(drawing, frame, point.get("number", number), point, (cost[0], gain[0]))
     columns = ["label", *_NUMBERS, "on_front", "often", "flwr"]
     return Plot(name, drawing, columns, [[point[c] for c in columns] for point in points])
 

@@ -2,13 +2,36 @@
 
 from fedad.reporting.drawing import DARK, LIGHT, variables
 
+SHADES = 6  # of a heat table's cells
+DEEPEST = 0.4  # share of the accent in the deepest one: text stays readable on it
+
+
+def shades(colours: dict[str, str]) -> dict[str, str]:
+    """`heat0` to `heat5`: from the paper towards the accent."""
+    paper, accent = (_channels(colours[name]) for name in ("paper", "c0"))
+    found = {}
+    for k in range(SHADES):
+        share = DEEPEST * k / (SHADES - 1)
+        mixed = (round(p + share * (a - p)) for p, a in zip(paper, accent, strict=True))
+        found[f"heat{k}"] = "#" + "".join(f"{channel:02x}" for channel in mixed)
+    return found
+
+
+def _channels(colour: str) -> tuple[int, ...]:
+    """Red, green and blue of `#rrggbb`, 0 to 255."""
+    return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
+
+
+_LIGHT, _DARK = (variables(c | shades(c)) for c in (LIGHT, DARK))
+_HEAT = "".join(f".heat td.heat-{k}{{background:var(--heat{k})}}\n" for k in range(SHADES))
 STYLE = (
     f"""
-:root{{color-scheme:light;{variables(LIGHT)}}}
+:root{{color-scheme:light;{_LIGHT}}}
 @media (prefers-color-scheme:dark){{
- :root:not([data-theme=light]){{color-scheme:dark;{variables(DARK)}}}}}
-:root[data-theme=dark]{{color-scheme:dark;{variables(DARK)}}}
-"""
+ :root:not([data-theme=light]){{color-scheme:dark;{_DARK}}}}}
+:root[data-theme=dark]{{color-scheme:dark;{_DARK}}}
+.heat td{{padding:4px 8px}}
+{_HEAT}"""
     + """
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);
@@ -70,7 +93,7 @@ summary{cursor:pointer;color:var(--c0)}
 @media (max-width:640px){.gallery{grid-template-columns:1fr}nav{position:static}}
 @media print{
  :root,:root:not([data-theme=light]){color-scheme:light;"""
-    + variables(LIGHT)
+    + _LIGHT
     + """}
  nav,.tip,.copy,.slide input,.slide select,.slide button{display:none}
  header,main{max-width:none;padding:0}

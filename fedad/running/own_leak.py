@@ -58,7 +58,7 @@ def own_leak(config: Config, site: Site, images: int = IMAGES) -> Iterator[tuple
     whole = {product: some for product, some in halves.items() if some.others}
     embed = Embedder(config.embedder)
     members = tuple(one for some in whole.values() for one in some.members)
-    bank = _upload(config, Site(site.name, members, ()), embed) if members else None
+    bank = upload_of(config, Site(site.name, members, ()), embed) if members else None
     for product in products:
         if bank is None or product not in whole:
             yield product, "not measurable: it takes good images of at least two parts"
@@ -85,7 +85,7 @@ def _halves(config: Config, site: Site, product: str, most: int) -> Halves:
     return Halves(*(tuple(side[:most]) for side in sides))
 
 
-def _upload(config: Config, site: Site, embed: Embedder) -> Bank:
+def upload_of(config: Config, site: Site, embed: Embedder) -> Bank:
     """What `fit` would let out, with seeded noise."""
     from fedad.embedders.in_parts import within_memory
 

@@ -40,7 +40,9 @@ def test_every_shipped_matrix_reads_and_opens_with_what_to_expect(path):
 def test_the_matrices_that_are_shipped():
     assert [path.stem for path in MATRICES] == [
         "autovi",
+        "bytes",
         "cost",
+        "feddymem",
         "gain",
         "gain_natural",
         "merges",
@@ -48,9 +50,11 @@ def test_the_matrices_that_are_shipped():
         "own",
         "partitions",
         "privacy",
+        "reconpatch",
+        "systems",
         "weighting",
     ]
-    partitions = read_plan(MATRICES[-3])
+    partitions = read_plan(ROOT / "configs" / "compare" / "partitions.yaml")
     assert [point.label for point in partitions.points] == [
         "iid",
         "category",

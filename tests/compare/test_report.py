@@ -29,7 +29,7 @@ from fedad.reporting.shown_run import figures
 
 RUN = ["run", "figures", "promises", "curves", "scores", "gallery", "matrix"]
 RUN += ["privacy", "cost", "configuration"]
-COMPARISON = ["run", "figures", "differences", "sites", "worth", "pareto"]
+COMPARISON = ["run", "systems", "figures", "differences", "sites", "worth", "pareto"]
 DETAIL = [f"run-{name}" for name in RUN if name != "run"]
 
 

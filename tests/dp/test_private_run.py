@@ -18,16 +18,20 @@ from fedad.datasets.base import open_dataset
 from fedad.deploy.site_folders import split
 from fedad.dp import public as public_module
 from fedad.dp.account import Terms
+from fedad.dp.accounting import charged
 from fedad.dp.ledger import create
 from fedad.dp.ledger import read as read_ledger
 from fedad.dp.make_public import make_public
 from fedad.dp.public import save
+from fedad.dp.receipts import receipt_from
 from fedad.dp.released import IMAGES, ROWS
 from fedad.embedders.embedder import Embedder
 from fedad.judging.parts import ready
 from fedad.methods.base import method_of
 from fedad.partition import partition
+from fedad.plumbing.files import read_json
 from fedad.policy import audit_of
+from fedad.reporting.report import ran
 from fedad.round import run_round
 from fedad.running.launch import sites_of
 from fedad.types import VALIDATION
@@ -88,6 +92,21 @@ def test_a_private_run_ends_in_the_union_of_what_sites_released(private_knobs):
     assert {n for s in record["sites"].values() for n in s["images_train"].values()} == {IMAGES}
     assert all(site.get("faults", {}) == {} for site in record["sites"].values())
     assert all(site["seconds_fit"] == 0 for site in record["sites"].values())
+
+
+def test_what_a_release_hides_or_does_not_use_is_not_told_as_if_it_were_known(private_knobs):
+    """1 stands where a number of images would, and no aggregation has a part in the union."""
+    record = run_over(private_knobs)[0].record()
+    assert record["model"]["images_by_site"] == dict.fromkeys(SITES, "not told")
+    assert record["model"]["patches"] == "not told"
+    assert sum(record["model"]["rows_by_site"]["lyon"].values()) > 0
+    (section, _) = ran(record, Path())
+    assert "the union of what all sites released by dp_tree" in section.body
+    assert "federated_coreset" not in section.body
+    plain = {key: value for key, value in private_knobs.items() if "dp_tree" not in key}
+    record = run_over({**plain, "privacy.release": "keep"})[0].record()
+    assert record["model"]["images_by_site"]["lyon"] == {"bolt": 2, "hose": 2}
+    assert "made by federated_coreset" in ran(record, Path())[0].body
 
 
 def test_one_image_less_and_one_that_is_broken_change_the_form_of_nothing(
@@ -170,6 +189,58 @@ def test_figures_of_a_private_run_are_finite(private_knobs):
     ).report
     assert not math.isnan(report["mean"]["image_auroc"]["value"])
     assert np.isfinite(outcome.model.rows).all()
+
+
+@pytest.fixture
+def head_knobs(private_knobs, plants, tmp_path, monkeypatch):
+    """A head of two rounds by DP-SGD, with public numbers in which no channel is the same in all
+    pictures."""
+    pytest.importorskip("opacus")
+    config = read(private_knobs)
+    samples = [sample for site in sites_of(config) for sample in site.train]
+    features = Embedder(config.embedder)(samples)
+    patches = features.grid.reshape(-1, features.grid.shape[-1])
+    off = np.random.default_rng(0).normal(0, 0.01, patches.shape)
+    spread = (patches + off).astype(np.float32)
+    save(tmp_path / "small.json", make_public(spread, features.fingerprint, source="for tests"))
+    monkeypatch.setattr(public_module, "FOLDER", tmp_path)
+    rest = {key: value for key, value in private_knobs.items() if not key.startswith("dp_tree")}
+    return {
+        **rest,
+        "privacy.release": "dp_sgd",
+        "round.method": "discriminator",
+        "discriminator.rounds": 2,
+        "discriminator.epochs": 1,
+        "discriminator.hidden": 4,
+        "dp_sgd.epsilon": 5.0,
+        "dp_sgd.images": 4,
+        "dp_sgd.batch": 2,
+    }
+
+
+def test_a_head_is_trained_by_dp_sgd_over_flower(head_knobs, tmp_path):
+    """Two rounds go up and down; the receipts that stay cost the budget of the run together, and no
+    number of images leaves."""
+    strategy, told = run_over({**head_knobs, "round.out": str(tmp_path / "run")})
+    assert strategy.model.sites == SITES
+    assert np.isfinite(strategy.model.out).all()
+    assert strategy.model.images.tolist() == [len(SITES)] * 2  # 1 of each site, whatever it has
+    record = strategy.record()
+    assert record["privacy"]["release"] == "dp_sgd"
+    assert record["privacy"]["epsilon"] == 5.0
+    assert all(site["seconds_fit"] == 0 for site in record["sites"].values())
+    uploads = [fields["heads"] for _, fields in told if "heads" in fields]
+    assert len(uploads) == 2 * len(SITES)
+    assert all(one == uploads[0] for one in uploads)
+    for site in SITES:
+        kept = sorted((tmp_path / "run" / "sites" / site).glob("*/receipt*.json"))
+        receipts = [receipt_from(read_json(path, "a receipt")) for path in kept]
+        assert len(receipts) == 2
+        assert all(receipt.private for receipt in receipts)
+        assert charged(receipts, 1e-5).epsilon == pytest.approx(5.0, rel=0.01)
+        assert sum(receipts[0].images.values()) == 4  # what the site has stays with it
+    other, _ = run_over({**head_knobs, "round.out": str(tmp_path / "other")})
+    assert other.model.out.tobytes() != strategy.model.out.tobytes()
 
 
 @pytest.fixture

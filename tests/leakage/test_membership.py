@@ -43,7 +43,7 @@ def upload(members, dtype, ratio=0.6):
     return fit(config, Site("lyon", tuple(members), ()), embed).upload
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_a_plain_upload_gives_every_image_away(images, dtype):
     members, others = images
     bank = upload(members, dtype)

@@ -11,6 +11,11 @@ from fedad.reporting.plots import Plot, side_by_side
 from fedad.reporting.scatter import scatter
 from fedad.reporting.shown_run import Found
 
+AUDITED = (
+    "Epsilon of an upload of a product, by add/remove of one image, at delta 1e-5; what holds "
+    "follows from receipts. Audited in one run of a site of so many images, each in it by a coin, "
+    "95 % sure: a bound that is below what is claimed proves nothing"
+)
 TIES = "Bytes within 1 % and seconds within 10 % are equal: of such points the best figure first"
 SIDE_BY_SIDE = (
     "Cells ran side by side, or some of them under Flower: seconds say how busy the machine "
@@ -29,9 +34,45 @@ def choice(comparison: Comparison) -> Found:
         side_by_side(plots),
         *([] if timed else [paragraph(SIDE_BY_SIDE, kind="note")]),
         table([*columns, "on the front"], rows, "Means over seeds; of redrawn images and seeds"),
+        *promised(points, name),
         *_recommended(pareto),
     ]
     return Section("pareto", "What to take", "".join(body)), plots
+
+
+def promised(points: Sequence[Mapping[str, Any]], name: str) -> Iterator[str]:
+    """What each point claims of an image's privacy, what holds, and what an attack showed, beside
+    its figure, which is called `name`; nothing where no point was audited."""
+    if not any("claimed" in point for point in points):
+        return
+    columns = ["", name, "claimed", "holds", "audited: at least", "images audited", ""]
+    rows = [
+        [
+            f"{k}. {p['label']}",
+            f"{p['figure']:.4f}",
+            _epsilon(p["claimed"], "nothing"),
+            _epsilon(p["epsilon"], "infinite"),
+            _epsilon(p["audited"], "-"),
+            str(p["canaries"]),
+            _verdict(p),
+        ]
+        for k, p in enumerate(points, start=1)
+    ]
+    yield table(columns, rows, AUDITED, words=(6,))
+
+
+def _epsilon(value: float | None, none: str) -> str:
+    return none if value is None else f"{value:.3g}"
+
+
+def _verdict(point: Mapping[str, Any]) -> str:
+    """Whether the claim holds, by the receipts and by the audit."""
+    claim, bound = point["claimed"], point["audited"]
+    if claim is not None and bound is not None and bound > claim:
+        return "refuted: more is told of an image than is claimed"
+    if claim is not None and point["epsilon"] is None:
+        return "not private, whatever it claims; this audit does not show it"
+    return ""
 
 
 def _points(comparison: Comparison) -> list[dict[str, Any]]:
@@ -52,8 +93,9 @@ def _plots(points: Sequence[Mapping[str, Any]], name: str, *, timed: bool) -> li
         cost=("mb_moved", "MB moved, up and down, all sites"),
         gain=("figure", name),
     )
+    plots = [against_bytes, *_against_epsilon(points, name)]
     if not timed:
-        return [against_bytes]
+        return plots
     against_seconds = scatter(
         "pareto-seconds",
         "Worst site against seconds",
@@ -61,7 +103,21 @@ def _plots(points: Sequence[Mapping[str, Any]], name: str, *, timed: bool) -> li
         cost=("seconds", "seconds of all stages; cached features cost none"),
         gain=("worst_site", f"{name} of the worst site"),
     )
-    return [against_bytes, against_seconds]
+    return [*plots, against_seconds]
+
+
+def _against_epsilon(points: Sequence[Mapping[str, Any]], name: str) -> Iterator[Plot]:
+    """The private points by what they cost in epsilon, each with its number among all."""
+    numbered = [{**point, "number": k} for k, point in enumerate(points, start=1)]
+    private = [point for point in numbered if point["epsilon"] is not None]
+    if len(private) > 1:
+        yield scatter(
+            "pareto-epsilon",
+            f"{name} against epsilon",
+            private,
+            cost=("epsilon", "epsilon of an upload; points without privacy are left out"),
+            gain=("figure", name),
+        )
 
 
 def _ends(interval: Mapping[str, Any] | None) -> dict[str, Any]:

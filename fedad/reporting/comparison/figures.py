@@ -24,7 +24,7 @@ def figures(comparison: Comparison) -> Found:
         intervals(
             f"figures-{name}",
             named(name),
-            [(one["label"], _whole(one, name)) for one in comparison["treatments"]],
+            [(one["label"], whole(one, name)) for one in comparison["treatments"]],
             axis="mean over categories and seeds, 95 % interval",
         )
         for name in names
@@ -44,12 +44,12 @@ def figure_rows(comparison: Comparison) -> list[list[str]]:
     """A line a treatment: its name, and each of the plan's figures with its interval."""
     names = comparison["plan"]["figures"]
     return [
-        [one["label"], *(ranged(_whole(one, name)) for name in names)]
+        [one["label"], *(ranged(whole(one, name)) for name in names)]
         for one in comparison["treatments"]
     ]
 
 
-def _whole(treatment: Mapping[str, Any], figure: str) -> Mapping[str, Any]:
+def whole(treatment: Mapping[str, Any], figure: str) -> Mapping[str, Any]:
     """A figure over all sites' images in one ranking, or by site where there is no such."""
     values = treatment["figures"][figure]
     return values.get("together") or values["by_site"] or {"value": None}

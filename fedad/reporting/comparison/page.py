@@ -5,6 +5,7 @@ from __future__ import annotations
 from fedad.reporting.comparison.choice import choice
 from fedad.reporting.comparison.differences import COLUMNS, difference_rows, differences
 from fedad.reporting.comparison.figures import figure_rows, figures
+from fedad.reporting.comparison.heat import heat
 from fedad.reporting.comparison.matrix import matrix
 from fedad.reporting.comparison.sites import sites
 from fedad.reporting.comparison.words import Comparison, named
@@ -14,11 +15,12 @@ from fedad.reporting.shown_run import Found
 
 
 def sections(comparison: Comparison) -> list[Found]:
-    """What was run, the figures, what differs, to whom, what a site is worth, what to take.
+    """What was run, all at a glance, figures, what differs, to whom, what a site is worth, what to
+    take.
 
     The page also has one run in detail, whose sections are those of any run's page.
     """
-    parts = (matrix, figures, differences, sites, worth, choice)
+    parts = (matrix, heat, figures, differences, sites, worth, choice)
     return [part(comparison) for part in parts]
 
 

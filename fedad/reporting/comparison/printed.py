@@ -18,9 +18,11 @@ Printed = tuple[list[str], list[str], list[list[str]]]  # lines of the title, co
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Print four tables of what `comparison.json` holds."""
-    for part in (_figures, _differences, _sites, _recommended):
+    """Print tables of what `comparison.json` holds."""
+    for part in (_figures, _differences, _sites, _promised, _recommended):
         title, columns, rows = part(comparison)
+        if not columns:
+            continue
         made = table("", columns)
         made.title = Text("\n").join(map(for_table, title))
         made.box, made.pad_edge = SIMPLE, False
@@ -105,6 +107,17 @@ def _masked(treatment: Mapping[str, Any]) -> Iterator[str]:
             chance = rates.get("chance_masking", {"of": 0})
             beside = f" ({chance['cases']} of {chance['of']} by chance)" if chance["of"] else ""
             yield f"{site} {rates['masking']['cases']} of {rates['masking']['of']}{beside}"
+
+
+def _promised(comparison: Comparison) -> Printed:
+    """What releases claim beside what an attack showed; no columns where none was audited."""
+    points = [point for point in comparison["pareto"]["points"] if "claimed" in point]
+    rows = [
+        [point["label"], *(number(point[k], ".3g") for k in ("claimed", "epsilon", "audited"))]
+        for point in points
+    ]
+    columns = ["", "claimed", "holds (-: nothing)", "audited: at least"] if points else []
+    return ["Epsilon of an upload, by add/remove of one image"], columns, rows
 
 
 def _recommended(comparison: Comparison) -> Printed:
