@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLANTS600 ?= $(HOME)/.cache/fedad/plants600
+SETS ?= $(HOME)/.cache/fedad/sets
+SYSTEMS := $(BIN)/fedad compare configs/compare/systems.yaml
 
-.PHONY: demo test reliability redteam privacy federation knobs lock lint audit clean
+.PHONY: demo test reliability redteam privacy systems federation knobs lock lint audit clean
 
 demo: .venv/installed
 	$(BIN)/fedad demo
@@ -31,6 +33,18 @@ privacy: .venv/installed
 	test -d $(PLANTS600) || $(BIN)/fedad data draw plants $(PLANTS600) --images 600 --good 100 \
 	    --defective 100 --seed 11
 	$(BIN)/python benchmarks/private_gain.py $(PLANTS600)
+
+# Every method on the demo plants, on drawn LOCO-like parts and textures (into SETS), and on a folder
+# of public parts in AutoVI's layout where PARTS names one. Stop it at any time: the same command
+# goes on with what is missing.
+systems: .venv/installed
+	$(SYSTEMS)
+	test -d $(SETS)/loco || $(BIN)/fedad data draw loco $(SETS)/loco
+	$(SYSTEMS) -c data.dataset=mvtec_loco -c data.dir=$(SETS)/loco --out comparisons/systems-loco
+	test -d $(SETS)/textures || $(BIN)/fedad data draw textures $(SETS)/textures
+	$(SYSTEMS) -c data.dataset=autovi -c data.dir=$(SETS)/textures --out comparisons/systems-textures
+	test -z "$(PARTS)" || $(SYSTEMS) -c data.dataset=autovi -c data.dir=$(PARTS) \
+	    --out comparisons/systems-parts
 
 # After a plug-in with knobs of its own was added: list them in pyproject.toml, for Flower.
 knobs: .venv/installed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, Validat
 
 from fedad.errors import ConfigError
 from fedad.plugins import declared, did_you_mean, names, plugin, states
+from fedad.plumbing.backbones import BACKBONES
 from fedad.plumbing.sides import as_size, as_tile
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -62,6 +63,8 @@ class DataKnobs:
 class EmbedderKnobs:
     """How an image becomes patch features."""
 
+    # A name of timm's, or a short one of `plumbing/backbones.py` such as dinov2-s14, which also
+    # says which layers and grid there are unless these are set to others than their defaults.
     backbone: str = "tf_efficientnet_lite0.in1k"
     weights: str = "package"  # package, hub, random, or a file
     layers: str = "layer2,layer3"
@@ -126,7 +129,8 @@ class ScoreKnobs:
 class WireKnobs:
     """What travels."""
 
-    dtype: Literal["float32", "float16"] = "float32"
+    # float16 halves the bytes, int8 is about a fourth: a byte a value, and a scale a row.
+    dtype: Literal["float32", "float16", "int8"] = "float32"
     largest_mb: Annotated[float, Field(gt=0)] = 1000.0  # of one answer of a site; more is refused
 
 
@@ -305,6 +309,7 @@ def read(run_config: Mapping[str, Any]) -> Config:
         table, name = _known(key, own)
         tables.setdefault(table, {})[name] = value
     made = {name: _table(name, kind, tables[name]) for name, kind in TABLES.items()}
+    made["embedder"] = _named_in_full(made["embedder"])
     turned = {name: _table(name, own[name], tables[name]) for name in tables if name in own}
     config = Config(**made, plugins={n: k for n, k in turned.items() if k != own[n]()})
     for key, kind in PLUGINS.items():
@@ -332,6 +337,16 @@ def read(run_config: Mapping[str, Any]) -> Config:
     if config.merge.weighting not in WEIGHTINGS:
         factors(config.merge.weighting)
     return config
+
+
+def _named_in_full(knobs: EmbedderKnobs) -> EmbedderKnobs:
+    """A short name of a backbone as timm's, with its layers where none are set."""
+    if (known := BACKBONES.get(knobs.backbone)) is None:
+        return knobs
+    usual = EmbedderKnobs()
+    if (knobs.layers, knobs.grid) == (usual.layers, usual.grid):
+        knobs = replace(knobs, layers=known.layers, grid=known.grid)
+    return replace(knobs, backbone=known.model)
 
 
 def _check_release(config: Config) -> None:

@@ -284,7 +284,8 @@ class MethodStrategy(Strategy):
     def _keep_upload(self, name: str, content: RecordDict) -> None:
         enrolled, turn = as_released(self.config, self.attendance.enrolled(name)), self.kept.turn
         kind = self.method.rounds[turn.number - 1].upload
-        sent = wire.unpack(content, kind, sizes={"D": enrolled.features})
+        width = self.method.expected(enrolled, turn).features
+        sent = wire.unpack(content, kind, sizes={"D": width})
         upload, warnings = admission.admit_upload(self.config, sent, enrolled, turn)
         self.attendance.warn(*warnings)
         self.attendance.heard_from(name, content, "fit")

@@ -110,7 +110,7 @@ def test_who_uploads_for_more_images_than_it_enrolled_does_not_get_in(name, uplo
 
 
 @pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_what_is_no_number_or_too_large_does_not_get_in(name, dtype, uploads):
     with pytest.raises(UploadError, match="rows holds"):
         Bank.unpack(*lie(name, uploads[4].sealed("site-4", dtype)).pack())

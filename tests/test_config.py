@@ -38,7 +38,7 @@ def test_flower_reads_the_knobs_as_they_are():
         ({"round.seed": "3"}, "round.seed = '3': expected a valid integer"),
         ({"round.seed": True}, "round.seed = True"),
         ({"round.seed": 1.5}, "round.seed = 1.5"),
-        ({"wire.dtype": "float8"}, "'float32' or 'float16'"),
+        ({"wire.dtype": "float8"}, "'float32', 'float16' or 'int8'"),
         ({"embedder.size": 8}, "greater than or equal to 32"),
         ({"embedder.pool": 2}, "embedder.pool = 2: expected an odd number"),
         ({"round.train-seconds": float("inf")}, "round.train-seconds = inf: expected a number of"),

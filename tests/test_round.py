@@ -10,6 +10,7 @@ from fedad.banks.bank import Bank
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.judging.findings import Findings
+from fedad.messages.coded import rounded
 from fedad.messages.file import load
 from fedad.partition import partition
 from fedad.plumbing.progress import Bars
@@ -114,16 +115,23 @@ def test_a_site_without_test_images_has_nothing_to_rank(config, sites, embed):
         assert set(found["sites"][sites[1].name]["categories"]) == {"bolt", "hose"}
 
 
-def test_half_the_bytes_and_the_same_values_everywhere(config, sites, embed, local, tmp_path):
-    half = replace(config, wire=replace(config.wire, dtype="float16"))
-    folder = launch(half, via="local", root=tmp_path, with_yardsticks=False, sink=Bars())
+@pytest.fixture(params=["float16", "int8"])
+def shorter(request, config):
+    return replace(config, wire=replace(config.wire, dtype=request.param))
+
+
+def test_fewer_bytes_and_the_same_values_everywhere(shorter, sites, embed, local, tmp_path):
+    dtype = shorter.wire.dtype
+    folder = launch(shorter, via="local", root=tmp_path, with_yardsticks=False, sink=Bars())
     bank = load(folder / "bank.safetensors", Bank)
-    same_bank(bank, run_round(half, sites, embed).model)
-    np.testing.assert_array_equal(bank.rows, bank.rows.astype(np.float16).astype(np.float32))
-    rows, columns = 192, 4 * 3 * 192  # columns and tables do not shrink
+    same_bank(bank, run_round(shorter, sites, embed).model)
+    np.testing.assert_array_equal(bank.rows, rounded(bank.rows, dtype))
+    rows, width = 192, bank.rows.shape[1]
+    saved = {"float16": 2 * width, "int8": 3 * width - 4}[dtype]  # int8 sends a scale a row
     up = [uploaded(f, "bank") for f in (folder, local)]
-    assert up[1] - up[0] == rows * bank.rows.shape[1] * 2
-    assert up[0] < 0.51 * up[1] + columns
+    assert up[1] - up[0] == rows * saved
+    columns = 4 * 3 * rows  # columns and tables do not shrink
+    assert up[0] < up[1] * {"float16": 0.51, "int8": 0.27}[dtype] + columns
 
 
 def uploaded(folder, record):

@@ -4,11 +4,12 @@ import numpy as np
 
 from fedad.attacks.base import Defects
 from fedad.banks.bank import Bank
+from fedad.messages.coded import largest
 
 __all__ = ["huge"]
 
 
 def huge(upload: Bank, *, rng: np.random.Generator, defects: Defects) -> Bank:
     """Half the largest number that the wire holds, in the signs of the honest rows."""
-    largest = np.float32(np.finfo(upload.dtype).max) / 2
-    return upload.replace(rows=np.copysign(largest, upload.rows))
+    half = np.float32(largest(upload.dtype)) / 2
+    return upload.replace(rows=np.copysign(half, upload.rows))

@@ -49,17 +49,26 @@ def mean_and_covariance(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
     return mean, covariance
 
 
+def components(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean (D,), the axes (D, D) of largest variance, largest first, and the variances (D,).
+
+    An axis points to where its largest component is positive, so that the axes of the same moments
+    are the same. No variance is below 0.
+    """
+    mean, covariance = mean_and_covariance(moments)
+    values, vectors = np.linalg.eigh(covariance)
+    axes = vectors[:, ::-1]
+    largest = axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]
+    return mean, axes * np.where(largest < 0, -1.0, 1.0), np.maximum(values[::-1], 0)
+
+
 def principal_axes(moments: Moments, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The mean (D,) and the `size` axes (D, size) of largest variance, largest first.
 
-    An axis points to where its largest component is positive, so that the axes of the same moments
-    are the same. D is at least `size`.
+    They point as those of `components` do. D is at least `size`.
     """
-    mean, covariance = mean_and_covariance(moments)
-    _, vectors = np.linalg.eigh(covariance)
-    axes = vectors[:, ::-1][:, :size]
-    largest = axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]
-    return mean, axes * np.where(largest < 0, -1.0, 1.0)
+    mean, axes, _ = components(moments)
+    return mean, axes[:, :size]
 
 
 def triangle(matrix: np.ndarray) -> np.ndarray:

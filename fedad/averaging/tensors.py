@@ -6,7 +6,7 @@ et al., ICML 2018): one site of three or more cannot move a value beyond those o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -32,18 +32,25 @@ def averaged(payloads: Sequence[P], weights: Sequence[float], how: Averaging = "
     Returns:
         values in float64, rounded to float32 once.
     """
-    able = [k for k, weight in enumerate(weights) if weight > 0]
-    shares = np.array([weights[k] for k in able], np.float64) / sum(weights[k] for k in able)
     names = [
         name
         for name, slot in slots(type(payloads[0])).items()
         if isinstance(slot.kind, Array) and slot.kind.kinds == FLOATS and not slot.stays
     ]
-    arrays = {
-        name: _WAYS[how]([getattr(payloads[k], name) for k in able], shares).astype(np.float32)
-        for name in names
+    arrays = [{name: getattr(one, name) for name in names} for one in payloads]
+    return payloads[0].replace(**averaged_arrays(arrays, weights, how))
+
+
+def averaged_arrays(
+    payloads: Sequence[Mapping[str, np.ndarray]], weights: Sequence[float], how: Averaging = "mean"
+) -> dict[str, np.ndarray]:
+    """Each named array averaged over all; see `averaged`."""
+    able = [k for k, weight in enumerate(weights) if weight > 0]
+    shares = np.array([weights[k] for k in able], np.float64) / sum(weights[k] for k in able)
+    return {
+        name: _WAYS[how]([payloads[k][name] for k in able], shares).astype(np.float32)
+        for name in payloads[0]
     }
-    return payloads[0].replace(**arrays)
 
 
 def mean(arrays: Sequence[np.ndarray], shares: np.ndarray) -> np.ndarray:

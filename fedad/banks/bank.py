@@ -11,7 +11,7 @@ import numpy as np
 
 from fedad.errors import UploadError
 from fedad.messages.payload import Payload, check_alike
-from fedad.messages.schema import COUNTS, FLOATS, Array, Names, Number
+from fedad.messages.schema import COUNTS, FLOATS, Array, Dtype, Names, Number
 from fedad.types import Fingerprint
 
 MOST_ROWS = 2**31 - 1  # what a row's number in its upload can be
@@ -39,7 +39,7 @@ class Bank(Payload):
     images: Annotated[np.ndarray, Array("S C", ("int64",), least=0, most=COUNTS)]
     patches: Annotated[np.ndarray, Array("S C", ("int64",), least=0, most=COUNTS)]
     fingerprint: Fingerprint
-    dtype: Literal["float32", "float16"] = "float32"  # what the rows were rounded to when sealed
+    dtype: Dtype = "float32"  # what the rows were rounded to when sealed
     scope: Literal["category", "mixed"] = "category"  # whose rows a patch is compared with
     source: Annotated[np.ndarray, Array("M", ("int64",), least=0, most=COUNTS, stays=True)] = field(
         default_factory=lambda: np.empty(0, np.int64)

@@ -22,11 +22,11 @@ def scale_of(bank: Bank) -> dict[str, tuple[float, float]]:
     scales = {}
     for number, category in enumerate(bank.categories):
         rows = bank.rows[bank.category == number]
-        scales[category] = (0.0, 2 * _gap(rows if len(rows) else bank.rows) or 1.0)
+        scales[category] = (0.0, 2 * gap_of(rows if len(rows) else bank.rows) or 1.0)
     return scales
 
 
-def _gap(rows: np.ndarray) -> float:
+def gap_of(rows: np.ndarray) -> float:
     """The median distance, of some of the rows (M, D) float32, to the nearest other row.
 
     Products of float64 say which rows may be the nearest two, of which one is the row itself; their

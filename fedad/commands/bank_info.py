@@ -27,6 +27,7 @@ def info_table(path: Path) -> Table:
     """
     from fedad.config import Config
     from fedad.methods.base import method_of
+    from fedad.plumbing.backbones import licence_of
     from fedad.plumbing.console import add_row, table
     from fedad.running.model_file import open_model
 
@@ -39,6 +40,8 @@ def info_table(path: Path) -> Table:
             add_row(made, *row)
     for name, value in vars(model.fingerprint).items():
         add_row(made, name, value)
+    if licence := licence_of(model.fingerprint.backbone):
+        add_row(made, "licence of the backbone", licence)
     return made
 
 

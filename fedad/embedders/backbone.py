@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from fedad.embedders.tiles import Tiles, one_tile, tile_of
 from fedad.embedders.weights import fingerprint, load_weights
 from fedad.errors import ConfigError, DataError
 from fedad.plugins import did_you_mean
+from fedad.plumbing.backbones import BACKBONES
 from fedad.plumbing.compute import device_of, threads
 from fedad.types import Fingerprint
 
@@ -89,9 +91,7 @@ class Backbone:
         with threads(self.knobs.threads), torch.inference_mode(), self._arithmetic():
             x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float().div_(255)
             x = x.sub_(self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
-            maps = self.model.forward_intermediates(  # type: ignore[operator]
-                x, indices=list(self.levels), intermediates_only=True
-            )
+            maps = feature_maps(self.model, x, self.levels)
             patches = patch_features(
                 [level.float() for level in maps], grid=self.grid, pool=self.knobs.pool
             )
@@ -119,7 +119,9 @@ def build(knobs: EmbedderKnobs) -> Backbone:
     model = _create(knobs).eval().requires_grad_(False)
     names = list(model.state_dict())
     levels = _levels(model, layers)
-    model.prune_intermediate_layers(levels, prune_norm=True, prune_head=True)  # type: ignore[operator]
+    model.prune_intermediate_layers(  # type: ignore[operator]
+        levels, prune_norm=not has_tokens(model), prune_head=True
+    )
     load_weights(model, knobs.weights, backbone=knobs.backbone, names=names)
     how = resolve_model_data_config(model)
     device = torch.device(device_of(knobs.device))
@@ -130,7 +132,8 @@ def build(knobs: EmbedderKnobs) -> Backbone:
         grid=knobs.grid,
         pool=knobs.pool,
         size=name_of(knobs),
-        transform=f"rgb, bilinear, mean {how['mean']}, std {how['std']}",
+        transform=f"rgb, bilinear, mean {how['mean']}, std {how['std']}"
+        f"{', normalised tokens' * has_tokens(model)}",
         precision=knobs.precision,
         patches=height * width,
         threads=knobs.threads,
@@ -160,10 +163,9 @@ def grid_of(knobs: EmbedderKnobs) -> tuple[int, int, int]:
     layers = words(knobs.layers)
     with torch.device("meta"):
         model = _create(replace(knobs, weights="random")).eval()
+        _check_multiple(model, knobs)
         image = torch.empty(1, 3, *tile_of(knobs))
-        maps = model.forward_intermediates(  # type: ignore[operator]
-            image, indices=_levels(model, layers), intermediates_only=True
-        )
+        maps = feature_maps(model, image, _levels(model, layers))
         patches = patch_features(maps, grid=_grid(knobs, layers), pool=knobs.pool)
     _, h, w, d = patches.shape
     return h, w, d
@@ -192,6 +194,41 @@ def parameters_of(knobs: EmbedderKnobs) -> int:
     return sum(weights.numel() for weights in model.parameters())
 
 
+def has_tokens(model: torch.nn.Module) -> bool:
+    """Whether the network is a transformer, whose patches are tokens beside a few others."""
+    return hasattr(model, "num_prefix_tokens")
+
+
+def feature_maps(
+    model: torch.nn.Module, images: torch.Tensor, levels: Sequence[int]
+) -> list[torch.Tensor]:
+    """The maps (B, C_i, h_i, w_i) of images (B, 3, H, W) at some levels, from shallow to deep.
+
+    Of a transformer they are its patches' tokens, by its last normalisation; class and register
+    tokens are left out.
+    """
+    maps: list[torch.Tensor] = model.forward_intermediates(  # type: ignore[operator]
+        images, indices=list(levels), intermediates_only=True, norm=has_tokens(model)
+    )
+    return maps
+
+
+def _check_multiple(model: torch.nn.Module, knobs: EmbedderKnobs) -> None:
+    """Refuse images that are no whole number of a transformer's patches."""
+    if not has_tokens(model):
+        return
+    patch = int(model.patch_embed.patch_size[0])  # type: ignore[index, union-attr]
+    if all(side % patch == 0 for side in tile_of(knobs)):
+        return
+    height, width = tile_of(knobs)
+    below = max(patch, min(height, width) // patch * patch)
+    raise ConfigError(
+        f"embedder.size or .tile: {width} x {height} pixels are no whole number of patches of "
+        f"{knobs.backbone}, {patch} pixels wide: expected multiples of {patch}, such as {below} or "
+        f"{below + patch}"
+    )
+
+
 def _create(knobs: EmbedderKnobs) -> torch.nn.Module:
     import timm
 
@@ -199,13 +236,16 @@ def _create(knobs: EmbedderKnobs) -> torch.nn.Module:
     known = timm.list_models() + timm.list_pretrained()
     if name not in known:
         raise ConfigError(
-            f"embedder.backbone = {name!r}{did_you_mean(name, known)}: timm {timm.__version__} has "
-            "no such model; expected a name with its tag, such as wide_resnet50_2.tv_in1k"
+            f"embedder.backbone = {name!r}{did_you_mean(name, [*known, *BACKBONES])}: timm "
+            f"{timm.__version__} has no such model; expected a name with its tag, such as "
+            f"wide_resnet50_2.tv_in1k, or one of {', '.join(BACKBONES)}"
         )
+    # Transformers are built for images of one size, unless they are told that others will come.
+    more: dict[str, Any] = {"dynamic_img_size": True} if name.startswith("vit_") else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
         try:
-            return timm.create_model(name, pretrained=knobs.weights == "hub")
+            return timm.create_model(name, pretrained=knobs.weights == "hub", **more)
         except Exception as error:
             if knobs.weights != "hub":
                 raise

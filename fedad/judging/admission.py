@@ -44,7 +44,8 @@ def admit_upload(
     Raises:
         UploadError: an upload that this site cannot have made in this round.
     """
-    what = upload.record()
+    method, what = method_of(config), upload.record()
+    enrolled = method.expected(enrolled, turn)
     if upload.sites != (enrolled.site,):
         raise UploadError(f"it sent a {what} of {', '.join(upload.sites)!s:.80}", "identity")
     if unknown := sorted({*upload.categories} - {*enrolled.train}):
@@ -57,7 +58,7 @@ def admit_upload(
     if (dtype := getattr(upload, "dtype", expected)) != expected:
         raise UploadError(f"a {what} of {dtype}, expected {expected}", "header")
     _check_tiny(upload, what)
-    return method_of(config).admit(upload, enrolled, turn)
+    return method.admit(upload, enrolled, turn)
 
 
 def _check_tiny(upload: Payload, what: str) -> None:

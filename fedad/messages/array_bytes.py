@@ -14,7 +14,10 @@ import numpy as np
 
 from fedad.errors import UploadError
 
-KINDS = ("float16", "float32", "float64", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+KINDS = (
+    *("float16", "float32", "float64", "int8", "int32", "int64"),
+    *("uint8", "uint16", "uint32", "uint64"),
+)
 MOST_DIMENSIONS = 3
 LONGEST_HEADER = 1000  # bytes; ours have 118
 VERSION = (1, 0)

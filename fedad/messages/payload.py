@@ -9,7 +9,7 @@
         categories: Annotated[tuple[str, ...], Names("C")]
         sites: Annotated[tuple[str, ...], Names("S")]
         fingerprint: Fingerprint
-        dtype: Literal["float32", "float16"] = "float32"
+        dtype: Dtype = "float32"
 
 Packing, unpacking, the file format, the list of fields that a server lets in and the checks of
 their form all read this one declaration. A size has one name in all fields of a message: `D` is
@@ -23,11 +23,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import numpy as np
 
-from fedad.errors import MismatchError, UploadError
+from fedad.errors import ConfigError, MismatchError, UploadError
+from fedad.messages import coded
 from fedad.messages.schema import (
     FLOATS,
     Array,
@@ -100,13 +101,25 @@ class Payload:
 
         Raises:
             ValueError: a float that is not finite in `dtype`.
+            ConfigError: floats that are not declared to travel as `dtype`.
         """
         changed: dict[str, Any] = {
             name: _rounded(name, getattr(self, name), dtype)
             for name, slot in slots(type(self)).items()
             if isinstance(slot.kind, Array) and slot.kind.kinds == FLOATS and not slot.stays
         }
-        return replace(self, **changed, **({"dtype": dtype} if changed else {}))
+        if not changed:
+            return self
+        self._check_travels_as(dtype)
+        return replace(self, **{**changed, "dtype": dtype})
+
+    def _check_travels_as(self, dtype: str) -> None:
+        slot = slots(type(self)).get("dtype")
+        if slot and get_origin(slot.type) is Literal and dtype not in get_args(slot.type):
+            raise ConfigError(
+                f"wire.dtype = {dtype!r}: a {self.record()} travels as "
+                f"{' or '.join(get_args(slot.type))}"
+            )
 
     def with_own(self, sealed: Self) -> Self:
         """`sealed`, which was made from this one, and what of this one stays."""
@@ -123,8 +136,11 @@ class Payload:
                 continue
             if isinstance(slot.kind, Array):
                 kinds = slot.kind.kinds
-                kind = getattr(self, "dtype", kinds[0]) if kinds == FLOATS else kinds[0]
-                tensors[name] = np.ascontiguousarray(value.astype(kind, copy=False))
+                tensors[name] = (
+                    coded.packed(value, getattr(self, "dtype", kinds[0]))
+                    if kinds == FLOATS
+                    else np.ascontiguousarray(value.astype(kinds[0], copy=False))
+                )
             else:
                 header[name] = _text(value)
         return tensors, header
@@ -217,13 +233,13 @@ def _is_there(value: Any) -> bool:
 
 def _rounded(name: str, values: np.ndarray, dtype: str) -> np.ndarray:
     largest = float(np.abs(values).max(initial=0))
-    most = float(np.finfo(dtype).max)
+    most = coded.largest(dtype)
     if not largest <= most:
         raise ValueError(
             f"{name}: a value is not finite in {dtype}: the largest is {largest:.3g}, and {dtype} "
             f"ends at {most:.6g}"
         )
-    return values.astype(dtype).astype(np.float32)
+    return coded.rounded(values, dtype)
 
 
 def _text(value: Any) -> str:

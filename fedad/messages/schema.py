@@ -14,12 +14,14 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 import numpy as np
 
 from fedad.errors import UploadError
+from fedad.messages.coded import CODED, unpacked
 from fedad.plumbing.files import is_name
 from fedad.plumbing.parse import from_json
 
 LARGEST = 1e4  # of a feature or a weight: sums of squares stay far from overflow
 COUNTS = 2**48  # of images or patches: sums over sites stay far from overflow
-FLOATS = ("float32", "float16")  # float32 in memory, `wire.dtype` on the wire
+FLOATS = ("float32", "float16", CODED)  # float32 in memory, `wire.dtype` on the wire
+Dtype = Literal["float32", "float16", "int8"]  # what the floats of a payload were rounded to
 DOUBLES = ("float64",)  # on the wire too, whatever `wire.dtype` is
 COMMON = ("sites", "categories", "fingerprint")  # fields that every payload has
 
@@ -118,6 +120,8 @@ def read_array(
         )
     if kind.kinds == FLOATS and tensor.dtype.name != facts["dtype"]:
         raise UploadError(f"{name} is {tensor.dtype}, its header says {facts['dtype']}", "kind")
+    if kind.kinds == FLOATS and facts["dtype"] == CODED:
+        tensor = unpacked(name, tensor)
     for letter, size in zip(letters, tensor.shape, strict=True):
         if sizes.setdefault(letter, size) != size:
             raise UploadError(f"{name}: {letter} is {size}, expected {sizes[letter]}", "shape")

@@ -12,6 +12,7 @@ import numpy as np
 from fedad.averaging.counted import check_images
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config
+from fedad.descriptors.settings import embedded
 from fedad.dp.noise import Noise
 from fedad.dp.receipts import Receipt
 from fedad.dp.sgd import Budget
@@ -124,6 +125,11 @@ class Method(Protocol):
         """Whether the model knows what is normal of a category."""
         ...
 
+    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
+        """At the server: what a site enrolled with, as its upload of this round has it: another
+        fingerprint or width, where the method makes something else of features first."""
+        ...
+
     def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
         """At the server: the upload as far as this site can have made it, and what was odd.
 
@@ -167,6 +173,10 @@ class MethodBase:
     def judges(self, model: Any, category: str) -> bool:
         """Whether any site had good images of the category."""
         return category in model.categories
+
+    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
+        """What the site enrolled with."""
+        return site
 
     def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
         """The upload, if it stands for no more images than the site enrolled."""
@@ -292,8 +302,8 @@ def check_scorable(model: Payload, features: Features) -> None:
         MismatchError: features of another backbone than the model's.
         DataError: an image of a category that no site had a good image of.
     """
-    embedded = replace(model.fingerprint, projection="")
-    if differing := embedded.differences(features.fingerprint):
+    mark = embedded(replace(model.fingerprint, projection=""))
+    if differing := mark.differences(features.fingerprint):
         raise MismatchError(
             f"the {model.record()} and these images were embedded differently "
             f"({'; '.join(differing)})"
@@ -379,6 +389,7 @@ _PARTS = (
     "merge",
     "score",
     "judges",
+    "expected",
     "admit",
     "describe",
     "scale",

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -33,7 +33,8 @@ from fedad.dp.public import public_of
 from fedad.dp.receipts import Receipt
 from fedad.dp.sgd import Budget
 from fedad.errors import UploadError
-from fedad.messages.schema import FLOATS, Array
+from fedad.messages.schema import FLOATS, Array, Dtype
+from fedad.methods._batches import batches
 from fedad.methods.base import MethodBase, Round, Turn, budget_of, check_scorable
 from fedad.plumbing.progress import Advance, track
 from fedad.seeding import stream
@@ -84,7 +85,7 @@ class Heads(Counted):
     gain: Annotated[np.ndarray, Array("C H", FLOATS)]
     bias: Annotated[np.ndarray, Array("C H", FLOATS)]
     out: Annotated[np.ndarray, Array("C H", FLOATS)]
-    dtype: Literal["float32", "float16"] = "float32"
+    dtype: Dtype = "float32"
 
     def check(self) -> None:
         """Refuse an adaptor that is not square."""
@@ -290,11 +291,8 @@ class Discriminator(MethodBase):
         """The patches of a product in a random order, of each part that memory holds."""
         import torch
 
-        for part in features.parts(category):
-            order = rng.permutation(len(part))
-            for at in range(0, len(part), self.knobs.batch):
-                some = part[order[at : at + self.knobs.batch]]
-                yield torch.from_numpy(some).to(self.device)
+        for some in batches(features, category, self.knobs.batch, rng):
+            yield torch.from_numpy(some).to(self.device)
 
     def _loss(self, layers: Layers, points: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """SimpleNet's truncated L1 loss of points (n, D) and of the same points with noise."""

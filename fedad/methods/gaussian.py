@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 from scipy.linalg import cholesky, solve_triangular
 
-from fedad.averaging.counted import Counted, check_images, of_all, of_features
+from fedad.averaging.counted import Counted, of_features
 from fedad.averaging.moments import (
     Moments,
     mean_and_covariance,
@@ -30,7 +30,8 @@ from fedad.averaging.moments import (
     square,
     triangle,
 )
-from fedad.errors import MismatchError, UploadError
+from fedad.averaging.sums import PRODUCTS, SUMS, Sums, added, check_sums, left_out
+from fedad.errors import MismatchError
 from fedad.messages.payload import Payload
 from fedad.messages.schema import COUNTS, DOUBLES, Array, Names, Number
 from fedad.methods.base import MethodBase, Round, Turn, check_scorable
@@ -41,10 +42,6 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.in_parts import InParts
 
 __all__ = ["Gaussian"]
-
-SUMS, PRODUCTS = 1e18, 1e22  # the largest sums of features and of their products that are read
-LONGER = 4.0  # times the longest probed patch: as long as patches may be on average
-SHORTER = 1e-5  # times the same: as short as they may be
 
 
 @dataclass(frozen=True)
@@ -57,29 +54,6 @@ class Knobs:
     reduction: Literal["random", "pca"] = "random"  # how
     shrinkage: Annotated[float, Field(gt=0)] = 0.01  # added to each variance, in mean variances
     least_images: Annotated[int, Field(ge=1)] = 5  # of a product; a site with fewer sends nothing
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Sums(Counted):
-    """The moments of P-dimensional patches, for each of C products and K cells; T = P (P + 1) / 2
-    values are an upper triangle. They add over sites."""
-
-    count: Annotated[np.ndarray, Array("C K", ("int64",), least=0, most=COUNTS)]
-    sums: Annotated[np.ndarray, Array("C K P", DOUBLES, least=-SUMS, most=SUMS)]
-    products: Annotated[np.ndarray, Array("C K T", DOUBLES, least=-PRODUCTS, most=PRODUCTS)]
-    features: Annotated[int, Number(1, 2**20, alike=True)]  # D, before they are brought to P
-
-    def of(self, category: int, cell: int) -> Moments:
-        """The moments of one product and cell."""
-        count = int(self.count[category, cell])
-        return Moments(count, self.sums[category, cell], self.products[category, cell])
-
-    def check(self) -> None:
-        """Refuse triangles of another size than the sums'."""
-        if self.products.shape[2] * 2 != self.sums.shape[2] * (self.sums.shape[2] + 1):
-            raise UploadError(
-                f"products of {self.products.shape} and sums of {self.sums.shape}", "shape"
-            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -138,22 +112,19 @@ class Gaussian(MethodBase):
         else:
             cells, axes = self._cells(h, w), self._axes(turn, size)
         table = [self._moments(features, name, cells, axes) for name in about["categories"]]
-        k, p = int(cells.max()) + 1, axes.shape[1]
-        sums = [cell.sums for row in table for cell in row]
-        products = [cell.products for row in table for cell in row]
-        return Sums(
-            count=np.array([cell.number for row in table for cell in row], np.int64).reshape(-1, k),
-            sums=np.array(sums, np.float64).reshape(-1, k, p),
-            products=np.array(products, np.float64).reshape(-1, k, p * (p + 1) // 2),
+        return Sums.made_of(
+            table,
+            cells=int(cells.max()) + 1,
+            dimensions=axes.shape[1],
             features=size,
-            **about,
+            about=about,
         )
 
     def merge(
         self, uploads: Sequence[Sums], turn: Turn, *, rng: np.random.Generator
     ) -> Axes | Normals:
         """The axes of all patches; then the mean and covariance of each product and cell."""
-        total = _added(uploads)
+        total = added(uploads)
         common: Any = {
             "categories": total.categories,
             "sites": total.sites,
@@ -213,38 +184,16 @@ class Gaussian(MethodBase):
             UploadError: other cells or dimensions than were asked for, other counts than the
                 site's images have, or moments that no such patches have.
         """
-        least, per_image = self.knobs.least_images, site.fingerprint.patches
-        images = upload.images
-        check_images(upload, site, least=least)
-        if (upload.count.sum(1) != images * per_image).any() or not upload.count.all():
-            raise UploadError(
-                f"moments of {upload.count.sum():,} patches, and {images.sum():,} images have "
-                f"{images.sum() * per_image:,}, some in each cell",
-                "counts",
-            )
-        if upload.features != site.features:
-            raise UploadError(
-                f"moments of {upload.features} features, and its probe has {site.features}", "shape"
-            )
-        wanted = site.features if self._finds_axes(turn) else self._size(site.features)
-        if upload.sums.shape[2] != wanted:
-            raise UploadError(
-                f"moments of {upload.sums.shape[2]} dimensions, expected {wanted}", "shape"
-            )
-        side = math.isqrt(per_image)  # images are square, and so are their grids
-        cells = 1 if self._finds_axes(turn) else int(self._cells(side, side).max()) + 1
-        if upload.sums.shape[1] != cells:
-            raise UploadError(
-                f"moments of {upload.sums.shape[1]} cells, expected {cells} of {per_image} patches",
-                "shape",
-            )
-        self._check_lengths(upload, site)
-        few = sorted({name for name, count in site.train.items() if count} - {*upload.categories})
-        return upload, [
-            f"site {site.site} has {site.train[name]} good images of {name}, fewer than "
-            f"gaussian.least-images = {least}, and left the product out"
-            for name in few
-        ]
+        least, first = self.knobs.least_images, self._finds_axes(turn)
+        side = math.isqrt(site.fingerprint.patches)  # images are square, and so are their grids
+        check_sums(
+            upload,
+            site,
+            cells=1 if first else int(self._cells(side, side).max()) + 1,
+            dimensions=site.features if first else self._size(site.features),
+            least=least,
+        )
+        return upload, left_out(upload, site, knob="gaussian.least-images", least=least)
 
     def describe(self, model: Normals) -> dict[str, Any]:
         """How many distributions of how many dimensions, and what they stand for."""
@@ -306,43 +255,3 @@ class Gaussian(MethodBase):
         off = points.reshape(-1, size) - model.mean[category, cell]
         whitened = solve_triangular(lower, off.T, lower=True)
         return np.linalg.norm(whitened, axis=0).reshape(points.shape[:2])
-
-    def _check_lengths(self, upload: Sums, site: Enrolled) -> None:
-        """Patches of this network have these moments: such lengths, and no variance below 0."""
-        for category, cell in np.ndindex(*upload.count.shape):
-            moments = upload.of(category, cell)
-            _, covariance = mean_and_covariance(moments)
-            power = np.trace(square(moments.products)) / moments.number
-            if power > (LONGER * site.longest) ** 2:
-                raise UploadError(
-                    f"patches of the mean length {math.sqrt(power):.3g}, expected at most "
-                    f"{LONGER:g} times the {site.longest:.3g} of the drawn images",
-                    "norm",
-                )
-            if np.linalg.eigvalsh(covariance)[0] < -1e-6 * power:
-                raise UploadError("moments that no points have: a variance is below 0", "counts")
-            if power < (SHORTER * site.longest) ** 2:
-                raise UploadError(
-                    f"patches of the mean length {math.sqrt(power):.3g}, expected at least "
-                    f"{SHORTER:g} times the {site.longest:.3g} of the drawn images",
-                    "norm",
-                )
-
-
-def _added(uploads: Sequence[Sums]) -> Sums:
-    """The moments of all sites, in the order of the uploads, over all their products."""
-    about = of_all(uploads)
-    categories = about["categories"]
-    shapes = [getattr(uploads[0], name).shape[1:] for name in ("count", "sums", "products")]
-    count, sums, products = (np.zeros((len(categories), *shape)) for shape in shapes)
-    for upload in uploads:
-        at = [categories.index(name) for name in upload.categories]
-        count[at] += upload.count
-        sums[at] += upload.sums
-        products[at] += upload.products
-    return uploads[0].replace(
-        count=count.astype(np.int64),
-        sums=sums,
-        products=products,
-        **about,
-    )

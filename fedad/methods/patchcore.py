@@ -4,6 +4,10 @@ A site keeps `coreset.local-ratio` of its patches, farthest first. The server jo
 a site scores a patch by its distance to the nearest row. With `bank.scope = category` every
 product has its own bank inside the one that travels; with `mixed` the patches of one product may
 explain the defects of another.
+
+`patchcore.preset` says how patches are described before that and how distances are read afterwards:
+see `_presets.py`. Where it takes the spread of features, or evidence, of all sites, a round of
+counts comes first, and the bank's fingerprint says what came of it.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares_of_at_least
+from fedad.averaging.counted import of_features
 from fedad.banks.admission import admit_bank
 from fedad.banks.bank import Bank, by_value, join
 from fedad.banks.capacity import kept_rows, uploadable
@@ -24,10 +30,19 @@ from fedad.banks.describe import describe_bank
 from fedad.banks.halves import part_of
 from fedad.banks.origin import knows, of_site, pairs, with_everyone, without_images, without_site
 from fedad.banks.scale import scale_of
+from fedad.config import Config
 from fedad.coresets.base import Coreset
+from fedad.descriptors.apply import described_features, described_parts
+from fedad.descriptors.density import divided, gaps
+from fedad.descriptors.settings import ALL, OFF, evidence_of, joins, settings_of, table_of
+from fedad.descriptors.smoothed_maximum import smoothed_maximum
 from fedad.dp.projected import as_rows
 from fedad.dp.released import admit_released, released_rows
 from fedad.errors import ConfigError, DataError
+from fedad.messages.coded import rounded
+from fedad.messages.payload import Payload
+from fedad.methods._evidence import Evidence, Spread, added, check_counted
+from fedad.methods._presets import CANDIDATES, Preset, preset_of, told_of
 from fedad.methods.base import (
     NOBODY,
     LeftOut,
@@ -41,8 +56,9 @@ from fedad.methods.base import (
 )
 from fedad.plugins import states
 from fedad.scoring.base import Scoring
+from fedad.search.base import Nearest
 from fedad.seeding import stream
-from fedad.types import Enrolled, Features
+from fedad.types import Enrolled, Features, Fingerprint
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used: a server may only merge
     from fedad.banks.coreset_in_parts import Cover
@@ -54,11 +70,59 @@ OWN = -1  # in place of a site's number: the site's own bank, which did not trav
 
 
 @dataclass(frozen=True)
+class Knobs:
+    """`patchcore.*`: a preset, or with `custom` the four knobs as they are written; -1: by the
+    preset, which is 0 with `custom`."""
+
+    preset: Literal["classic", "position", "auto", "custom"] = "classic"
+    position: Annotated[float, Field(ge=-1, le=100)] = -1.0  # weight of x and y, in spreads
+    standardise: Annotated[float, Field(ge=-1, le=1)] = -1.0  # blend, by each image's own measure
+    density: Annotated[float, Field(ge=-1, le=4)] = -1.0  # power of how far apart rows lie
+    smoothed_maximum: Annotated[float, Field(ge=-1, lt=1)] = -1.0  # share of patches; 0: the oddest
+    least_images: Annotated[int, Field(ge=1)] = 5  # of a product that a site counts something of
+
+
+@dataclass(frozen=True)
 class PatchCore(MethodBase):
     """The method; see the module."""
 
-    rounds = (Round(Bank, Bank),)
     leaves_out = True
+
+    @classmethod
+    def of(cls, config: Config, *, device: str = "cpu") -> Self:
+        """The method with its knobs.
+
+        Raises:
+            ConfigError: a knob that the preset would not heed, or does not go with.
+        """
+        preset_of(config)
+        return cls(config, device)
+
+    @cached_property
+    def preset(self) -> Preset:
+        """`patchcore.preset`."""
+        return preset_of(self.config)
+
+    @cached_property
+    def rounds(self) -> Sequence[Round]:
+        """One round of banks; before it, where sites are asked for counts, one of these."""
+        banks, asked = Round(Bank, Bank), self.preset.asks
+        return (Round(asked, asked), banks) if asked else (banks,)
+
+    @property
+    def describes(self) -> bool:
+        """Whether rows may be anything else than features as the network gives them."""
+        return bool(self.preset.asks) or self.preset.wanted != OFF
+
+    @property
+    def rejoins(self) -> bool:  # type: ignore[override]
+        """Whether a site that counted nothing may send a bank."""
+        return len(self.rounds) > 1
+
+    @property
+    def needs_pixels(self) -> bool:  # type: ignore[override]
+        """Whether defects are drawn into images."""
+        return self.preset.asks is Evidence
 
     @cached_property
     def select(self) -> Coreset:
@@ -80,10 +144,13 @@ class PatchCore(MethodBase):
         features: Features | InParts,
         turn: Turn,
         *,
-        own: Bank | None = None,
+        own: Payload | None = None,
         rng: np.random.Generator,
-    ) -> Bank:
-        """Keep `coreset.local-ratio` of the patches: of each category, or of all where mixed."""
+    ) -> Bank | Spread:
+        """Keep `coreset.local-ratio` of the patches: of each category, or of all where mixed.
+
+        In a round before that of banks, count.
+        """
         categories = tuple(sorted(set(features.categories)))
         of_image = np.array([categories.index(name) for name in features.categories], np.int32)
         of_patch = np.repeat(of_image, features.patches_per_image)
@@ -92,14 +159,18 @@ class PatchCore(MethodBase):
         patches = np.bincount(of_patch[valid], minlength=len(categories))[None]
         groups = [(k, valid[of_patch[valid] == k]) for k in range(len(categories))]
         _check_seen(patches[0], categories)
+        if self._counts(turn):
+            numbers = {categories[k]: numbers for k, numbers in groups}
+            return self._asked(features, numbers, rng)
+        mark = self.preset.fingerprint(features.fingerprint, turn.model)
         covers = [
-            self._cover(features, None if self._mixed else categories[k], numbers, rng)
+            self._cover(features, None if self._mixed else categories[k], numbers, rng, mark)
             for k, numbers in ([(0, valid)] if self._mixed else groups)
         ]
         source = np.concatenate([cover.numbers for cover in covers])
         rows = np.concatenate([cover.points for cover in covers])
         if not self._ranked:  # the order in which rows were drawn would tell which patches they are
-            order = by_value(rows.astype(self.config.wire.dtype).astype(np.float32))
+            order = by_value(rounded(rows, self.config.wire.dtype))
             rows, source = rows[order], source[order]
         return Bank(
             rows=rows,
@@ -110,13 +181,15 @@ class PatchCore(MethodBase):
             sites=("",),
             images=images,
             patches=patches,
-            fingerprint=features.fingerprint,
+            fingerprint=mark,
             scope=self.config.bank.scope,
             source=source,
             radius=max(cover.radius for cover in covers),
         )
 
-    def merge(self, uploads: Sequence[Bank], turn: Turn, *, rng: np.random.Generator) -> Bank:
+    def merge(
+        self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator
+    ) -> Bank | Spread:
         """One bank of `bank.size` rows; where that is 0, of `coreset.local-ratio` of all patches.
 
         Each site has a row of each product that it gave rows of: a site may hold the server to it.
@@ -128,6 +201,8 @@ class PatchCore(MethodBase):
         def choose(points: np.ndarray, size: int, kept: Sequence[int]) -> np.ndarray:
             return self.select(points, size, rng=rng, kept=kept, device=self.device)
 
+        if self._counts(turn):
+            return added(uploads)
         if any(upload.fingerprint.projection for upload in uploads):
             return join([released_rows(upload) for upload in uploads])
         groups = self._by_group([self._in_order(upload) for upload in uploads])
@@ -169,20 +244,39 @@ class PatchCore(MethodBase):
         """Whether the bank has rows that an image of this category is compared with."""
         return knows(model, category)
 
-    def admit(self, upload: Bank, site: Enrolled, turn: Turn) -> tuple[Bank, list[str]]:
+    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
+        """What a site enrolled with, as the uploads of this round have it."""
+        return site if self._counts(turn) else self.preset.expected(site, turn.model)
+
+    def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
         """The bank with counts that can be true; see `banks/admission.py`. One that is a private
         release is held against its public form; see `dp/released.py`."""
+        if self._counts(turn):
+            check_counted(
+                upload,
+                site,
+                blends=len(self.preset.blends),
+                candidates=len(CANDIDATES),
+                least=self._knobs.least_images,
+            )
+            return upload, []
         if upload.fingerprint.projection:
             return admit_released(upload, site), []
         return admit_bank(self.config, upload, site)
 
     def describe(self, model: Bank) -> dict[str, Any]:
-        """How many rows, of which site and category, and how many images they stand for."""
-        return describe_bank(model)
+        """How many rows, of which site and category, how many images they stand for, and how they
+        are described."""
+        told = told_of(model.fingerprint, evidence_of(model.fingerprint))
+        return {**describe_bank(model), **({"described": told} if told else {})}
 
     def scale(self, model: Bank) -> dict[str, tuple[float, float]]:
         """0, and twice the usual gap between normal rows."""
-        return scale_of(model)
+        table = table_of(model.fingerprint)
+        return {
+            name: (low, high / (high / 2) ** settings_of(table, name).density)
+            for name, (low, high) in scale_of(model).items()
+        }
 
     def without_images(
         self, model: Bank, own: Bank, site: str, images: Sequence[int]
@@ -193,6 +287,9 @@ class PatchCore(MethodBase):
     def leaving_out(self, model: Bank, own: Bank, site: str) -> LeftOut:
         """What `score` says of an image by `without_images`; see `base.LeavingOut`."""
         plain, knobs = forgotten(self, model, own, site), self.config.score
+        table = table_of(model.fingerprint)
+        if any(one.density or one.smoothed_maximum for one in table.values()):
+            return plain
         if knobs.search != "torch" or knobs.neighbours > 1 or model.fingerprint.projection:
             return plain
         from fedad.scoring.without_images import QUICK, WithoutImages
@@ -202,7 +299,7 @@ class PatchCore(MethodBase):
         quick = WithoutImages(model, own, site, knobs, self.device)
 
         def score(features: Features, images: Sequence[int]) -> float | None:
-            if (found := quick.score(features, images)) is None:
+            if (found := quick.score(described_features(features, table), images)) is None:
                 return plain(features, images)
             check_scorable(model, features)
             return found
@@ -239,19 +336,25 @@ class PatchCore(MethodBase):
         check_scorable(model, features)
         from fedad.search.image_scores import image_scores
 
+        table = table_of(model.fingerprint)
+        features = described_features(features, table)
         maps = np.empty(features.grid.shape[:3], np.float32)
         scores = np.empty(len(maps), np.float32)
         whose = np.empty(maps.shape, np.int32)
         for images, bank in self._banks(model, features):
+            settings = settings_of(table, features.categories[int(images[0])])
+            mine = _same_part(own, bank)
             grid = features.grid if len(images) == len(maps) else features.grid[images]
             patches = grid.reshape(-1, grid.shape[-1])
             found = self.nearest(
                 bank,
                 patches,
-                own=_same_part(own, bank),
+                own=mine,
                 knobs=self.config.score,
                 device=self.device,
             )
+            if settings.density:
+                found = _by_density(found, bank, mine, settings.density)
             if features.valid is not None:
                 found = found._replace(
                     distance=np.where(features.valid[images].ravel(), found.distance, np.float32(0))
@@ -259,6 +362,10 @@ class PatchCore(MethodBase):
             maps[images] = found.distance.reshape(grid.shape[:3])
             at = np.append(bank.site, OWN)[np.minimum(found.row, len(bank))]
             whose[images] = at.reshape(grid.shape[:3])
+            if settings.smoothed_maximum:
+                each = found.distance.reshape(len(images), -1)
+                scores[images] = smoothed_maximum(each, settings.smoothed_maximum)
+                continue
             scores[images] = image_scores(
                 found,
                 as_rows(bank.fingerprint, patches),
@@ -267,6 +374,46 @@ class PatchCore(MethodBase):
                 neighbours=self.config.score.neighbours,
             )
         return maps, scores, whose
+
+    @property
+    def _knobs(self) -> Knobs:
+        return self.preset.knobs
+
+    def _counts(self, turn: Turn) -> bool:
+        """Whether this is a round of counts, before that of banks."""
+        return turn.number < len(self.rounds)
+
+    def _asked(
+        self,
+        features: Features | InParts,
+        patches: Mapping[str, np.ndarray],
+        rng: np.random.Generator,
+    ) -> Spread:
+        """What the site counts; see `_evidence.py`.
+
+        Args:
+            patches: the numbers of each category's valid patches.
+        """
+        from fedad.methods import _trial
+
+        least, blends = self._knobs.least_images, self.preset.blends
+        about: dict[str, Any] = of_features(features, least=least)
+        names = about["categories"]
+        squares = [_trial.spread(features, name, patches[name], blends) for name in names]
+        about |= {
+            "patches": np.array([len(patches[name]) for name in names], np.int64),
+            "squares": np.array(squares, np.float64).reshape(-1, len(blends)),
+        }
+        if self.preset.asks is Spread:
+            return Spread(**about)
+        found = []
+        for name in names:
+            images = [k for k, category in enumerate(features.categories) if category == name]
+            device = self.device
+            found.append(
+                _trial.counts(features, images, CANDIDATES, self.config, rng=rng, device=device)
+            )
+        return Evidence(**about, **_trial.columns(found, len(CANDIDATES)))
 
     @property
     def _ranked(self) -> bool:
@@ -290,12 +437,17 @@ class PatchCore(MethodBase):
         category: str | None,
         patches: np.ndarray,
         rng: np.random.Generator,
+        mark: Fingerprint,
     ) -> Cover:
-        """What is kept of a category (None: of all), whose patches have these numbers."""
+        """What is kept of a category (None: of all), whose patches have these numbers, described as
+        `mark` says."""
         from fedad.banks.coreset_in_parts import Cover, cover_in_parts
 
         size = kept_rows(self.config, len(patches))
         parts = features.parts(category)
+        if table := table_of(mark):
+            settings, wide = settings_of(table, category or ALL), joins(table)
+            parts = described_parts(features, category, patches, settings, wide=wide)
         if isinstance(features, Features):
             (points,) = parts
             rows = self.select(points, size, rng=rng, device=self.device)
@@ -366,6 +518,16 @@ class PatchCore(MethodBase):
         for name in sorted(set(features.categories)):
             images = np.array([i for i, c in enumerate(features.categories) if c == name])
             yield images, model.of_category(name)
+
+
+def _by_density(found: Nearest, bank: Bank, own: Bank | None, power: float) -> Nearest:
+    """The distances by how far apart rows of the bank lie around each one's nearest row."""
+    rows, at = np.unique(found.row, return_inverse=True)
+    mine = rows >= len(bank)
+    points = bank.rows[rows[~mine]]
+    if own is not None and mine.any():
+        points = np.concatenate([points, own.rows[rows[mine] - len(bank)]])
+    return found._replace(distance=divided(found.distance, gaps(bank.rows, points)[at], power))
 
 
 def _valid_patches(features: Features | InParts) -> np.ndarray:

@@ -74,6 +74,11 @@ def attacked_federation(config: Config, malicious: Sequence[str] = ()) -> Attack
             f"round.method = {config.round.method!r}: the attacks are on banks: expected a method "
             "that sends one, such as patchcore"
         )
+    if getattr(method_of(config), "describes", False):
+        raise ConfigError(
+            "patchcore.preset: the attacks send features as the network gives them: expected "
+            "patchcore.preset = 'classic'"
+        )
     dataset = open_dataset(config.data)
     check_trainable(dataset)
     sites = partition(dataset, config.data, seed=config.round.seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedad.config import Config
+from fedad.descriptors.settings import embedded
 from fedad.embedders.box import knobs_named
 from fedad.embedders.embedder import Embedder
 from fedad.errors import DataError, MismatchError
@@ -80,7 +81,7 @@ def embedder_of(config: Config, model: Any, path: Path) -> Embedder:
         MismatchError: this machine's network does so otherwise.
     """
     embed = Embedder(config.embedder)
-    if differing := model.fingerprint.differences(embed.fingerprint):
+    if differing := embedded(model.fingerprint).differences(embed.fingerprint):
         raise MismatchError(
             f"{path}: the model and this embedder differ ({'; '.join(differing)}): "
             "set embedder.weights to the file that the model was made with"

@@ -10,11 +10,11 @@ import numpy as np
 from flwr.app import ConfigRecord, RecordDict
 
 from fedad import wire
+from fedad.averaging.sums import Sums
 from fedad.messages import envelope
 from fedad.messages.payload import Payload
 from fedad.messages.schema import FLOATS, Array, slots
 from fedad.methods.discriminator import Heads
-from fedad.methods.gaussian import Sums
 from tests.bad_messages.arrays import FAULTS, plain
 from tests.bad_messages.cases import LIAR, OTHER_RUN, Case
 
@@ -38,6 +38,7 @@ METHODS = {  # how each is tested: its uploads, and knobs that make it quick
         Sums,
         {"gaussian.least-images": 2, "gaussian.block": 4, "gaussian.dimensions": 8},
     ),
+    "subspace": (Sums, {"subspace.least-images": 2, "subspace.dimensions": 8}),
 }
 
 
@@ -189,7 +190,11 @@ def _sums(stage: str) -> Iterator[Case]:
     yield Case("of other features than its probe", stage, other, "shape")
 
 
-_OWN: dict[str, Callable[[str], Iterator[Case]]] = {"discriminator": _heads, "gaussian": _sums}
+_OWN: dict[str, Callable[[str], Iterator[Case]]] = {
+    "discriminator": _heads,
+    "gaussian": _sums,
+    "subspace": _sums,
+}
 
 
 def _bytes(record: str, name: str, change: Callable[[Any], Any]) -> Callable[[RecordDict], None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fedad.config import Config, read
+from fedad.plugins import names
 from fedad.types import Features, Sample, Site
 from tests.conftest import MARK
 
@@ -15,20 +16,34 @@ D = 6
 # What makes a method's laws quick to test; one that is not here is tested with its defaults.
 QUICK = {
     "discriminator": {"rounds": 3, "epochs": 2, "hidden": 8, "batch": 64, "rate": 0.01},
+    "feddymem": {"rounds": 2, "rows": 24, "batch": 32},
     "gaussian": {"least-images": 2, "block": 2, "dimensions": 4},
+    "reconpatch": {"rounds": 2, "steps": 4, "batch": 32, "rate": 1e-3},
+    "subspace": {"least-images": 2, "dimensions": 2},
 }
+# Presets that make another method of one, by that one's name and a word: they obey the same laws.
+PRESETS = {
+    "patchcore position": {"preset": "position", "least-images": 1},
+    "patchcore smoothed": {"preset": "custom", "smoothed-maximum": 0.2},
+}
+ON_IMAGES = {"patchcore auto": {"preset": "auto", "least-images": 1}}  # those that draw into them
+
+
+def cases(*, images: bool = False) -> list[str]:
+    """Every method there is, and presets; those that take images only where there are `images`."""
+    return [*names("methods"), *PRESETS, *(ON_IMAGES if images else ())]
+
+
+def knobs_of(case: str, **more: object) -> dict[str, object]:
+    """The run-config of a method or preset, with `more` knobs of its own."""
+    method = case.partition(" ")[0]
+    own = {**(PRESETS | ON_IMAGES).get(case, QUICK.get(method, {})), **more}
+    return {"round.method": method, **{f"{method}.{knob}": value for knob, value in own.items()}}
 
 
 def config_of(name: str, **more: object) -> Config:
-    """A configuration of the method of this name, with `more` knobs of its own."""
-    own = {**QUICK.get(name, {}), **more}
-    return read(
-        {
-            "round.method": name,
-            "coreset.local-ratio": 0.5,
-            **{f"{name}.{knob}": value for knob, value in own.items()},
-        }
-    )
+    """A configuration of the method or preset of this name, with `more` knobs of its own."""
+    return read({"coreset.local-ratio": 0.5, **knobs_of(name, **more)})
 
 
 def site(name: str, *, count: int = 4, categories: Sequence[str] = ("bolt", "hose")) -> Site:

@@ -21,7 +21,7 @@ from fedad.running.launch import launch
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
 from server_app.strategy import MethodStrategy
-from tests.contracts.drawn_sites import QUICK
+from tests.contracts.drawn_sites import cases, knobs_of
 from tests.contracts.test_methods import same
 
 NODES = [{"partition-id": number, "num-partitions": 3} for number in range(3)]
@@ -33,15 +33,9 @@ class Cut(BaseException):
     """The server's process ends here."""
 
 
-@pytest.fixture(params=names("methods"), scope="module")
+@pytest.fixture(params=cases(images=True), scope="module")
 def settings(request, knobs, tmp_path_factory):
-    own = QUICK.get(request.param, {})
-    return {
-        **knobs,
-        "round.method": request.param,
-        "score.replicates": 2,
-        **{f"{request.param}.{knob}": value for knob, value in own.items()},
-    }
+    return {**knobs, **knobs_of(request.param), "score.replicates": 2}
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +132,7 @@ def test_an_upload_of_another_method_or_round_is_refused(settings, tmp_path):
 
     def confused(message, context):
         if context.node_config["partition-id"] == 1 and message.metadata.message_type == "train":
-            extra = {f"{theirs}.{k}": v for k, v in QUICK.get(theirs, {}).items()}
-            context.run_config = {**settings, "round.method": theirs, **extra}
+            context.run_config = {**settings, **knobs_of(theirs)}
         return client_app(message, context)
 
     wanted = {**settings, "round.min-sites": 2, "round.out": str(tmp_path / "plants")}

@@ -19,16 +19,15 @@ from fedad.methods.base import (
     check_scorable,
     method_of,
 )
-from fedad.plugins import names
 from fedad.round import fit, learn, merge
 from fedad.types import Enrolled, Fingerprint
 from fedad.yardsticks import ALL
-from tests.contracts.drawn_sites import MARK_16, D, config_of, embed, far, site
+from tests.contracts.drawn_sites import MARK_16, D, cases, config_of, embed, far, site
 
 SITES = [site("graz"), site("lyon"), site("turin", categories=("bolt",))]
 
 
-@pytest.fixture(params=names("methods"), scope="module")
+@pytest.fixture(params=cases(), scope="module")
 def config(request):
     return config_of(request.param)
 
@@ -80,9 +79,10 @@ def test_what_travels_is_lossless_and_what_stays_does_not_travel(learned, tmp_pa
     same(load(tmp_path / "model", type(learned.model)), learned.model)
 
 
-def test_floats_are_rounded_once(config, learned):
-    half = replace(config, wire=replace(config.wire, dtype="float16"))
-    found = learn(half, SITES, embed)
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_floats_are_rounded_once(config, learned, dtype):
+    shorter = replace(config, wire=replace(config.wire, dtype=dtype))
+    found = learn(shorter, SITES, embed)
     for upload in (*(one.upload for one in found.local.values()), found.model):
         same(type(upload).unpack(*upload.pack()), upload)
 
@@ -183,8 +183,9 @@ def test_uploads_of_another_network_are_refused_naming_both_sites_and_what_diffe
 
 
 def test_threads_and_batch_size_keep_no_two_uploads_apart(config):
-    mark = Fingerprint(**{**vars(MARK_16), "threads": 7, "batch": 99})
-    other = first_upload(config, SITES[0], fingerprint=mark)
+    upload = first_upload(config, SITES[0])
+    mark = replace(upload.fingerprint, threads=7, batch=99)
+    other = upload.replace(fingerprint=mark)
     assert merge(config, [other, first_upload(config, SITES[1])])
 
 

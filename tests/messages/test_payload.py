@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedad.banks.bank import Bank
-from fedad.errors import MismatchError, UploadError
+from fedad.errors import ConfigError, MismatchError, UploadError
 from fedad.messages.payload import Payload, check_alike
 from fedad.messages.schema import DOUBLES, FLOATS, Array, Names, Number, slots
 from fedad.types import Fingerprint
@@ -87,6 +87,11 @@ def test_sealing_rounds_floats_once_and_doubles_never():
     whole = memory().with_own(sealed)
     assert whole.secret.tolist() == [4, 5, 6]
     np.testing.assert_array_equal(whole.rows, sealed.rows)
+
+
+def test_floats_travel_only_as_they_are_declared_to():
+    with pytest.raises(ConfigError, match="'int8': a memory travels as float32 or float16"):
+        memory().sealed("graz", "int8")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from fedad.config import read
 from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
+from fedad.messages.coded import rounded
 from fedad.partition import partition
 from fedad.round import fit
 from tests.conftest import draw_category
@@ -31,7 +31,7 @@ def plant(knobs, tmp_path_factory):
     return config, replace(site, train=site.train[:IMAGES]), site.train[IMAGES:]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_every_image_that_was_learned_from_is_recognised_and_no_other(plant, dtype):
     config, site, others = plant
     config = replace(config, wire=replace(config.wire, dtype=dtype))
@@ -40,7 +40,7 @@ def test_every_image_that_was_learned_from_is_recognised_and_no_other(plant, dty
     rows = {row.tobytes() for row in upload.rows}
 
     def recognised(images: Sequence) -> int:
-        grids = embed(images).grid.astype(dtype).astype(np.float32)
+        grids = rounded(embed(images).grid, dtype)
         return sum(
             any(row.tobytes() in rows for row in grid.reshape(-1, grid.shape[-1])) for grid in grids
         )

@@ -44,7 +44,7 @@ def packed(bank: Bank) -> bytes:
 @given(
     seed=st.integers(0, 99),
     selection=st.sampled_from(SELECTIONS),
-    dtype=st.sampled_from(("float32", "float16")),
+    dtype=st.sampled_from(("float32", "float16", "int8")),
 )
 def test_permuted_rows_are_the_same_bytes(seed, selection, dtype):
     bank = uploaded(features(seed), selection, dtype)

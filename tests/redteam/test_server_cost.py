@@ -145,7 +145,7 @@ def uniform(embed: Embedder) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_no_honest_site_is_refused_for_short_rows(lite0, dtype):
     """Images of one colour are embedded alike, and a hundred times longer than is refused."""
     config = read({"wire.dtype": dtype, "coreset.local-ratio": 0.1})

@@ -1,0 +1,1 @@
+"""One kind of synthetic defect a file: a good image -> the image with a defect, and where it is."""

@@ -1,0 +1,137 @@
+"""What sites count before banks are made: how far patches spread, and what tells defects apart.
+
+Both are sums over a site's images, which add over sites. A product of which a site has fewer good
+images than `patchcore.least-images` is left out. No image, feature or score leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+import numpy as np
+
+from fedad.averaging.counted import Counted, check_images, of_all
+from fedad.errors import UploadError
+from fedad.messages.schema import COUNTS, DOUBLES, Array
+from fedad.types import Enrolled
+
+SQUARES = 1e18  # the largest sum of squared distances that is read
+LONGER = 4.0  # times the longest probed patch: as far as patches may be from their mean
+LEVELS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05)  # shares of good patches above a limit
+COUNT = ("int64",)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Spread(Counted):
+    """Of each of C products: how many patches, and at each of B blends of standardisation the sum
+    of their squared distances to the site's mean."""
+
+    patches: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    squares: Annotated[np.ndarray, Array("C B", DOUBLES, least=0, most=SQUARES)]
+
+    def of(self, product: str) -> Self:
+        """What it says of one product."""
+        row = [self.categories.index(product)]
+        columns = {name: getattr(self, name)[row] for name in self.counted()}
+        return self.replace(categories=(product,), **columns)
+
+    def pooled(self) -> Self:
+        """What it says of all products together, in one row."""
+        columns = {name: getattr(self, name).sum(axis=0, keepdims=True) for name in self.counted()}
+        return self.replace(categories=("all",), **columns)
+
+    @classmethod
+    def counted(cls) -> tuple[str, ...]:
+        """The fields that have a row for each product, and add."""
+        return ("images", "patches", "squares")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence(Spread):
+    """And how well each of K candidates tells defects that were drawn from good images that were
+    held out; see `_presets.py`.
+
+    `found` are patches of defects above the limit of each of L levels, `ordered` is twice the pairs
+    of a good image and a defective one in which the defect scores higher, of a tie once, and
+    `placed` are good patches that found their own place, of those that were `looked` at.
+    """
+
+    held: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    looked: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    placed: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    defects: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    defective: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    pairs: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    ordered: Annotated[np.ndarray, Array("C K", COUNT, least=0, most=COUNTS)]
+    found: Annotated[np.ndarray, Array("C K L", COUNT, least=0, most=COUNTS)]
+
+    @classmethod
+    def counted(cls) -> tuple[str, ...]:
+        """The fields that have a row for each product, and add."""
+        more = ("held", "looked", "placed", "defects", "defective", "pairs", "ordered", "found")
+        return (*super().counted(), *more)
+
+
+def added(uploads: Sequence[Spread]) -> Spread:
+    """What all sites counted, product by product, in the order of the sites' names."""
+    about = of_all(uploads)
+    columns: dict[str, np.ndarray] = {}
+    for name in uploads[0].counted():
+        first: np.ndarray = getattr(uploads[0], name)
+        total = np.zeros((len(about["categories"]), *first.shape[1:]), first.dtype)
+        for one in uploads:
+            rows = [about["categories"].index(product) for product in one.categories]
+            np.add.at(total, rows, getattr(one, name))
+        columns[name] = total
+    return uploads[0].replace(**{**about, **columns})
+
+
+def check_counted(
+    upload: Spread, site: Enrolled, *, blends: int, candidates: int, least: int
+) -> None:
+    """Refuse what no site with these images can have counted.
+
+    Raises:
+        UploadError: by its word: `shape`, `counts` or `norm`.
+    """
+    check_images(upload, site, least=least)
+    if upload.squares.shape[1] != blends:
+        raise UploadError(f"{upload.squares.shape[1]} spreads, expected {blends}", "shape")
+    most = upload.images * site.fingerprint.patches
+    if (upload.patches > most).any() or not upload.patches.all():
+        raise UploadError(
+            f"a spread of {upload.patches.sum():,} patches, of {most.sum():,} at most, some of "
+            "each product",
+            "counts",
+        )
+    # Standardised patches are no longer on average than the root of their features.
+    length = max(LONGER * site.longest, 2.0 * float(np.sqrt(site.features)))
+    if (upload.squares > upload.patches[:, None] * length**2).any():
+        raise UploadError("patches farther from their mean than its network makes them", "norm")
+    if isinstance(upload, Evidence):
+        _check_evidence(upload, site, candidates, least)
+
+
+def _check_evidence(upload: Evidence, site: Enrolled, candidates: int, least: int) -> None:
+    k, levels = upload.found.shape[1:]
+    if (k, levels, upload.ordered.shape[1]) != (candidates, len(LEVELS), candidates):
+        raise UploadError(
+            f"counts of {upload.ordered.shape[1]} and {k} candidates at {levels} levels, expected "
+            f"{candidates} at {len(LEVELS)}",
+            "shape",
+        )
+    per_image = site.fingerprint.patches
+    wrong = [
+        (upload.held > upload.images) | (upload.held < least),
+        upload.defects > upload.held,
+        upload.looked > per_image * upload.held,
+        upload.placed > upload.looked,
+        upload.defective > per_image * upload.defects,
+        upload.pairs != upload.held * upload.defects,
+        (upload.ordered > 2 * upload.pairs[:, None]).any(axis=1),
+        (upload.found > upload.defective[:, None, None]).any(axis=(1, 2)),
+    ]
+    if np.any(wrong):
+        raise UploadError("it counted more than its images, patches and pairs are", "counts")
