@@ -192,7 +192,10 @@ class Config:
     def chosen(self) -> tuple[str, ...]:
         """The plug-ins that this run uses, by name, those with knobs of their own alone."""
         names_ = {getattr(getattr(self, t), _snake(k)) for t, _, k in map(_parts, PLUGINS)}
-        return tuple(sorted(names_ & {*plugin_tables()}))
+        tables, method = {*plugin_tables()}, self.round.method
+        if method in names("methods"):  # a method may be another one's but for some of it
+            names_ |= {name for name in tables if states("methods", method, f'HEEDS = "{name}"')}
+        return tuple(sorted(names_ & tables))
 
     def flat(self) -> dict[str, Value]:
         """The run-config that reads back as this."""

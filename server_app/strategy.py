@@ -126,7 +126,8 @@ class MethodStrategy(Strategy):
             self.attendance.require()
         with self._timed(envelope.train_stage(server_round).replace("train", "merge")):
             model = self._merge()
-            if not model.categories:
+            last = server_round == len(self.method.rounds)
+            if not model.categories and (last or not self.method.rejoins):
                 raise RunRefusedError("no site has enough good images of any product to learn from")
             names = {*self.attendance.present, *self.attendance.believed()}
             uploads = len(self.kept.uploads)

@@ -37,7 +37,7 @@ def kmeans(
     """The best of `restarts` k-means++ starts: at most `size` clusters, none of them empty.
 
     Args:
-        points: (N, D) of any float type, N at least 1.
+        points: (N, D) float32 or float64, N at least 1.
         weights: (N,), above 0: how much each point counts.
         size: K wanted. Fewer come where fewer points differ.
 

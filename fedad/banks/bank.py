@@ -23,8 +23,9 @@ class Bank(Payload):
 
     `row` is a row's rank in its site's selection, farthest first, so that the lowest ranks are a
     smaller coreset. An upload is sorted by value: its bytes are a function of the set of its rows,
-    and tell nothing of where in which image a row was. `images` and `patches` say what the rows
-    stand for: how many good images and patches each of S sites had of each of C categories.
+    and tell nothing of where in which image a row was, unless positions are among its features.
+    `images` and `patches` say what the rows stand for: how many good images and patches each of S
+    sites had of each of C categories.
 
     `source` and `radius` never leave a site: of which patch of its images each row is, and within
     what distance of a row every patch lies, where rows were selected in parts.

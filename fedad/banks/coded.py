@@ -31,6 +31,8 @@ MOST = 127  # the largest whole number of a coordinate, of either sign
 # Raw, so that nobody else chooses how much memory unpacking takes.
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
 LONGEST = 1.01  # the largest value of an axis, whose length is 1 before it is coded
+TINY = 2.0**-60  # a value closer to 0 is 0: a processor takes 100 times as long for its square
+LARGEST_ROWS = 2**32  # bytes of decoded rows; what is packed in a few kilobytes may ask for more
 TRIES = 40  # halvings of the range in which the step is looked for
 
 
@@ -48,7 +50,9 @@ class Codes:
     def rows(self) -> np.ndarray:
         """(M, D) float32."""
         along = self.numbers.astype(np.float64) * self.step
-        return np.asarray(along @ self.axes.astype(np.float64).T + self.mean, np.float32)
+        found = np.asarray(along @ self.axes.astype(np.float64).T + self.mean, np.float32)
+        found[np.abs(found) < TINY] = 0
+        return found
 
 
 def encoded(rows: np.ndarray, loss: float) -> Codes:
@@ -126,8 +130,8 @@ class CodedBank(Payload):
         """Refuse what no rows are coded as; nothing is unpacked here.
 
         Raises:
-            UploadError: no row, or more axes than features (`shape`), or rows not in the order of
-                their sites (`column`).
+            UploadError: no row, or more axes than features (`shape`), rows not in the order of
+                their sites (`column`), or more than are decoded (`size`).
         """
         features, (axes, width) = self.mean.shape[1], self.axes.shape[1:]
         if not len(self) or not features:
@@ -137,10 +141,19 @@ class CodedBank(Payload):
                 f"{axes} axes in {width} bytes, expected up to {features} in {features + SCALE}",
                 "shape",
             )
+        if (size := self.decoded_bytes) > LARGEST_ROWS:
+            raise UploadError(
+                f"rows of {size:,} bytes when decoded, expected at most {LARGEST_ROWS:,}", "size"
+            )
         if self.categories != tuple(sorted(self.categories)):
             raise UploadError("a bank whose categories are not in order", "names")
         if (np.diff(self.site.astype(np.int64)) < 0).any():
             raise UploadError("a bank whose rows are not in the order of their sites", "column")
+
+    @property
+    def decoded_bytes(self) -> int:
+        """How large its rows are as float32."""
+        return len(self) * self.mean.shape[1] * 4
 
     @cached_property
     def codes(self) -> list[Codes]:

@@ -50,6 +50,8 @@ def cover_in_parts(
     gathered: Cover | None = None
     seen = 0
     for part in parts:
+        if not len(part):  # of an image of which nothing is valid
+            continue
         whole = len(part) == total
         keep = size if whole else min(len(part), math.ceil(OVERSAMPLE * size * len(part) / total))
         rows, radius = cover(part, keep, (central(part),), device, _workspace(memory))

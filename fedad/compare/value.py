@@ -91,9 +91,9 @@ def leave_one_out(
 ) -> dict[str, Any]:
     """Left-out site -> the figures with "all" rows, "without" its own, and merged "anew", for which
     so many rows were too few, or "short"; and how the differences are "drawn" on redrawn "images".
-    Nothing for a method that cannot forget a site."""
+    Nothing for a method that cannot forget a site, or does more than carry one bank."""
     method = method_of(config)
-    if not isinstance(method, Forgetting):
+    if not isinstance(method, Forgetting) or [one.upload for one in method.rounds] != [Bank]:
         return {}
     embed = Embedder(config.embedder)
     sites = [ready(config, site, embed).site for site in sites_of(config)]

@@ -63,6 +63,8 @@ def described_parts(
     for part in features.parts(category):
         here = numbers[seen : seen + len(part)]
         seen += len(part)
+        if not len(part):  # of an image of which nothing is valid
+            continue
         found = part
         if settings.standardise:
             found = np.concatenate(
@@ -86,6 +88,8 @@ def _by_image(
     for part in parts:
         image = numbers[seen : seen + len(part)] // per_image
         seen += len(part)
+        if not len(part):
+            continue
         ends = np.flatnonzero(np.diff(image)) + 1
         for piece, number in zip(
             np.split(part, ends), image[np.concatenate([[0], ends])].tolist(), strict=True

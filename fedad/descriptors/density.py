@@ -30,9 +30,12 @@ def gaps(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
         near = np.argpartition(squares, min(NEIGHBOURS + 1, len(rows) - 1), axis=1)
         near = near[:, : NEIGHBOURS + 2]
         off = np.linalg.norm(some[:, None] - table[near], axis=2)
-        found[at : at + step] = [
-            _mean(one, size) for one, size in zip(off, np.linalg.norm(some, axis=1), strict=True)
-        ]
+        sizes = np.linalg.norm(some, axis=1)
+        for k, (point, one, size) in enumerate(zip(some, off, sizes, strict=True)):
+            others = _others(one, size)
+            if len(others) < NEIGHBOURS and len(rows) > near.shape[1]:  # rows that stand twice
+                others = _others(np.linalg.norm(point - table, axis=1), size)
+            found[at + k] = others.mean() if len(others) else 0.0
     return found
 
 
@@ -44,6 +47,6 @@ def divided(distances: np.ndarray, gap: np.ndarray, power: float) -> np.ndarray:
     return found
 
 
-def _mean(distances: np.ndarray, size: float) -> float:
-    others = np.sort(distances[distances > SAME * (size + 1e-30)])[:NEIGHBOURS]
-    return float(others.mean()) if len(others) else 0.0
+def _others(distances: np.ndarray, size: float) -> np.ndarray:
+    """The least distances that are not to the point itself."""
+    return np.sort(distances[distances > SAME * (size + 1e-30)])[:NEIGHBOURS]

@@ -10,16 +10,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from fedad.errors import MismatchError
+from fedad.messages.schema import LARGEST
+from fedad.plumbing.parse import from_json
 from fedad.types import Fingerprint
 
 MARK = "; described "
+WHY = "evidence"
 ALL = ""  # in place of a product: any of which nothing else is said
 DIGITS = 6  # of a number, so that all sites write the same
+LONGEST = 2**22  # characters of what is said of all products: of ten thousand with evidence
+MOST = {  # of each setting: what it may be in a fingerprint, which anybody may have written
+    "position": 100.0,
+    "scale": 1e9,
+    "standardise": 1.0,
+    "density": 4.0,
+    "smoothed_maximum": 1.0,
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ def described(mark: Fingerprint, table: Table, evidence: Mapping[str, Any]) -> F
     told = {
         name: {
             **{key: _short(value) for key, value in asdict(settings).items() if value},
-            **({"evidence": evidence[name]} if name in evidence else {}),
+            **({WHY: evidence[name]} if name in evidence else {}),
         }
         for name, settings in table.items()
     }
@@ -92,20 +103,35 @@ def evidence_of(mark: Fingerprint) -> dict[str, Any]:
 def _read(text: str) -> tuple[Table, dict[str, Any]]:
     if not text:
         return {}, {}
-    names = {one.name for one in fields(Settings)}
     table, evidence = dict[str, Settings](), dict[str, Any]()
     try:
-        for product, told in json.loads(text).items():
-            table[product] = Settings(**{k: float(v) for k, v in told.items() if k in names})
-            evidence |= {product: told["evidence"]} if "evidence" in told else {}
-            if unknown := sorted({*told} - names - {"evidence"}):
-                raise ValueError(f"{unknown[0]} is not known")
+        if len(text) > LONGEST:
+            raise ValueError(f"more than {LONGEST:,} characters")
+        for product, told in from_json(text).items():
+            numbers = {name: _number(name, value) for name, value in told.items() if name != WHY}
+            table[product] = _settings(numbers)
+            evidence |= {product: told[WHY]} if WHY in told else {}
     except (ValueError, TypeError, AttributeError) as error:
         raise MismatchError(
-            f"features that were described as {text!a:.80} ({error!s:.80}): was the bank made by a "
-            "later version of fedad?"
+            f"features that were described as {text[:80]!a:.80} ({error!s:.120}): was the bank "
+            "made by a later version of fedad, or its fingerprint changed?"
         ) from error
     return table, evidence
+
+
+def _settings(numbers: Mapping[str, float]) -> Settings:
+    made = Settings(**numbers)
+    if (reach := made.position * made.scale) > LARGEST:
+        raise ValueError(f"positions that reach {reach:.3g}, expected {LARGEST:g} at most")
+    return made
+
+
+def _number(name: str, value: Any) -> float:
+    if name not in MOST:
+        raise ValueError(f"{name[:40]} is not known")
+    if type(value) not in (int, float) or not 0 <= value <= MOST[name]:  # NaN is neither
+        raise ValueError(f"{name} is {value!a:.40}, expected 0 to {MOST[name]:g}")
+    return float(value)
 
 
 def _short(value: float) -> float:

@@ -9,12 +9,14 @@ large share is defective moves its own measure.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 TINY = 1e-30  # where no feature varies
 FLOOR = 1e-3  # of the mean spread: features that hardly vary in an image are not blown up
+SLIGHT = 1e-4  # of their usual size, where all hardly vary: a uniform image is not blown up either
 
 
 class Sums(NamedTuple):
@@ -43,6 +45,7 @@ def standardised(patches: np.ndarray, image: Sums, blend: float) -> np.ndarray:
         return patches
     mean = image.sums / image.number
     spread = np.sqrt(np.maximum(image.squares / image.number - np.square(mean), 0))
-    spread = np.maximum(spread, max(FLOOR * float(spread.mean()), TINY))
+    usual = math.sqrt(float(image.squares.mean()) / image.number)
+    spread = np.maximum(spread, max(FLOOR * float(spread.mean()), SLIGHT * usual, TINY))
     found: np.ndarray = ((patches - blend * mean) / spread**blend).astype(np.float32)
     return found

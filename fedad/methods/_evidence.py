@@ -21,6 +21,7 @@ SQUARES = 1e18  # the largest sum of squared distances that is read
 LONGER = 4.0  # times the longest probed patch: as far as patches may be from their mean
 LEVELS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05)  # shares of good patches above a limit
 COUNT = ("int64",)
+HELD = 12  # images of a product that are held out; more where the least is more
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,16 +32,22 @@ class Spread(Counted):
     patches: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
     squares: Annotated[np.ndarray, Array("C B", DOUBLES, least=0, most=SQUARES)]
 
+    def of_each(self) -> dict[str, Self]:
+        """What it says of each product."""
+        return {product: self._row(k) for k, product in enumerate(self.categories)}
+
     def of(self, product: str) -> Self:
         """What it says of one product."""
-        row = [self.categories.index(product)]
-        columns = {name: getattr(self, name)[row] for name in self.counted()}
-        return self.replace(categories=(product,), **columns)
+        return self._row(self.categories.index(product))
 
     def pooled(self) -> Self:
         """What it says of all products together, in one row."""
         columns = {name: getattr(self, name).sum(axis=0, keepdims=True) for name in self.counted()}
         return self.replace(categories=("all",), **columns)
+
+    def _row(self, number: int) -> Self:
+        columns = {name: getattr(self, name)[[number]] for name in self.counted()}
+        return self.replace(categories=(self.categories[number],), **columns)
 
     @classmethod
     def counted(cls) -> tuple[str, ...]:
@@ -74,15 +81,22 @@ class Evidence(Spread):
         return (*super().counted(), *more)
 
 
+def held_out(images: int | np.ndarray, least: int) -> int | np.ndarray:
+    """How many of a product's images are held out; never fewer than the least that a site counts
+    something of."""
+    return np.minimum(images, max(HELD, least))
+
+
 def added(uploads: Sequence[Spread]) -> Spread:
     """What all sites counted, product by product, in the order of the sites' names."""
     about = of_all(uploads)
+    at = {product: number for number, product in enumerate(about["categories"])}
     columns: dict[str, np.ndarray] = {}
     for name in uploads[0].counted():
         first: np.ndarray = getattr(uploads[0], name)
         total = np.zeros((len(about["categories"]), *first.shape[1:]), first.dtype)
         for one in uploads:
-            rows = [about["categories"].index(product) for product in one.categories]
+            rows = [at[product] for product in one.categories]
             np.add.at(total, rows, getattr(one, name))
         columns[name] = total
     return uploads[0].replace(**{**about, **columns})
@@ -124,8 +138,8 @@ def _check_evidence(upload: Evidence, site: Enrolled, candidates: int, least: in
         )
     per_image = site.fingerprint.patches
     wrong = [
-        (upload.held > upload.images) | (upload.held < least),
-        upload.defects > upload.held,
+        upload.held != held_out(upload.images, least),
+        (upload.defects != upload.held) & (upload.defects != 0),  # 0: no patch was valid
         upload.looked > per_image * upload.held,
         upload.placed > upload.looked,
         upload.defective > per_image * upload.defects,

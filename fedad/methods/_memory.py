@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 
@@ -51,13 +52,36 @@ class Memory(Scoped):
             self.check_groups(*LAYERS)
 
     def layers(self, group: int) -> Layers:
-        """The generator of a group."""
+        """The generator of a group.
+
+        Raises:
+            UploadError: there are none.
+        """
+        if group >= len(self.linear):
+            raise UploadError(
+                f"a memory of {len(self.linear)} generators, expected {len(self.groups)}", "shape"
+            )
         return {name: getattr(self, name)[group] for name in LAYERS}
 
     def rows_of(self, group: int) -> np.ndarray:
         """(m, P): the memory of a group."""
         rows: np.ndarray = self.rows[self.whose == group]
         return rows
+
+    def without(self, categories: Container[str]) -> Iterator[Self]:
+        """A memory of each other product of a model, as an upload of that product would be."""
+        for at, name in enumerate(self.categories):
+            if self.scope == "mixed" or name in categories:
+                continue
+            mine = self.whose == at
+            yield self.replace(
+                rows=self.rows[mine],
+                whose=np.zeros(int(mine.sum()), np.int32),
+                patches=self.patches[mine],
+                images=self.images[[at]],
+                categories=(name,),
+                **{layer: getattr(self, layer)[[at]] for layer in LAYERS},
+            )
 
 
 def check_sizes(upload: Memory, site: Enrolled, *, dimensions: int, rows: int, sent: bool) -> None:
@@ -100,5 +124,7 @@ def check_rows(upload: Memory, site: Enrolled) -> None:
         )
     for group in range(len(upload.groups)):
         most = upload.images_of(group) * site.fingerprint.patches
-        if (stands := int(upload.patches[upload.whose == group].sum())) > most:
+        patches = upload.patches[upload.whose == group]
+        # Each alone too: the sum of many that are huge would overflow.
+        if max(stands := int(patches.sum()), int(patches.max(initial=0))) > most:
             raise UploadError(f"rows for {stands:,} patches, of {most:,}", "counts")

@@ -25,8 +25,9 @@ import numpy as np
 from fedad.config import COVERAGE, Config
 from fedad.descriptors.position import COLUMNS
 from fedad.descriptors.settings import ALL, OFF, Settings, Table, described, joins, table_of
-from fedad.errors import ConfigError
-from fedad.methods._evidence import Evidence, Spread
+from fedad.errors import ConfigError, MismatchError
+from fedad.messages.schema import LARGEST
+from fedad.methods._evidence import LEVELS, Evidence, Spread
 from fedad.types import Enrolled, Fingerprint
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ CANDIDATES: dict[str, Settings] = {
 }
 PLACED = 0.3  # in another image drawn at random it would be a twentieth
 MARGIN = 0.005
+PRODUCTS = 5_000  # that a fingerprint says something of, with what was counted of each
 NAMES = ("position", "standardise", "density", "smoothed_maximum")
 
 
@@ -103,7 +105,8 @@ class Preset:
         """How each product is described, and why."""
         if told is None:
             return {ALL: self.wanted}, {}
-        pooled = {ALL: told.pooled()} if self.mixed else {n: told.of(n) for n in told.categories}
+        self._check(told)
+        pooled = {ALL: told.pooled()} if self.mixed else told.of_each()
         table, evidence = {ALL: replace(self.wanted, position=0.0)}, dict[str, Any]()
         for name, one in pooled.items():
             found = self.wanted
@@ -113,8 +116,26 @@ class Preset:
             if found.position and patches:
                 square = one.squares[0, self.blends.index(found.standardise)] / patches
                 found = replace(found, scale=float(np.sqrt(square)))
+                _check_reach(found, name)
             table[name] = found if found.scale else replace(found, position=0.0)
         return table, evidence
+
+    def _check(self, told: Spread) -> None:
+        """Refuse counts of other blends and candidates than these, or of very many products."""
+        if (products := len(told.categories)) > PRODUCTS:
+            raise MismatchError(
+                f"the counts of all sites are of {products:,} products, expected at most "
+                f"{PRODUCTS:,}: is the server's model what sites counted?"
+            )
+        found, expected = [told.squares.shape[1]], [len(self.blends)]
+        if isinstance(told, Evidence):
+            found += [told.ordered.shape[1], *told.found.shape[1:]]
+            expected += [len(CANDIDATES), len(CANDIDATES), len(LEVELS)]
+        if found != expected:
+            raise MismatchError(
+                f"the counts of all sites are of {found} blends, candidates and levels, expected "
+                f"{expected}: does the server have another version of fedad?"
+            )
 
 
 class Choice(NamedTuple):
@@ -199,6 +220,16 @@ def _check_knobs(knobs: Knobs) -> None:
             )
         if value < 0:
             raise ConfigError(f"patchcore.{name} = {value:g}: expected 0 or more, or -1 for 0")
+
+
+def _check_reach(settings: Settings, product: str) -> None:
+    if (reach := settings.position * settings.scale) > LARGEST:
+        raise ConfigError(
+            f"patchcore.position = {settings.position:g}: the features of "
+            f"{product or 'all products'} spread by {settings.scale:.3g}, and positions would "
+            f"reach {reach:.3g}, expected {LARGEST:g} at most: lower it, or look for a site whose "
+            "counts are odd"
+        )
 
 
 def _length(settings: Settings, site: Enrolled) -> float:

@@ -20,13 +20,12 @@ from fedad.descriptors.density import divided, gaps
 from fedad.descriptors.position import places
 from fedad.descriptors.settings import ALL, OFF, Settings
 from fedad.descriptors.smoothed_maximum import smoothed_maximum
-from fedad.methods._evidence import LEVELS
+from fedad.methods._evidence import LEVELS, held_out
 from fedad.types import Features, Some
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used
     from fedad.embedders.in_parts import InParts
 
-MOST = 12  # images of a product
 ROWS = 1500  # of the small bank, at most
 NEAR = 0.25  # of half an image's sides: as far as a patch may be from its own place
 
@@ -45,7 +44,7 @@ class Counts(NamedTuple):
 
 
 def nothing(candidates: int) -> Counts:
-    """Of a product of which too few images can be held out."""
+    """Of a product of whose images none can be held out, or none that were show a valid patch."""
     ordered, found = np.zeros(candidates, np.int64), np.zeros((candidates, len(LEVELS)), np.int64)
     return Counts(0, 0, 0, 0, 0, 0, ordered, found)
 
@@ -89,12 +88,15 @@ def counts(
     candidates: Mapping[str, Settings],
     config: Config,
     *,
+    least: int,
     rng: np.random.Generator,
     device: str,
 ) -> Counts:
-    """What is counted of a product, on some of these images of it: at most `MOST`, as they are
-    drawn."""
-    good = _some(features, sorted(rng.permutation(images)[:MOST].tolist()))
+    """What is counted of a product, on `held_out` of these images of it, as they are drawn."""
+    most = int(held_out(len(images), least))
+    good = _some(features, sorted(rng.permutation(images)[:most].tolist()))
+    if not _valid(good).any():
+        return nothing(len(candidates))._replace(held=most)
     bad, where = _drawn(good, config, rng)
     bank, valid = _Bank(good, config, device), _valid(good)
     ordered = np.zeros(len(candidates), np.int64)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
 
 __all__ = ["CodedPatchCore"]
 
+HEEDS = "patchcore"
+
 
 @dataclass(frozen=True)
 class Knobs:
@@ -112,6 +114,12 @@ class CodedPatchCore(MethodBase):
         if len(upload) > most:  # before anything is unpacked
             raise UploadError(
                 f"it sent {len(upload):,} rows, and its images have {most:,} patches", "counts"
+            )
+        if upload.decoded_bytes > self.config.wire.largest_mb * 1e6:
+            raise UploadError(
+                f"rows of {upload.decoded_bytes / 1e6:,.1f} MB when decoded, expected at most "
+                f"wire.largest-mb = {self.config.wire.largest_mb:g}",
+                "size",
             )
         bank, told = self.plain.admit(upload.bank, site, turn)
         if not told:

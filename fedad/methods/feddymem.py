@@ -18,6 +18,7 @@ start. Averages of patches tell less than patches; they are no differential priv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,14 +28,15 @@ import numpy as np
 from pydantic import Field
 
 from fedad.averaging.counted import check_images, of_all, of_features
-from fedad.averaging.memories import Join, joined, moved, reduced, standing_for
+from fedad.averaging.memories import FARTHEST, Join, joined, moved, reduced, standing_for
 from fedad.averaging.moments import Moments, moments_of, principal_axes, square
+from fedad.averaging.reach import check_reach
 from fedad.averaging.scoped import averaged_by_group, groups_of, having, site_weights
 from fedad.averaging.sums import Sums, added, check_sums
 from fedad.averaging.tensors import Averaging
 from fedad.banks.bank import by_value
 from fedad.banks.scale import gap_of
-from fedad.errors import UploadError
+from fedad.errors import DataError, UploadError
 from fedad.messages.coded import rounded
 from fedad.methods._batches import batches, some_patches
 from fedad.methods._generator import LAYERS, Layers, generated, started, turned
@@ -55,7 +57,7 @@ class Knobs:
     """`feddymem.*`: the generator, the memory, and which of the four parts are on."""
 
     rounds: Annotated[int, Field(ge=1)] = 5  # of memories, after the first one of sums
-    still: Annotated[float, Field(ge=0)] = 0.0  # sites rest once no row moves farther; 0: never
+    still: Annotated[float, Field(ge=0, lt=FARTHEST)] = 0.0  # rest once no row moves farther
     rows: Annotated[int, Field(ge=1)] = 1024  # of a product's memory
     dimensions: Annotated[int, Field(ge=2)] = 256  # that features are brought to, at most all
     generator: Literal["seed", "moments", "averaged"] = "averaged"
@@ -121,7 +123,8 @@ class FedDyMem(MethodBase):
             return self._sums(features)
         about, model = of_features(features), turn.model
         scope = self.config.bank.scope
-        able = [k for k, n in enumerate(about["categories"]) if self.judges(model, n)]
+        mixed = scope == "mixed"
+        able = [k for k, n in enumerate(about["categories"]) if mixed or n in model.categories]
         about["images"] = about["images"][able]
         about["categories"] = tuple(about["categories"][k] for k in able)
         groups = () if self._rests(model) else groups_of(scope, about["categories"])
@@ -134,12 +137,13 @@ class FedDyMem(MethodBase):
 
     def merge(self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator) -> Memory:
         """The generators that all start from; then the rows of all sites joined, and generators
-        averaged."""
+        averaged. A product that no site sent anything of stays as it was."""
         if turn.number == 1:
             return self._start(added(uploads))
         model: Memory = turn.model
         if not sum(len(one.rows) for one in uploads):
             return model
+        uploads = [*uploads, *model.without({n for one in uploads for n in one.categories})]
         about = of_all(uploads)
         groups = groups_of(model.scope, about["categories"])
         joined = [self._joined([*having(uploads, group)], rng) for group in groups]
@@ -182,9 +186,13 @@ class FedDyMem(MethodBase):
 
         Raises:
             UploadError: rows that are too many, too few, off the sphere, or stand for more patches
-                than there are; generators of another size, or none where they are averaged.
+                than there are; generators of another size, farther off the broadcast ones than
+                training brings them, or none where they are averaged; a product that the first
+                round had no sums of.
         """
         if turn.number == 1:
+            if not upload.categories:
+                raise UploadError("sums of no product, expected one at least", "names")
             size = site.features if self.knobs.generator == "moments" else 1
             check_sums(upload, site, cells=1, dimensions=size, least=1)
             return upload, []
@@ -192,6 +200,9 @@ class FedDyMem(MethodBase):
         if upload.scope != self.config.bank.scope:
             told = f"a memory of scope {upload.scope}, expected {self.config.bank.scope}"
             raise UploadError(told, "header")
+        if unknown := sorted({*upload.groups} - {*turn.model.groups}):
+            told = f"a memory of {unknown[0]!a:.80}, expected products that the first round has"
+            raise UploadError(told, "names")
         check_sizes(
             upload,
             site,
@@ -200,11 +211,19 @@ class FedDyMem(MethodBase):
             sent=self.knobs.generator == "averaged",
         )
         check_rows(upload, site)
+        for at, group in enumerate(upload.groups if len(upload.linear) else ()):
+            check_reach(
+                upload.layers(at),
+                turn.model.layers(turn.model.groups.index(group)),
+                rate=self.knobs.rate,
+                steps=self._steps(upload.images_of(at), site),
+            )
         return upload, []
 
     def judges(self, model: Memory, category: str) -> bool:
-        """Whether there is a memory for the category."""
-        return model.scope == "mixed" or category in model.categories
+        """Whether there is a row for the category."""
+        known = model.scope == "mixed" or category in model.categories
+        return known and bool(len(model.rows_of(model.group(category))))
 
     def describe(self, model: Memory) -> dict[str, Any]:
         """How many rows of how many dimensions, how far the last round moved them, and what they
@@ -220,14 +239,22 @@ class FedDyMem(MethodBase):
 
     def scale(self, model: Memory) -> dict[str, tuple[float, float]]:
         """0, and twice the usual gap between rows."""
+        rows = {name: model.rows_of(model.group(name)) for name in model.categories}
         return {
-            name: (0.0, 2 * gap_of(model.rows_of(model.group(name))) or 1.0)
-            for name in model.categories
+            name: (0.0, 2 * gap_of(some) or 1.0 if len(some) else 1.0)
+            for name, some in rows.items()
         }
 
     @property
     def _trains(self) -> bool:
         return self.knobs.metric and self.knobs.generator == "averaged"
+
+    def _steps(self, images: int, site: Enrolled) -> int:
+        """The most steps of a round: each image a part of its own (see `batches`), or, where tiles
+        of one may be apart, each patch."""
+        apart = bool(self.config.coreset.memory_gb and self.config.embedder.tile)
+        of_image = math.ceil(site.fingerprint.patches / (1 if apart else self.knobs.batch))
+        return self.knobs.epochs * images * of_image if self._trains else 0
 
     def _rests(self, model: Memory) -> bool:
         """Whether the last round moved so little that sites send nothing more."""
@@ -369,6 +396,8 @@ class FedDyMem(MethodBase):
         """The generator that images of a category go through, and the rows they are held to."""
         at = model.group(category)
         layers, rows = model.layers(at), model.rows_of(at)
+        if not len(rows):
+            raise DataError(f"category {category!r}: no site has sent a row of it")
         if not self.knobs.own or own is None or category not in own.categories:
             return layers, rows
         kept = own.kept[own.kept_of == own.group(category)]

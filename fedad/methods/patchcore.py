@@ -12,8 +12,7 @@ counts comes first, and the bank's fingerprint says what came of it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -21,28 +20,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from fedad.aggregation.base import DISTRUSTING, Aggregation, believed, shares_of_at_least
-from fedad.averaging.counted import of_features
+from fedad.aggregation.base import Aggregation
 from fedad.banks.admission import admit_bank
 from fedad.banks.bank import Bank, by_value, join
-from fedad.banks.capacity import kept_rows, uploadable
 from fedad.banks.describe import describe_bank
 from fedad.banks.halves import part_of
 from fedad.banks.origin import knows, of_site, pairs, with_everyone, without_images, without_site
 from fedad.banks.scale import scale_of
 from fedad.config import Config
 from fedad.coresets.base import Coreset
-from fedad.descriptors.apply import described_features, described_parts
-from fedad.descriptors.density import divided, gaps
-from fedad.descriptors.settings import ALL, OFF, evidence_of, joins, settings_of, table_of
-from fedad.descriptors.smoothed_maximum import smoothed_maximum
-from fedad.dp.projected import as_rows
+from fedad.descriptors.apply import described_features
+from fedad.descriptors.settings import OFF, evidence_of, settings_of, table_of
 from fedad.dp.released import admit_released, released_rows
-from fedad.errors import ConfigError, DataError
 from fedad.messages.coded import rounded
 from fedad.messages.payload import Payload
+from fedad.methods._counting import counted
 from fedad.methods._evidence import Evidence, Spread, added, check_counted
+from fedad.methods._judged import OWN, Judged, judged
+from fedad.methods._kept import check_seen, cover_of, valid_patches
 from fedad.methods._presets import CANDIDATES, Preset, preset_of, told_of
+from fedad.methods._sizes import by_group, foresee_size, sizes_of
 from fedad.methods.base import (
     NOBODY,
     LeftOut,
@@ -56,17 +53,13 @@ from fedad.methods.base import (
 )
 from fedad.plugins import states
 from fedad.scoring.base import Scoring
-from fedad.search.base import Nearest
 from fedad.seeding import stream
-from fedad.types import Enrolled, Features, Fingerprint
+from fedad.types import Enrolled, Features
 
-if TYPE_CHECKING:  # what takes torch is imported when it is used: a server may only merge
-    from fedad.banks.coreset_in_parts import Cover
+if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.in_parts import InParts
 
 __all__ = ["PatchCore"]
-
-OWN = -1  # in place of a site's number: the site's own bank, which did not travel
 
 
 @dataclass(frozen=True)
@@ -80,6 +73,11 @@ class Knobs:
     density: Annotated[float, Field(ge=-1, le=4)] = -1.0  # power of how far apart rows lie
     smoothed_maximum: Annotated[float, Field(ge=-1, lt=1)] = -1.0  # share of patches; 0: the oddest
     least_images: Annotated[int, Field(ge=1)] = 5  # of a product that a site counts something of
+
+    @property
+    def counts(self) -> bool:
+        """Whether sites count something before banks are made."""
+        return self.preset in ("position", "auto") or self.position > 0
 
 
 @dataclass(frozen=True)
@@ -154,17 +152,26 @@ class PatchCore(MethodBase):
         categories = tuple(sorted(set(features.categories)))
         of_image = np.array([categories.index(name) for name in features.categories], np.int32)
         of_patch = np.repeat(of_image, features.patches_per_image)
-        valid = _valid_patches(features)
+        valid = valid_patches(features)
         images = np.bincount(of_image, minlength=len(categories))[None]
         patches = np.bincount(of_patch[valid], minlength=len(categories))[None]
         groups = [(k, valid[of_patch[valid] == k]) for k in range(len(categories))]
-        _check_seen(patches[0], categories)
+        check_seen(patches[0], categories)
         if self._counts(turn):
-            numbers = {categories[k]: numbers for k, numbers in groups}
-            return self._asked(features, numbers, rng)
+            of_product = {categories[k]: numbers for k, numbers in groups}
+            preset, config, device = self.preset, self.config, self.device
+            return counted(
+                features, of_product, preset=preset, config=config, rng=rng, device=device
+            )
         mark = self.preset.fingerprint(features.fingerprint, turn.model)
         covers = [
-            self._cover(features, None if self._mixed else categories[k], numbers, rng, mark)
+            cover_of(
+                *(features, None if self._mixed else categories[k], numbers, mark),
+                config=self.config,
+                select=self.select,
+                rng=rng,
+                device=self.device,
+            )
             for k, numbers in ([(0, valid)] if self._mixed else groups)
         ]
         source = np.concatenate([cover.numbers for cover in covers])
@@ -202,13 +209,16 @@ class PatchCore(MethodBase):
             return self.select(points, size, rng=rng, kept=kept, device=self.device)
 
         if self._counts(turn):
-            return added(uploads)
+            total = added(uploads)
+            # What cannot be described is refused now, and not by every site.
+            table_of(self.preset.fingerprint(total.fingerprint, total))
+            return total
         if any(upload.fingerprint.projection for upload in uploads):
             return join([released_rows(upload) for upload in uploads])
-        groups = self._by_group([self._in_order(upload) for upload in uploads])
+        groups = by_group(self.config, [self._in_order(upload) for upload in uploads])
         # Joined without their features, of which there should not be another copy in memory.
-        counted = [join([_counted(bank) for bank in group]) for group in groups]
-        sizes = self._sizes(counted, [pairs(group) for group in groups])
+        lean = [join([_lean(bank) for bank in group]) for group in groups]
+        sizes = sizes_of(self.config, lean, [pairs(group) for group in groups])
         return join(
             [
                 with_everyone(
@@ -227,12 +237,12 @@ class PatchCore(MethodBase):
             MismatchError: features of another backbone than the bank's.
             DataError: an image of a category that no site had a good image of.
         """
-        maps, scores, _ = self._nearest(model, features, own)
-        return maps, scores
+        found = self._judged(model, features, own)
+        return found.maps, found.scores
 
     def trace(self, model: Bank, features: Features, *, own: Bank | None, site: str) -> Traced:
         """What `score` gives, and whose row each patch was nearest to; see `base.Tracing`."""
-        maps, scores, whose = self._nearest(model, features, own)
+        maps, scores, whose = self._judged(model, features, own)
         alone = self._alone(model, features, own, site, together=scores)
         names = model.sites if site in model.sites else (*model.sites, site)
         whose = np.where(whose == OWN, names.index(site), whose)
@@ -257,7 +267,7 @@ class PatchCore(MethodBase):
                 site,
                 blends=len(self.preset.blends),
                 candidates=len(CANDIDATES),
-                least=self._knobs.least_images,
+                least=self.preset.knobs.least_images,
             )
             return upload, []
         if upload.fingerprint.projection:
@@ -318,102 +328,15 @@ class PatchCore(MethodBase):
 
     def foresee(self, images: Sequence[Mapping[str, int]], patches_per_image: int) -> None:
         """Refuse a `bank.size` above what the sites can upload; see `base.Foreseeing`."""
-        rows = uploadable(self.config, images, patches_per_image)
-        least = sum(count > 0 for counts in images for count in counts.values())
-        if self.config.bank.size:
-            _check_pairs(self.config.bank.size, least)
-        if self.config.bank.size > rows:
-            raise ConfigError(
-                f"bank.size = {self.config.bank.size}: the sites can upload {rows} rows: "
-                "lower it, or raise coreset.local-ratio"
-            )
+        foresee_size(self.config, images, patches_per_image)
 
-    def _nearest(
-        self, model: Bank, features: Features, own: Bank | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Maps, image scores, and (B, h, w) int32: the number in `model.sites` of the site that
-        the nearest row of each patch is from, or `OWN`."""
-        check_scorable(model, features)
-        from fedad.search.image_scores import image_scores
-
-        table = table_of(model.fingerprint)
-        features = described_features(features, table)
-        maps = np.empty(features.grid.shape[:3], np.float32)
-        scores = np.empty(len(maps), np.float32)
-        whose = np.empty(maps.shape, np.int32)
-        for images, bank in self._banks(model, features):
-            settings = settings_of(table, features.categories[int(images[0])])
-            mine = _same_part(own, bank)
-            grid = features.grid if len(images) == len(maps) else features.grid[images]
-            patches = grid.reshape(-1, grid.shape[-1])
-            found = self.nearest(
-                bank,
-                patches,
-                own=mine,
-                knobs=self.config.score,
-                device=self.device,
-            )
-            if settings.density:
-                found = _by_density(found, bank, mine, settings.density)
-            if features.valid is not None:
-                found = found._replace(
-                    distance=np.where(features.valid[images].ravel(), found.distance, np.float32(0))
-                )
-            maps[images] = found.distance.reshape(grid.shape[:3])
-            at = np.append(bank.site, OWN)[np.minimum(found.row, len(bank))]
-            whose[images] = at.reshape(grid.shape[:3])
-            if settings.smoothed_maximum:
-                each = found.distance.reshape(len(images), -1)
-                scores[images] = smoothed_maximum(each, settings.smoothed_maximum)
-                continue
-            scores[images] = image_scores(
-                found,
-                as_rows(bank.fingerprint, patches),
-                bank.rows,
-                per_image=features.patches_per_image,
-                neighbours=self.config.score.neighbours,
-            )
-        return maps, scores, whose
-
-    @property
-    def _knobs(self) -> Knobs:
-        return self.preset.knobs
+    def _judged(self, model: Bank, features: Features, own: Bank | None) -> Judged:
+        knobs, scoring = self.config.score, self.nearest
+        return judged(model, features, own, scoring=scoring, knobs=knobs, device=self.device)
 
     def _counts(self, turn: Turn) -> bool:
         """Whether this is a round of counts, before that of banks."""
         return turn.number < len(self.rounds)
-
-    def _asked(
-        self,
-        features: Features | InParts,
-        patches: Mapping[str, np.ndarray],
-        rng: np.random.Generator,
-    ) -> Spread:
-        """What the site counts; see `_evidence.py`.
-
-        Args:
-            patches: the numbers of each category's valid patches.
-        """
-        from fedad.methods import _trial
-
-        least, blends = self._knobs.least_images, self.preset.blends
-        about: dict[str, Any] = of_features(features, least=least)
-        names = about["categories"]
-        squares = [_trial.spread(features, name, patches[name], blends) for name in names]
-        about |= {
-            "patches": np.array([len(patches[name]) for name in names], np.int64),
-            "squares": np.array(squares, np.float64).reshape(-1, len(blends)),
-        }
-        if self.preset.asks is Spread:
-            return Spread(**about)
-        found = []
-        for name in names:
-            images = [k for k, category in enumerate(features.categories) if category == name]
-            device = self.device
-            found.append(
-                _trial.counts(features, images, CANDIDATES, self.config, rng=rng, device=device)
-            )
-        return Evidence(**about, **_trial.columns(found, len(CANDIDATES)))
 
     @property
     def _ranked(self) -> bool:
@@ -430,32 +353,6 @@ class PatchCore(MethodBase):
     @property
     def _mixed(self) -> bool:
         return self.config.bank.scope == "mixed"
-
-    def _cover(
-        self,
-        features: Features | InParts,
-        category: str | None,
-        patches: np.ndarray,
-        rng: np.random.Generator,
-        mark: Fingerprint,
-    ) -> Cover:
-        """What is kept of a category (None: of all), whose patches have these numbers, described as
-        `mark` says."""
-        from fedad.banks.coreset_in_parts import Cover, cover_in_parts
-
-        size = kept_rows(self.config, len(patches))
-        parts = features.parts(category)
-        if table := table_of(mark):
-            settings, wide = settings_of(table, category or ALL), joins(table)
-            parts = described_parts(features, category, patches, settings, wide=wide)
-        if isinstance(features, Features):
-            (points,) = parts
-            rows = self.select(points, size, rng=rng, device=self.device)
-            return Cover(points[rows], patches[rows], math.nan)
-        found = cover_in_parts(
-            parts, size, len(patches), rng=rng, memory=features.memory, device=self.device
-        )
-        return found._replace(numbers=patches[found.numbers])
 
     def _alone(
         self,
@@ -475,91 +372,7 @@ class PatchCore(MethodBase):
             return together.astype(float)
         return scores_where_judged(self, model.take(np.flatnonzero(mine)), features, own)
 
-    def _by_group(self, uploads: Sequence[Bank]) -> list[list[Bank]]:
-        """The uploads whose rows compete for the same places: all, or those of each category."""
-        if self._mixed:
-            return [list(uploads)]
-        categories = sorted({name for upload in uploads for name in upload.categories})
-        return [
-            [upload.of_category(name) for upload in uploads if name in upload.categories]
-            for name in categories
-        ]
 
-    def _sizes(self, groups: Sequence[Bank], least: Sequence[int]) -> list[int]:
-        """How many rows each group keeps, a row for each site and product at least; `bank.size` is
-        shared by image count."""
-        uploaded = [len(group) for group in groups]
-        wanted = self.config.bank.size
-        if not wanted:
-            kept = [kept_rows(self.config, int(self._total(group.patches))) for group in groups]
-            return [
-                min(max(rows, few), most)
-                for rows, few, most in zip(kept, least, uploaded, strict=True)
-            ]
-        if wanted > sum(uploaded):
-            raise ConfigError(
-                f"bank.size = {wanted}: the sites uploaded {sum(uploaded)} rows: "
-                "lower it, or raise coreset.local-ratio"
-            )
-        _check_pairs(wanted, sum(least))
-        weights = [self._total(group.images) for group in groups]
-        return shares_of_at_least(least, weights, wanted, uploaded)
-
-    def _total(self, counts: np.ndarray) -> float:
-        """The sum of a table (S, C), in which an untrusted site has only what is believed of it."""
-        of_site = counts.sum(axis=1).tolist()
-        return sum(believed(of_site) if self.config.merge.aggregation == DISTRUSTING else of_site)
-
-    def _banks(self, model: Bank, features: Features) -> Iterator[tuple[np.ndarray, Bank]]:
-        """Numbers of images, and the part of the bank that they are scored with."""
-        if model.scope == "mixed":
-            yield np.arange(len(features.grid)), model
-            return
-        for name in sorted(set(features.categories)):
-            images = np.array([i for i, c in enumerate(features.categories) if c == name])
-            yield images, model.of_category(name)
-
-
-def _by_density(found: Nearest, bank: Bank, own: Bank | None, power: float) -> Nearest:
-    """The distances by how far apart rows of the bank lie around each one's nearest row."""
-    rows, at = np.unique(found.row, return_inverse=True)
-    mine = rows >= len(bank)
-    points = bank.rows[rows[~mine]]
-    if own is not None and mine.any():
-        points = np.concatenate([points, own.rows[rows[mine] - len(bank)]])
-    return found._replace(distance=divided(found.distance, gaps(bank.rows, points)[at], power))
-
-
-def _valid_patches(features: Features | InParts) -> np.ndarray:
-    """The numbers of the valid patches, among those of all images' patches."""
-    if features.valid is None:
-        return np.arange(len(features.categories) * features.patches_per_image)
-    return np.flatnonzero(features.valid)
-
-
-def _check_seen(patches: np.ndarray, categories: Sequence[str]) -> None:
-    """Refuse a product of whose images nothing is looked at."""
-    if unseen := [name for name, count in zip(categories, patches, strict=True) if not count]:
-        raise DataError(f"{unseen[0]}: no patch of its good images is in the region of interest")
-
-
-def _check_pairs(size: int, least: int) -> None:
-    """Refuse a `bank.size` in which not each product of each site can have a row."""
-    if size < least:
-        raise ConfigError(
-            f"bank.size = {size}: {least} pairs of a site and a product have good images, and each "
-            "has a row in the bank: raise it"
-        )
-
-
-def _counted(bank: Bank) -> Bank:
+def _lean(bank: Bank) -> Bank:
     """The bank with no feature of any row: how many rows there are, and what they stand for."""
     return bank.replace(rows=bank.rows[:, :0])
-
-
-def _same_part(own: Bank | None, bank: Bank) -> Bank | None:
-    """What a site's own bank has of the category that `bank` is the part of; all where mixed."""
-    if own is None or bank.scope == "mixed":
-        return own
-    (category,) = bank.categories
-    return own.of_category(category) if category in own.categories else None

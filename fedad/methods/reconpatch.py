@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from fedad.averaging.counted import check_images, of_all, of_features
+from fedad.averaging.reach import check_reach
 from fedad.averaging.scoped import ALL, Scoped, averaged_by_group, groups_of
 from fedad.averaging.tensors import Averaging
 from fedad.banks.bank import Bank
@@ -193,8 +194,8 @@ class ReConPatch(MethodBase):
         """The maps, if they have the size that was asked for; the bank as PatchCore's.
 
         Raises:
-            UploadError: maps of another size or scope, or of more images than were enrolled; what
-                PatchCore refuses.
+            UploadError: maps of another size or scope, of more images than were enrolled, or
+                farther off the broadcast ones than training brings them; what PatchCore refuses.
         """
         if not self._trains(turn):
             return self.bank.admit(upload, site, FIRST)
@@ -206,6 +207,14 @@ class ReConPatch(MethodBase):
             told = f"maps of scope {upload.scope}, expected {self.config.bank.scope}"
             raise UploadError(told, "header")
         check_images(upload, site)
+        for at, group in enumerate(upload.groups):
+            known = self._known(group, turn.model, site.features)
+            check_reach(
+                {name: getattr(upload, name)[at] for name in MAPS},
+                dict(zip(MAPS, known, strict=True)),
+                rate=self.knobs.rate,
+                steps=self.knobs.steps,
+            )
         return upload, []
 
     def describe(self, model: ModulatedBank) -> dict[str, Any]:

@@ -92,8 +92,9 @@ def _sizes(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
         told = f"data.images = {images}: {policy.smallest_group} or more is allowed, or 0"
         yield "smallest-group", told
     for name in config.chosen():  # of how many images a count or a sum is, in each plug-in
-        least = getattr(config.knobs(name), "least_images", policy.smallest_group)
-        if least < policy.smallest_group:
+        asked = config.knobs(name)
+        least = getattr(asked, "least_images", policy.smallest_group)
+        if getattr(asked, "counts", True) and least < policy.smallest_group:
             told = f"{name}.least-images = {least}: {policy.smallest_group} or more is allowed"
             yield "smallest-group", told
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedad.config import Config
-from fedad.descriptors.settings import embedded
+from fedad.descriptors.settings import embedded, table_of
 from fedad.embedders.box import knobs_named
 from fedad.embedders.embedder import Embedder
 from fedad.errors import DataError, MismatchError
@@ -26,6 +26,7 @@ def open_model(config: Config, path: Path) -> tuple[Config, Any]:
     Raises:
         DataError: no such file, or not a whole model: the message names it.
         ConfigError: there is no such method here.
+        MismatchError: its features are described in words that this version does not know.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file, expected a model (.safetensors)")
@@ -37,6 +38,10 @@ def open_model(config: Config, path: Path) -> tuple[Config, Any]:
     except ValueError as error:
         raise DataError(f"{path}: how its images were read: {error}") from error
     model = load(path, method_of(config).rounds[-1].model)
+    try:
+        table_of(model.fingerprint)
+    except MismatchError as error:
+        raise MismatchError(f"{path}: its model is of {error}") from error
     return embedding_of(config, model.fingerprint, path), model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,11 +11,20 @@ import numpy as np
 from flwr.app import ConfigRecord, RecordDict
 
 from fedad import wire
+from fedad.averaging.counted import Counted
 from fedad.averaging.sums import Sums
+from fedad.banks.bank import Bank
+from fedad.banks.coded import FILTERS, CodedBank
+from fedad.config import read
 from fedad.messages import envelope
+from fedad.messages.coded import CODED
 from fedad.messages.payload import Payload
-from fedad.messages.schema import FLOATS, Array, slots
+from fedad.messages.schema import FLOATS, Array, Slot, slots
+from fedad.methods._evidence import Spread
+from fedad.methods._memory import Memory
+from fedad.methods.base import method_of
 from fedad.methods.discriminator import Heads
+from fedad.methods.reconpatch import Maps
 from tests.bad_messages.arrays import FAULTS, plain
 from tests.bad_messages.cases import LIAR, OTHER_RUN, Case
 
@@ -24,42 +34,60 @@ NO_TEXTS = {  # what no field of text holds -> the word
     "of bytes": (b"lyon", "kind"),
     "of a number": (1, "kind"),
 }
-METHODS = {  # how each is tested: its uploads, and knobs that make it quick
-    "discriminator": (
-        Heads,
-        {
-            "discriminator.rounds": 2,
-            "discriminator.hidden": 8,
-            "discriminator.batch": 64,
-            "discriminator.epochs": 1,
-        },
-    ),
-    "gaussian": (
-        Sums,
-        {"gaussian.least-images": 2, "gaussian.block": 4, "gaussian.dimensions": 8},
-    ),
-    "subspace": (Sums, {"subspace.least-images": 2, "subspace.dimensions": 8}),
+METHODS: dict[str, dict[str, Any]] = {  # how each is tested: knobs that make it quick
+    "discriminator": {
+        "discriminator.rounds": 2,
+        "discriminator.hidden": 8,
+        "discriminator.batch": 64,
+        "discriminator.epochs": 1,
+    },
+    "gaussian": {"gaussian.least-images": 2, "gaussian.block": 4, "gaussian.dimensions": 8},
+    "subspace": {"subspace.least-images": 2, "subspace.dimensions": 8},
+    "feddymem": {"feddymem.rounds": 1, "feddymem.rows": 16, "feddymem.dimensions": 8},
+    "feddymem of int8": {
+        "feddymem.rounds": 1,
+        "feddymem.rows": 16,
+        "feddymem.dimensions": 8,
+        "wire.dtype": "int8",
+    },
+    "reconpatch": {
+        "reconpatch.rounds": 1,
+        "reconpatch.steps": 2,
+        "reconpatch.dimensions": 8,
+        "reconpatch.projected": 4,
+    },
+    "coded_patchcore": {"coded_patchcore.loss": 0.01},
+    "patchcore of positions": {"patchcore.preset": "position", "patchcore.least-images": 1},
+    "patchcore of int8": {"wire.dtype": "int8"},
 }
 
 
-def cases_of(method: str) -> list[Case]:
-    """Everything malformed that a site can send in a round of this method."""
-    kind, knobs = METHODS[method]
-    stages = [envelope.train_stage(k + 1) for k in range(knobs.get(f"{method}.rounds", 1))]
+def settings_of(name: str) -> dict[str, Any]:
+    """The run-config of a method, or of one of its variants."""
+    return {"round.method": name.split(" ", maxsplit=1)[0], "score.replicates": 2, **METHODS[name]}
+
+
+def cases_of(name: str) -> list[Case]:
+    """Everything malformed that a site can send in any round of this method."""
+    config = read(settings_of(name))
     return [
         case
-        for stage in stages
-        for case in (
-            *_arrays(kind, stage),
-            *_texts(kind, stage),
-            *_claims(kind, stage),
-            *_bonds(stage),
-            *_OWN[method](stage),
-        )
+        for number, kinds in enumerate(method_of(config).rounds, start=1)
+        for case in _cases(kinds.upload, envelope.train_stage(number), config.wire.dtype)
     ]
 
 
-def _arrays(kind: type[Payload], stage: str) -> Iterator[Case]:
+def _cases(kind: type[Payload], stage: str, dtype: str) -> Iterator[Case]:
+    yield from _arrays(kind, stage, dtype)
+    yield from _texts(kind, stage)
+    yield from _claims(kind, stage)
+    yield from _bonds(stage)
+    for more in (_OWN, *([] if dtype == CODED else [_NOT_CODED])):
+        if kind in more:
+            yield from more[kind](stage)
+
+
+def _arrays(kind: type[Payload], stage: str, dtype: str) -> Iterator[Case]:
     record = kind.record()
     for name, slot in slots(kind).items():
         if not isinstance(slot.kind, Array) or slot.stays:
@@ -68,28 +96,69 @@ def _arrays(kind: type[Payload], stage: str) -> Iterator[Case]:
             if what == "of doubles" and slot.kind.kinds == ("float64",):
                 continue
             yield Case(f"{record}/{name} {what}", stage, _bytes(record, name, change), word)
-        for what, change, word in _numbers(slot.kind):
+        for what, change, word in _numbers(slot.kind, dtype):
             yield Case(f"{record}/{name} {what}", stage, _values(record, name, change), word)
         yield Case(f"no {name}", stage, _dropped(record, name), "fields")
 
 
-def _numbers(kind: Array) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], str]]:
+Numbers = Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], str]]
+
+
+def _numbers(kind: Array, dtype: str) -> Numbers:
     """Other numbers in a well-formed array."""
-    floats = kind.kinds[0].startswith("float")
-    for value in (np.nan, np.inf, -np.inf) if floats else ():
-        yield f"with {value}", _with_first(value), "finite"
-    yield "below its range", _with_first(kind.least * 2 if kind.least else -1), "range"
-    yield "above its range", _with_first(kind.most * 2), "range"
-    yield "without its last entries", lambda t: t[:-1], "shape"
+    travels = dtype if kind.kinds == FLOATS else kind.kinds[0]
+    if kind.kinds == FLOATS and dtype == CODED:
+        yield from _coded()
+    else:
+        yield from _out_of_range(kind, np.dtype(travels))
+    alone = kind.shape == "Z"  # of which no other array tells how long it is
+    yield "without its last entries", lambda t: t[:-1], "size" if alone else "shape"
+    yield "of nothing", lambda t: t[:0], "size" if alone else "shape"
     yield "of another kind", lambda t: t.astype(_other(kind)), "kind"
     yield "of another dimension", lambda t: t.reshape(-1) if t.ndim > 1 else t[None], "kind"
-    yield "of nothing", lambda t: t[:0], "shape"
+
+
+def _out_of_range(kind: Array, dtype: np.dtype) -> Numbers:
+    floats = dtype.kind == "f"
+    for value in (np.nan, np.inf, -np.inf) if floats else ():
+        yield f"with {value}", _with_first(value), "finite"
+    word = "column" if kind.into else "range"
+    least, most = (0, 2**15) if kind.into else (kind.least, kind.most)
+    for what, value in (
+        ("below", least - max(1, abs(least))),
+        ("above", most + max(1, abs(most))),
+    ):
+        if floats or np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:  # else it is not sent
+            yield f"{what} its range", _with_first(value), word
+
+
+def _coded() -> Numbers:
+    """Rows that are coded otherwise than any row is: their last four bytes are a scale."""
+
+    def scaled(scale: float) -> Callable[[np.ndarray], np.ndarray]:
+        def change(tensor: np.ndarray) -> np.ndarray:
+            tensor.reshape(-1, tensor.shape[-1])[0, -4:] = np.array([scale], "<f4").view(np.int8)
+            return tensor
+
+        return change
+
+    for scale in (np.nan, np.inf):
+        yield f"with the scale {scale}", scaled(scale), "finite"
+    for scale in (-1.0, 0.0, 1e-45, 1 + 2**-20, 2.0**99):
+        yield f"with the scale {scale:g}", scaled(scale), "range"
+    yield (
+        "without a largest number",
+        lambda t: np.concatenate([t[..., :-4] // 2, t[..., -4:]], -1),
+        ("range"),
+    )
+    yield "shorter than a scale", lambda t: t[..., :3], "shape"
 
 
 def _other(kind: Array) -> str:
-    if kind.kinds == FLOATS:
-        return "float16"  # which may travel, and is not what the header says
-    return "float32" if kind.kinds[0] == "float64" else "int32"
+    """A kind that is not the one that is sent; of floats one that may travel, and is not what the
+    header says."""
+    other = {"float64": "float32", "float32": "float64", "int32": "int64"}
+    return "float16" if kind.kinds == FLOATS else other.get(kind.kinds[0], "int32")
 
 
 def _texts(kind: type[Payload], stage: str) -> Iterator[Case]:
@@ -115,11 +184,14 @@ def _claims(kind: type[Payload], stage: str) -> Iterator[Case]:
     """Well formed, and not what this site can have sent."""
     images = _values(kind.record(), "images", _with_first(3))
     yield Case("more images than enrolled", stage, images, "counts")
-    none = _values(kind.record(), "images", np.zeros_like)
-    yield Case("of no image", stage, none, "counts")
+    if issubclass(kind, Counted):  # a bank's rows are held against its patches
+        none = _values(kind.record(), "images", np.zeros_like)
+        yield Case("of no image", stage, none, "counts")
     yield Case("an unknown product", stage, _set("header", "categories", '["bolt", "x"]'), "names")
     yield Case("another site's name", stage, _set("header", "sites", '["graz"]'), "identity")
-    yield Case("two sites' names", stage, _set("header", "sites", '["lyon", "graz"]'), "identity")
+    tables = any("S" in s.kind.shape.split() for s in slots(kind).values() if _is_array(s))
+    word = "shape" if tables else "identity"
+    yield Case("two sites' names", stage, _set("header", "sites", '["lyon", "graz"]'), word)
     yield Case("a fingerprint of other weights", stage, _other_weights, "fingerprint")
 
 
@@ -190,11 +262,110 @@ def _sums(stage: str) -> Iterator[Case]:
     yield Case("of other features than its probe", stage, other, "shape")
 
 
-_OWN: dict[str, Callable[[str], Iterator[Case]]] = {
-    "discriminator": _heads,
-    "gaussian": _sums,
-    "subspace": _sums,
+def _memories(stage: str) -> Iterator[Case]:
+    def row(name: str, value: float, what: str, word: str) -> Case:
+        return Case(f"a row of {what}", stage, _values("memory", name, _with_first(value)), word)
+
+    yield row("patches", 2**48, "more patches than there are", "counts")
+    yield row("whose", 2, "a product too many", "column")
+    yield row("whose", 2**31 - 1, "the last product", "column")
+    for moved in ("-1", "3", "NaN", '"far"', "[0]"):
+        word = "range" if moved in ("-1", "3", "NaN") else "header"
+        yield Case(f"moved by {moved}", stage, _set("header", "moved", moved), word)
+    yield Case("of a scope of its own", stage, _set("header", "scope", "../.."), "header")
+
+
+def _memories_of_floats(stage: str) -> Iterator[Case]:
+    yield Case("of another scope", stage, _set("header", "scope", "mixed"), "column")
+    for scale in (0.0, 1e-6, 0.9, 1e3):
+        rows = _values("memory", "rows", lambda t, s=scale: t * np.float32(s))
+        yield Case(f"rows of the length {scale:g}", stage, rows, "norm")
+    for scale in (1e-20, 1e-40):
+        tiny = _values("memory", "linear", lambda t, s=scale: _times(t, s))
+        yield Case(f"a generator {scale:g} times as large", stage, tiny, "norm")
+    yield Case("rows in half precision", stage, _values("memory", "rows", np.float16), "kind")
+
+
+def _maps(stage: str) -> Iterator[Case]:
+    for scale in (1e-20, 1e-40):
+        tiny = _values("maps", "modulation", lambda t, s=scale: _times(t, s))
+        yield Case(f"an f {scale:g} times as large", stage, tiny, "norm")
+    less = _values("maps", "projection", lambda t: t[:, :-1])
+    yield Case("a g of a dimension less", stage, less, "shape")
+    narrow = _values("maps", "projection", lambda t: t[..., :-1])
+    yield Case("a g of another f", stage, narrow, "shape")
+    yield Case("of another scope", stage, _set("header", "scope", "mixed"), "shape")
+
+
+def _coded_banks(stage: str) -> Iterator[Case]:
+    def packed(what: str, change: Callable[[np.ndarray], np.ndarray]) -> Case:
+        return Case(f"codes {what}", stage, _values("codedbank", "packed", change), "size")
+
+    yield packed("of 100,000,000 numbers", lambda t: _compressed(10**8))
+    yield packed("of three numbers", lambda t: _compressed(3))
+    yield packed("with others behind", lambda t: np.r_[t, t])
+    yield packed("of noise", lambda t: np.arange(999).astype(np.uint8))
+    yield packed("of zeros", lambda t: np.zeros(999, np.uint8))
+    huge = _values("codedbank", "step", lambda t: np.full_like(t, 9e3))
+    yield Case("steps beyond any feature", stage, huge, "range")
+    none = _both(
+        _values("codedbank", "step", np.zeros_like), _values("codedbank", "mean", np.zeros_like)
+    )
+    yield Case("rows of zeros", stage, none, "norm")
+    ranks = _values("codedbank", "row", np.zeros_like)
+    yield Case("all rows of one rank", stage, ranks, "column")
+    yield Case(
+        "all rows of one product", stage, _values("codedbank", "category", np.zeros_like), ("shape")
+    )
+    patches = _values("codedbank", "patches", np.zeros_like)
+    yield Case("rows of no patches", stage, patches, "counts")
+    yield Case("another scope", stage, _set("header", "scope", "mixed"), "header")
+    yield Case("rows that were to stay", stage, _staying, "fields")
+
+
+def _spreads(stage: str) -> Iterator[Case]:
+    wide = _values("spread", "squares", lambda t: np.concatenate([t, t], 1))
+    yield Case("spreads of other blends", stage, wide, "shape")
+    long = _values("spread", "squares", lambda t: t * 0 + 1e17)
+    yield Case("patches far from their mean", stage, long, "norm")
+    none = _values("spread", "patches", np.zeros_like)
+    yield Case("a spread of no patches", stage, none, "counts")
+
+
+_OWN: dict[type[Payload], Callable[[str], Iterator[Case]]] = {
+    Heads: _heads,
+    Sums: _sums,
+    Memory: _memories,
+    Maps: _maps,
+    CodedBank: _coded_banks,
+    Spread: _spreads,
 }
+_NOT_CODED: dict[type[Payload], Callable[[str], Iterator[Case]]] = {Memory: _memories_of_floats}
+
+
+def _times(values: np.ndarray, scale: float) -> np.ndarray:
+    return (values.astype(np.float64) * scale).astype(np.float32)
+
+
+def _compressed(count: int) -> np.ndarray:
+    made = lzma.compress(bytes(count), format=lzma.FORMAT_RAW, filters=FILTERS)
+    return np.frombuffer(made, np.uint8)
+
+
+def _staying(content: RecordDict) -> None:
+    content["codedbank"]["rows"] = plain(np.ones((3, 3), np.float32))
+
+
+def _both(*changes: Callable[[RecordDict], None]) -> Callable[[RecordDict], None]:
+    def apply(content: RecordDict) -> None:
+        for change in changes:
+            change(content)
+
+    return apply
+
+
+def _is_array(slot: Slot) -> bool:
+    return isinstance(slot.kind, Array) and not slot.stays
 
 
 def _bytes(record: str, name: str, change: Callable[[Any], Any]) -> Callable[[RecordDict], None]:
@@ -253,6 +424,6 @@ def _more(content: RecordDict) -> None:
 
 
 def _renamed(content: RecordDict) -> RecordDict:
-    known = {*(kind.record() for kind, _ in METHODS.values())}
-    names = {name: "bank" if name in known else name for name in content}
-    return RecordDict({names[name]: content[name] for name in content})
+    known = {kind.record() for kind in (*_OWN, Bank)}
+    other = {name: "heads" if name == "bank" else "bank" for name in known}
+    return RecordDict({other.get(name, name): content[name] for name in content})

@@ -11,7 +11,7 @@ from fedad.config import read
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid
 from tests.bad_messages.door import Canned, Server, recorded
-from tests.bad_messages.payload_cases import METHODS, cases_of
+from tests.bad_messages.payload_cases import METHODS, cases_of, settings_of
 from tests.bounds import bounded
 
 CASES = [(method, case) for method in METHODS for case in cases_of(method)]
@@ -20,13 +20,11 @@ CASES = [(method, case) for method in METHODS for case in cases_of(method)]
 @pytest.fixture(scope="module", params=METHODS)
 def told(request, knobs, tmp_path_factory):
     """A server in a run of a method, and what the liar answered in it while it was honest."""
-    folder, genuine = tmp_path_factory.mktemp(request.param) / "run", {}
+    folder, genuine = tmp_path_factory.mktemp("method") / "run", {}
     settings = {
         **knobs,
-        **METHODS[request.param][1],
-        "round.method": request.param,
+        **settings_of(request.param),
         "round.out": str(folder),
-        "score.replicates": 2,
     }
     nodes = [{"partition-id": k, "num-partitions": 3} for k in range(3)]
     with pytest.MonkeyPatch.context() as patch:
@@ -57,5 +55,5 @@ def test_what_is_malformed_is_refused_with_its_word_and_what_is_honest_is_not(to
 
 
 def test_there_are_as_many_cases_as_arrays_and_texts_ask_for():
-    assert len(CASES) > 500
+    assert len(CASES) > 3000
     assert len({(method, case.stage, case.name) for method, case in CASES}) == len(CASES)

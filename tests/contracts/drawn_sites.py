@@ -30,8 +30,9 @@ ON_IMAGES = {"patchcore auto": {"preset": "auto", "least-images": 1}}  # those t
 
 
 def cases(*, images: bool = False) -> list[str]:
-    """Every method there is, and presets; those that take images only where there are `images`."""
-    return [*names("methods"), *PRESETS, *(ON_IMAGES if images else ())]
+    """Every method there is, and presets: where there are `images` the one that draws into them,
+    which has a round before that of banks as the others may have."""
+    return [*names("methods"), *(ON_IMAGES if images else PRESETS)]
 
 
 def knobs_of(case: str, **more: object) -> dict[str, object]:

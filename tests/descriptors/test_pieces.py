@@ -1,5 +1,7 @@
 """What each way of describing patches and reading distances does, by plain arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,23 @@ def test_an_image_that_is_uniform_stays_finite():
     assert standardised(patches, sums_of(patches[:0]), 1.0) is patches
 
 
+@pytest.mark.parametrize("blend", [0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("grey", [0.1, 0.3, 5.7])
+def test_a_uniform_image_is_not_blown_up(blend, grey):
+    """Its features' spread is nothing but rounding."""
+    patches = np.full((785, 3), grey, np.float32)
+    patches[:5, 0] = np.nextafter(np.float32(grey), np.float32(9))
+    found = standardised(patches, sums_of(patches), blend)
+    assert np.abs(found).max() < 500 * max(1, grey)
+
+
+def test_rows_that_stand_often_have_the_gap_of_one():
+    """As where many sites have the same background."""
+    rows = np.array([[0], [1], [3], [7], [20]], np.float32)
+    often = np.concatenate([rows, *[rows[:1]] * 9])
+    np.testing.assert_allclose(gaps(often, rows[:1]), gaps(rows, rows[:1]), rtol=1e-6)
+
+
 def test_a_gap_is_the_mean_distance_to_three_other_rows():
     rows = np.array([[0], [1], [3], [7], [20]], np.float32)
     np.testing.assert_allclose(gaps(rows, rows), [11 / 3, 3, 3, 17 / 3, 49 / 3], rtol=1e-6)
@@ -113,6 +132,7 @@ def test_patches_in_parts_are_described_as_those_of_whole_images(masked, pieces)
 
         def parts(self, category):
             (part,) = whole.parts(category)
+            yield part[:0]  # an image of which nothing is valid
             yield from np.array_split(part, pieces)
 
     numbers = np.flatnonzero(mine)
@@ -150,10 +170,37 @@ def test_banks_of_another_weight_differ_in_their_fingerprints():
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"bolt":[]}', '{"bolt":{"position":"x"}}', '{"bolt":{"angle":1}}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"bolt":[]}',
+        '{"bolt":{"position":"x"}}',
+        '{"bolt":{"position":"0.5"}}',
+        '{"bolt":{"position":true}}',
+        '{"bolt":{"position":NaN}}',
+        '{"bolt":{"scale":1e400}}',
+        '{"bolt":{"density":-1}}',
+        '{"bolt":{"standardise":1.5}}',
+        '{"bolt":{"position":50,"scale":1e6}}',
+        '{"bolt":{"position":' + "9" * 5000 + "}}",
+        '{"bolt":{"angle":1}}',
+        '{"bolt":{"' + "x" * 5000 + '":1}}',
+        '{"bolt":{},"bolt":{}}',
+        "[" * 100_000,
+        '{"bolt":{"evidence":' + "[" * 100_000 + "]" * 100_000 + "}}",
+        '{"bolt":{"evidence":"' + "x" * 2**22 + '"}}',
+    ],
+    ids=lambda text: text[:30],
 )
-def test_words_that_are_not_known_are_refused(text):
-    from dataclasses import replace
-
-    with pytest.raises(MismatchError, match="later version"):
+def test_words_that_are_not_known_are_refused_in_a_line(text):
+    with pytest.raises(MismatchError, match="later version") as refused:
         table_of(replace(MARK, transform=f"rgb; described {text}"))
+    assert len(str(refused.value)) < 400
+
+
+def test_a_product_that_is_not_there_changes_nothing_of_the_others():
+    table = {"ghost": WHOLE}
+    found = described_features(features(), table)
+    assert settings_of(table, "bolt") == OFF
+    assert not found.grid[..., 6:].any()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fedad.banks.bank import Bank
-from fedad.banks.coded import FILTERS, CodedBank, chosen, coded_bank, encoded
+from fedad.banks.coded import FILTERS, LARGEST_ROWS, CodedBank, chosen, coded_bank, encoded
 from fedad.errors import UploadError
 from fedad.judging.admission import admit_upload
 from fedad.methods.base import FIRST, method_of
@@ -200,6 +200,26 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_unpacked(what)
     with pytest.raises(UploadError) as refused:
         CodedBank.unpack(*upload.pack())
     assert refused.value.reason == "shape"
+
+
+def test_what_decodes_to_more_than_may_travel_is_refused_before_it_is_unpacked():
+    config = config_of("coded_patchcore")
+    honest, who = sent(config), enrolled(SITES[0])
+    few = replace(config, wire=replace(config.wire, largest_mb=len(honest) * D * 4e-6 - 1e-6))
+    upload = honest.replace(packed=honest.packed[:0])
+    with pytest.raises(UploadError, match=r"MB when decoded, expected at most wire\.largest-mb"):
+        admit_upload(few, upload, who, FIRST)
+    count = LARGEST_ROWS // (D * 4) + 1
+    columns = {n: np.broadcast_to(getattr(honest, n)[:1], count) for n in ("category", "site")}
+    upload = upload.replace(**columns, row=np.broadcast_to(np.int32(0), count))
+    with pytest.raises(UploadError, match=r"bytes when decoded, expected at most 4,294,967,296"):
+        upload.check()
+
+
+def test_values_next_to_nothing_are_zeros_once_they_are_decoded():
+    rows = points(9)
+    codes = replace(encoded(rows, 0.01), mean=np.full(12, 1e-40, np.float32), step=1e-41)
+    assert not codes.rows.any()
 
 
 def test_it_says_how_many_bytes_its_rows_take():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fedad.embedders.in_parts import InParts
-from fedad.errors import UploadError
+from fedad.errors import DataError, UploadError
 from fedad.judging.admission import admit_upload
 from fedad.methods import _dynamic
 from fedad.methods._generator import LAYERS, generated, started, turned
@@ -169,8 +169,8 @@ def test_all_parts_off_is_a_coreset_of_single_patches():
 
 
 def test_sites_rest_once_nothing_moves():
-    config = config_of("feddymem", rounds=3, still=2.0)
-    turn = begun(config)
+    config = config_of("feddymem", rounds=3, still=0.5)
+    turn = Turn(2, begun(config).model.replace(moved=0.5))
     local = fit(config, SITES[0], embed, turn)
     assert not len(local.upload.rows)
     assert admit_upload(config, local.upload, enrolled(SITES[0]), turn)[1] == []
@@ -211,6 +211,76 @@ def test_a_product_that_came_after_the_sums_is_left_out():
     assert fit(config, SITES[0], embed, only_bolts).upload.categories == ("bolt",)
 
 
+@pytest.mark.parametrize("generator", ["averaged", "seed"])
+def test_a_product_whose_only_site_is_away_for_a_round_stays_as_it_was(generator):
+    config = config_of("feddymem", generator=generator)
+    turn = begun(config)
+    both = merge(config, [fit(config, plant, embed, turn).upload for plant in SITES], turn)
+    turn = Turn(3, both)
+    model = merge(config, [fit(config, SITES[2], embed, turn).upload], turn)
+    assert model.categories == both.categories
+    assert model.by_product() == {"bolt": 4, "hose": 8}
+    at = both.group("hose")
+    np.testing.assert_allclose(model.rows_of(at), both.rows_of(at), atol=1e-6)
+    for name, array in both.layers(at).items():
+        np.testing.assert_array_equal(model.layers(at)[name], array)
+    assert not is_same(model, both)
+    back = fit(config, SITES[0], embed, Turn(4, model)).upload
+    assert back.categories == both.categories
+
+
+def test_a_product_without_a_row_yet_is_not_judged_and_may_come_back():
+    config = config_of("feddymem")
+    turn = begun(config)
+    model = merge(config, [fit(config, SITES[2], embed, turn).upload], turn)
+    method = method_of(config)
+    assert method.judges(model, "bolt")
+    assert not method.judges(model, "hose")
+    assert method.scale(model)["hose"] == (0.0, 1.0)
+    with pytest.raises(DataError, match="'hose': no site has sent a row of it"):
+        method.score(model, embed(SITES[0].test))
+    whole = merge(config, [fit(config, SITES[0], embed, Turn(3, model)).upload], Turn(3, model))
+    assert method.judges(whole, "hose")
+
+
+def test_a_product_that_the_first_round_lacks_is_refused_before_it_is_merged():
+    config = config_of("feddymem")
+    upload = fit(config, SITES[0], embed, begun(config)).upload
+    only_bolts = Turn(2, merge(config, [fit(config, SITES[2], embed).upload], FIRST))
+    with pytest.raises(UploadError, match="a memory of 'hose', expected products that the first"):
+        admit_upload(config, upload, enrolled(SITES[0]), only_bolts)
+
+
+def test_a_generator_that_nobody_trains_comes_back_as_it_was_sent():
+    config = config_of("feddymem", metric=False)
+    turn = begun(config)
+    upload = fit(config, SITES[0], embed, turn).upload
+    assert admit_upload(config, upload, enrolled(SITES[0]), turn) == (upload, [])
+    other = upload.replace(bias=upload.bias + 1e-3)
+    with pytest.raises(UploadError, match=r"expected at most .* after 0 steps of Adam"):
+        admit_upload(config, other, enrolled(SITES[0]), turn)
+
+
+def test_patches_whose_sum_would_overflow_are_refused():
+    config = config_of("feddymem")
+    turn = begun(config)
+    upload = fit(config, SITES[2], embed, turn).upload
+    patches = upload.patches.copy()
+    patches[:2] = 2**62, 2**62  # with two more of these the sum is 0
+    patches[2:4] = 2**62
+    with pytest.raises(UploadError) as refused:
+        admit_upload(config, upload.replace(patches=patches), enrolled(SITES[2]), turn)
+    assert refused.value.reason == "counts"
+
+
+def test_a_model_without_generators_is_named():
+    config = config_of("feddymem")
+    model = learn(config, SITES, embed).model
+    nobody = model.replace(**{name: getattr(model, name)[:0] for name in LAYERS})
+    with pytest.raises(UploadError, match="a memory of 0 generators, expected 2"):
+        method_of(config).score(nobody, embed(SITES[0].test))
+
+
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
@@ -221,6 +291,8 @@ def test_a_product_that_came_after_the_sums_is_left_out():
         (lambda one: one.replace(linear=one.linear[:0]), "shape"),
         (lambda one: one.replace(patches=one.patches + 99), "counts"),
         (lambda one: one.replace(images=one.images + 9), "counts"),
+        (lambda one: one.replace(linear=one.linear + 1), "norm"),
+        (lambda one: one.replace(gain=1e4 * one.gain), "norm"),
         (lambda one: one.replace(scope="mixed"), "header"),
         (lambda one: one.replace(whose=0 * one.whose), "shape"),
     ],

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from fedad.banks.bank import Bank
+from fedad.banks.coreset_in_parts import cover_in_parts
+from fedad.compare.value import leave_one_out
 from fedad.config import read
 from fedad.descriptors.apply import described_features
 from fedad.descriptors.settings import ALL, OFF, described, table_of
@@ -17,12 +19,14 @@ from fedad.judging.admission import admit_upload
 from fedad.leakage.gaps import target_of
 from fedad.messages.file import load, save
 from fedad.methods._evidence import LEVELS, Evidence, Spread, added
-from fedad.methods._presets import CANDIDATES, FIXED, MARGIN, PLACED, chosen
+from fedad.methods._presets import CANDIDATES, FIXED, MARGIN, PLACED, PRODUCTS, chosen
 from fedad.methods.base import FIRST, Turn, forgotten, method_of
+from fedad.permits.settings import beyond
 from fedad.plugins import names
+from fedad.policy import Policy
 from fedad.round import fit, learn, merge
 from fedad.running.attacked import attacked_federation
-from fedad.running.model_file import embedder_of
+from fedad.running.model_file import embedder_of, open_model
 from tests.contracts.drawn_sites import MARK_16, D, embed, far, site
 from tests.contracts.test_methods import enrolled, same
 
@@ -225,8 +229,8 @@ def evidence(**changed):
     """Of one product; every candidate tells the same unless `changed` says otherwise."""
     k, levels = len(CANDIDATES), len(LEVELS)
     table = {
-        "images": [10],
-        "patches": [160],
+        "images": [8],
+        "patches": [128],
         "squares": [[40.0, 90.0]],
         "held": [8],
         "looked": [128],
@@ -347,6 +351,121 @@ def test_what_looks_at_features_as_the_network_gives_them_refuses_other_rows():
     assert len(target_of(model, "bolt").rows)
 
 
+def test_a_site_holds_out_as_many_as_the_least_it_counts_of():
+    """Of 13 images 12, and all where a site counts nothing of fewer; no site says more."""
+    knobs = {"patchcore.preset": "auto", "patchcore.least-images": 13}
+    told = enrolled(SITES[0], train={"bolt": 13})
+    many = {"images": [13], "patches": [208]}
+    all_ = {"held": [13], "defects": [13], "pairs": [169]}
+    assert admit_upload(read(knobs), evidence(**many, **all_), told, FIRST)[1] == []
+    with pytest.raises(UploadError) as refused:
+        admit_upload(read({"patchcore.preset": "auto"}), evidence(**many, **all_), told, FIRST)
+    assert refused.value.reason == "counts"
+    many_images = site("graz", count=13, categories=("bolt",)).train
+    assert counted(pictured(many_images), **knobs).held.tolist() == [13]
+    assert counted(pictured(many_images)).held.tolist() == [12]
+
+
+def test_images_of_which_nothing_is_valid_are_counted_as_nothing():
+    """Where an image that is valid is not among those held out."""
+    features, valid = pictured(MANY.train), np.zeros((24, 4, 4), bool)
+    for seen in range(12):
+        valid[:] = False
+        valid[[seen, 12]] = True
+        found = counted(replace(features, valid=valid))
+        assert found.held.tolist() == [12, 12]
+    many = pictured(site("graz", count=14, categories=("bolt",)).train)
+    empty = 0
+    for seen in range(14):
+        valid = np.zeros((14, 4, 4), bool)
+        valid[seen] = True
+        found = counted(replace(many, valid=valid))
+        upload = found.sealed("graz", "float32")
+        told = enrolled(MANY, train={"bolt": 14}, longest=1e3)
+        assert admit_upload(read({"patchcore.preset": "auto"}), upload, told, FIRST)[1] == []
+        empty += not found.looked.any()
+    assert empty == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"squares": [[1.0]]},
+        {"ordered": np.full((1, 2), 1), "found": np.full((1, 2, len(LEVELS)), 1)},
+        {"found": np.full((1, len(CANDIDATES), 2), 1)},
+    ],
+)
+def test_counts_of_another_shape_are_refused_by_a_site_in_a_line(changed):
+    """As a server of another version would send them, or a hostile one."""
+    method = method_of(read({"patchcore.preset": "auto"}))
+    with pytest.raises(MismatchError, match=r"counts of all sites .* another version of fedad"):
+        method.fit(embed(SITES[0].train), Turn(2, evidence(**changed)), rng=None)
+
+
+def test_counts_of_very_many_products_are_refused_by_a_site_in_a_line():
+    """As a hostile server would send them, to keep a site busy."""
+    one, many = evidence(), PRODUCTS + 1
+    columns = {name: np.repeat(getattr(one, name), many, axis=0) for name in Evidence.counted()}
+    told = one.replace(**columns, categories=tuple(map(str, range(many))))
+    method = method_of(read({"patchcore.preset": "auto"}))
+    with pytest.raises(MismatchError, match="of 5,001 products, expected at most 5,000"):
+        method.fit(embed(SITES[0].train), Turn(2, told), rng=None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_spread_that_positions_cannot_travel_with_is_refused_in_a_line(dtype):
+    config = read({**POSITION, "wire.dtype": dtype})
+    upload = fit(config, SITES[0], embed).upload
+    huge = upload.replace(squares=np.full_like(upload.squares, 1e18))
+    for ask in (
+        lambda: method_of(config).merge([huge], FIRST, rng=None),
+        lambda: fit(config, SITES[0], embed, Turn(2, huge)),
+    ):
+        with pytest.raises(ConfigError, match=r"patchcore\.position = 0\.5: the features of bolt"):
+            ask()
+
+
+@pytest.mark.parametrize("knobs", [POSITION, {"round.method": "coded_patchcore"}])
+def test_what_a_site_is_worth_is_asked_only_of_banks_of_one_round(knobs):
+    """A preset's counts, too, would have to be added anew without it."""
+    assert leave_one_out(Path("no such folder"), read(knobs), ["image_auroc"]) == {}
+
+
+def test_a_bank_whose_rows_are_not_what_its_fingerprint_says_is_refused_in_a_line():
+    model = learn(read(POSITION), SITES, embed).model
+    with pytest.raises(MismatchError, match=rf"rows of {D + 2} features, expected {D}"):
+        method_of(read({})).score(model.replace(fingerprint=MARK_16), embed(SITES[0].test))
+
+
+def test_a_file_in_words_of_a_later_version_is_named(tmp_path):
+    model = learn(read(CUSTOM), SITES, embed).model
+    later = replace(MARK_16, transform=MARK_16.transform + '; described {"":{"angle":1}}')
+    save(tmp_path / "bank.safetensors", model.replace(fingerprint=later))
+    with pytest.raises(MismatchError, match=r"bank\.safetensors: .*angle.*later version"):
+        open_model(read({}), tmp_path / "bank.safetensors")
+
+
+@pytest.mark.parametrize("method", ["patchcore", "coded_patchcore"])
+def test_a_policy_is_asked_for_the_least_images_only_of_what_counts_some(method):
+    def told(**knobs):
+        named = {f"patchcore.{key.replace('_', '-')}": value for key, value in knobs.items()}
+        config = read({"round.method": method, **named})
+        return [
+            one
+            for one in beyond(Policy(smallest_group=6), config, lambda: 784)
+            if "least-images" in one[1]
+        ]
+
+    assert not told()
+    assert not told(preset="custom", standardise=1.0)
+    for knobs in ({"preset": "auto"}, {"preset": "custom", "position": 0.1}):
+        ((line, why),) = told(**knobs)
+        assert line == "smallest-group"
+        assert why == "patchcore.least-images = 5: 6 or more is allowed"
+        assert not told(**knobs, least_images=6)
+    assert read({"round.method": method, "patchcore.preset": "auto"}).unused() == []
+
+
 class Pictures:
     """Drawn images, and a network that gives the mean and spread of each colour of 4 x 4 cells."""
 
@@ -423,6 +542,15 @@ def test_images_of_one_part_do_not_vouch_for_each_other():
     assert (alone.found[:, 0] == alone.found[:, 0, :1]).all()
     assert (together.found[:, 0] <= alone.found[:, 0]).all()
     assert (together.found[:, 0] < alone.found[:, 0]).any()
+
+
+def test_an_image_of_which_nothing_is_valid_is_no_part_to_select_in():
+    part = np.random.default_rng(0).normal(size=(40, D)).astype(np.float32)
+    one, other = (
+        cover_in_parts(parts, 5, 40, rng=np.random.default_rng(0), memory=2**20)
+        for parts in ([part], [part[:0], part, part[:0]])
+    )
+    np.testing.assert_array_equal(one.numbers, other.numbers)
 
 
 @pytest.mark.parametrize("knobs", [{"patchcore.position": 0.5}, EVERYTHING])

@@ -219,6 +219,8 @@ def test_a_product_that_nobody_trained_has_the_map_that_all_start_from():
     [
         (1, lambda one: one.replace(modulation=one.modulation[:, :-1]), "shape"),
         (1, lambda one: one.replace(projection=one.projection[:, :-1]), "shape"),
+        (1, lambda one: one.replace(modulation=1e4 * one.modulation), "norm"),
+        (1, lambda one: one.replace(projection=0 * one.projection), "norm"),
         (1, lambda one: one.replace(scope="mixed"), "header"),
         (1, lambda one: one.replace(images=one.images + 9), "counts"),
         (2, lambda one: one.replace(rows=100 * one.rows), "norm"),

@@ -153,7 +153,6 @@ def test_a_whole_answer_opens_no_path_of_the_servers(plant, factory, knobs, tmp_
         ("embedder.size", "64x288", "largest-size"),
         ("coreset.local-ratio", 0.11, "largest-local-ratio"),
         ("data.images", 4, "smallest-group"),
-        ("patchcore.least-images", 4, "smallest-group"),
         ("coreset.selection", "uniform", "selections"),
         ("round.method", "gaussian", "methods"),
         ("embedder.backbone", "resnet18.a1_in1k", "backbones"),
