@@ -40,7 +40,11 @@ def test_masks_are_read_from_l_rgb_and_rgba(tmp_path, shape):
 
 @pytest.mark.parametrize(
     ("values", "says"),
-    [((), "has none"), ((200, 100), r"has \[100, 200\]"), ((90,), "value 90 is no pixel_value")],
+    [
+        ((), "no pixel of the mask is marked"),
+        ((200, 100), r"has \[100, 200\]"),
+        ((90,), "value 90 is no pixel_value"),
+    ],
 )
 def test_a_mask_that_means_nothing_is_named(tmp_path, values, says):
     pixels = np.zeros((5, 7), np.uint8)

@@ -16,9 +16,9 @@ D = 6
 # What makes a method's laws quick to test; one that is not here is tested with its defaults.
 QUICK = {
     "discriminator": {"rounds": 3, "epochs": 2, "hidden": 8, "batch": 64, "rate": 0.01},
-    "feddymem": {"rounds": 2, "rows": 24, "batch": 32},
+    "feddymem": {"rounds": 2, "rows": 24, "batch": 256, "dimensions": 16, "passes": 1},
     "gaussian": {"least-images": 2, "block": 2, "dimensions": 4},
-    "reconpatch": {"rounds": 2, "steps": 4, "batch": 32, "rate": 1e-3},
+    "reconpatch": {"rounds": 1, "steps": 4, "batch": 32, "rate": 1e-3},
     "subspace": {"least-images": 2, "dimensions": 2},
 }
 # Presets that make another method of one, by that one's name and a word: they obey the same laws.

@@ -118,9 +118,11 @@ def test_a_server_that_is_cut_after_any_event_comes_to_the_same_bytes(
 
 
 def _ends(kinds):
-    """The numbers of events after which a cut makes a difference: each change of kind."""
+    """The numbers of events after which a cut makes a difference: the first of several uploads, and
+    each change of kind."""
     for number, (kind, following) in enumerate(pairwise(kinds), start=1):
-        if number > 1 and (kind != following or kind in ("merged", "uploaded")):
+        first = kind == "uploaded" != kinds[number - 2]
+        if number > 1 and (kind != following or first):
             yield number
 
 
