@@ -34,6 +34,8 @@ LONGEST = 1.01  # the largest value of an axis, whose length is 1 before it is c
 TINY = 2.0**-60  # a value closer to 0 is 0: a processor takes 100 times as long for its square
 LARGEST_ROWS = 2**32  # bytes of decoded rows; what is packed in a few kilobytes may ask for more
 TRIES = 40  # halvings of the range in which the step is looked for
+# The columns and names of a `Bank` that a `CodedBank` has as they are.
+SHARED = ("row", "categories", "sites", "images", "patches", "fingerprint", "scope")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -203,13 +205,7 @@ class CodedBank(Payload):
             rows=rows,
             category=self.category.astype(np.int32),
             site=self.site.astype(np.int32),
-            row=self.row,
-            categories=self.categories,
-            sites=self.sites,
-            images=self.images,
-            patches=self.patches,
-            fingerprint=self.fingerprint,
-            scope=self.scope,
+            **_shared(self),
         )
 
 
@@ -252,15 +248,13 @@ def _joined(bank: Bank, parts: Sequence[Codes], **own: Any) -> CodedBank:
         step=np.array([part.step for part in parts], np.float32),
         category=bank.category.astype(np.uint16),
         site=bank.site.astype(np.uint16),
-        row=bank.row,
-        categories=bank.categories,
-        sites=bank.sites,
-        images=bank.images,
-        patches=bank.patches,
-        fingerprint=bank.fingerprint,
-        scope=bank.scope,
+        **_shared(bank),
         **own,
     )
+
+
+def _shared(one: Bank | CodedBank) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in SHARED}
 
 
 def _wider(values: np.ndarray, width: int) -> np.ndarray:

@@ -69,9 +69,9 @@ class Preset:
     @property
     def asks(self) -> type[Spread] | None:
         """What sites are asked for in a round before that of banks."""
-        if self.knobs.preset == AUTO:
-            return Evidence
-        return Spread if self.wanted.position else None
+        if not self.knobs.counts:
+            return None
+        return Evidence if self.knobs.preset == AUTO else Spread
 
     @property
     def blends(self) -> tuple[float, ...]:

@@ -66,10 +66,10 @@ def fits(monkeypatch):
     return done
 
 
-def run(settings, kept):
+def run(settings, kept, app=client_app):
     strategy = MethodStrategy(read(settings), kept)
     try:
-        strategy.start(LocalGrid(client_app, NODES, settings), ArrayRecord())
+        strategy.start(LocalGrid(app, NODES, settings), ArrayRecord())
     finally:
         kept.close()
     return strategy

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, Error, Message
+from flwr.app import Error, Message
 
 from client_app.app import app as client_app
 from fedad.config import read
@@ -12,9 +12,7 @@ from fedad.embedders.embedder import Embedder
 from fedad.partition import partition
 from fedad.round import learn
 from server_app.kept import Kept
-from server_app.local_grid import LocalGrid
-from server_app.strategy import MethodStrategy
-from tests.contracts.test_apps import NODES
+from tests.contracts.test_apps import run
 from tests.contracts.test_methods import same
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
@@ -22,13 +20,7 @@ pytestmark = pytest.mark.usefixtures("in_a_run")
 
 def started(settings, tmp_path, app=client_app):
     settings = {**settings, "round.out": str(tmp_path / "plants"), "score.replicates": 2}
-    kept = Kept.begin(tmp_path / "server", read(settings))
-    strategy = MethodStrategy(read(settings), kept)
-    try:
-        strategy.start(LocalGrid(app, NODES, settings), ArrayRecord())
-    finally:
-        kept.close()
-    return strategy
+    return run(settings, Kept.begin(tmp_path / "server", read(settings)), app)
 
 
 @pytest.mark.parametrize("preset", ["position", "auto"])

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedad.banks.bank import Bank
 from fedad.banks.coded import FILTERS, LARGEST_ROWS, CodedBank, chosen, coded_bank, encoded
 from fedad.errors import UploadError
 from fedad.judging.admission import admit_upload
 from fedad.methods.base import FIRST, method_of
 from fedad.round import fit, learn
+from tests.conftest import bank_of
 from tests.contracts.drawn_sites import D, config_of, embed, site
 from tests.contracts.test_methods import enrolled
 
@@ -92,27 +92,12 @@ def test_what_comes_down_are_the_numbers_that_went_up(size):
 
 
 def test_uploads_of_other_widths_are_joined():
-    one = coded_bank(bank_of_points(points(60, width=12)), 0.2)
-    other = coded_bank(bank_of_points(points(60, width=12, seed=3), "lyon"), 0.001)
+    one = coded_bank(bank_of(points(60, width=12), "graz", images=4), 0.2)
+    other = coded_bank(bank_of(points(60, width=12, seed=3), "lyon", images=4), 0.001)
     assert one.axes.shape[1] < other.axes.shape[1]
     banks = [one.bank, other.bank]
     model = chosen(joined(banks), [one, other])
     np.testing.assert_array_equal(model.bank.rows, np.concatenate([b.rows for b in banks]))
-
-
-def bank_of_points(rows, name="graz"):
-    count = len(rows)
-    return Bank(
-        rows=rows,
-        category=np.zeros(count, np.int32),
-        site=np.zeros(count, np.int32),
-        row=np.arange(count, dtype=np.int32),
-        categories=("bolt",),
-        sites=(name,),
-        images=np.array([[4]]),
-        patches=np.array([[64]]),
-        fingerprint=embed(SITES[0].train).fingerprint,
-    )
 
 
 def joined(banks):
@@ -123,7 +108,7 @@ def joined(banks):
 
 def test_bytes_are_a_fraction_of_float32s():
     rows = points(2000, width=64)
-    plain = bank_of_points(rows)
+    plain = bank_of(rows, "graz", images=4)
     coded = coded_bank(plain, 0.01).sealed("graz", "float32")
     size = [sum(t.nbytes for t in one.pack()[0].values()) for one in (plain, coded)]
     assert size[1] * 5 < size[0]
