@@ -10,8 +10,9 @@ SYSTEMS := $(BIN)/fedad compare configs/compare/systems.yaml
 demo: .venv/installed
 	$(BIN)/fedad demo
 
+# A file of tests at a time on each core, on four at most: each may take a gigabyte and a half.
 test: .venv/installed
-	$(BIN)/pytest -rs
+	$(BIN)/pytest -rs -n auto --maxprocesses 4 --dist loadfile
 
 # All that docker/compose.yaml starts, without Docker, and one run on it; needs nginx.
 federation: .venv/installed

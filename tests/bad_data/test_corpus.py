@@ -28,7 +28,11 @@ NOBODY = 65534  # a user to whom file modes apply, as they do not to root
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory) -> Path:
-    return draw_plant(tmp_path_factory.mktemp("good") / "plant")
+    """A good one. It is read once, so that no module is imported as the ordinary user, who may not
+    be let into the folder where they are."""
+    root = draw_plant(tmp_path_factory.mktemp("good") / "plant")
+    outcome(root, str(tmp_path_factory.mktemp("cache")), listed=True)
+    return root
 
 
 def outcome(
