@@ -12,11 +12,13 @@ from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.errors import UploadError
 from fedad.evaluation import Decisions, summarise
+from fedad.judging.admission import admit_findings
 from fedad.judging.findings import Findings
 from fedad.judging.thresholds import calibrate
 from fedad.methods.base import method_of
 from fedad.partition import partition
 from fedad.round import examine, fit, merge, run_round
+from fedad.types import Enrolled
 from tests.evaluation.drawn import same
 
 
@@ -102,6 +104,25 @@ def test_findings_travel_unchanged(outcome):
         assert again.calibrated == found.calibrated
         for mine, theirs in ((found.counts, again.counts), (found.replicates, again.replicates)):
             assert same(mine, theirs)
+
+
+def test_a_threshold_may_rest_on_validation_images_of_a_product_that_a_site_has_no_others_of(
+    config, sites, embed
+):
+    """As where a product is dealt out to other sites, and its validation images to all."""
+    lyon, bank = sites[1], merge(config, [fit(config, s, embed).upload for s in sites])
+    bolts = [tuple(s for s in some if s.category == "bolt") for some in (lyon.train, lyon.test)]
+    held = tuple(replace(s, split="validation") for s in lyon.train if s.category == "hose")
+    few = replace(lyon, train=bolts[0], test=bolts[1], held=held)
+    limits = calibrate(config, few, embed, bank, fit(config, few, embed).own)
+    found, ends = examine(config, few, embed, bank, limits), embed(lyon.train)
+    assert "hose" in found.calibrated
+    counts = {"bolt": len(bolts[0])}, {"bolt": len(bolts[1])}
+    mark, width = ends.fingerprint, ends.grid.shape[-1]
+    enrolled = Enrolled("lyon", *counts, mark, width, 1.0, {"hose": len(held)})
+    admit_findings(config, found, enrolled, [site.name for site in sites])
+    with pytest.raises(UploadError, match="'hose', which it has not"):
+        admit_findings(config, found, enrolled._replace(validation={}), ["lyon"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"decisions": {"bolt": [1, 2, 0, 0]}}', "{}"])

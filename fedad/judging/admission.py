@@ -124,7 +124,8 @@ def _check_said(findings: Findings, enrolled: Enrolled, sites: Iterable[str]) ->
     for name, made_by_others in findings.borrowed.items():
         found[name] = max(found[name], made_by_others.good + made_by_others.defective)
     said = {*found, *findings.calibrated, *findings.nearest, *findings.replicates.categories}
-    if unknown := sorted(said - set(enrolled.test) - set(enrolled.train)):
+    has = {*enrolled.test, *enrolled.train, *enrolled.validation}
+    if unknown := sorted(said - has):
         raise UploadError(f"it found something on {unknown[0]!a:.80}, which it has not", "names")
     for name, images in found.items():
         if images > enrolled.test.get(name, 0):
