@@ -12,7 +12,8 @@ from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.errors import UploadError
 from fedad.evaluation import Decisions, summarise
-from fedad.judging.admission import admit_findings
+from fedad.judging.admission import admit_distances, admit_findings
+from fedad.judging.distances import distances
 from fedad.judging.findings import Findings
 from fedad.judging.thresholds import calibrate
 from fedad.methods.base import method_of
@@ -123,6 +124,11 @@ def test_a_threshold_may_rest_on_validation_images_of_a_product_that_a_site_has_
     admit_findings(config, found, enrolled, [site.name for site in sites])
     with pytest.raises(UploadError, match="'hose', which it has not"):
         admit_findings(config, found, enrolled._replace(validation={}), ["lyon"])
+    told = distances(config, few, embed, bank, fit(config, few, embed).own)
+    assert {*told} == {"bolt", "hose"}
+    admit_distances(told, enrolled)
+    with pytest.raises(UploadError, match="'hose', which it has not"):
+        admit_distances(told, enrolled._replace(validation={}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"decisions": {"bolt": [1, 2, 0, 0]}}', "{}"])

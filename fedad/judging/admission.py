@@ -228,7 +228,7 @@ def admit_distances(distances: Mapping[str, float], enrolled: Enrolled) -> None:
     Raises:
         UploadError: naming the first.
     """
-    if unknown := sorted(set(distances) - set(enrolled.train)):
+    if unknown := sorted(set(distances) - {*enrolled.train, *enrolled.validation}):
         raise UploadError(f"it measured {unknown[0]!a:.80}, which it has not", "names")
 
 
