@@ -22,7 +22,7 @@ from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.banks.origin import lacking
 from fedad.dp.receipts import as_json
-from fedad.errors import ConfigError
+from fedad.errors import ConfigError, FedadError
 from fedad.judging.distances import distances
 from fedad.judging.findings import Findings
 from fedad.judging.parts import ready, repetitions
@@ -32,7 +32,12 @@ from fedad.messages.faults import Fault, lines, tally
 from fedad.messages.file import save
 from fedad.messages.payload import Payload
 from fedad.methods.base import Turn, method_of
-from fedad.plumbing.files import write_json
+from fedad.models.adding import add, found_by
+from fedad.models.checked import Watch, checked, write_checked
+from fedad.models.gate import Gate
+from fedad.models.store import MODELS
+from fedad.permits.rules import Policy
+from fedad.plumbing.files import read_json, write_json
 from fedad.plumbing.shown import for_log
 from fedad.privacy.base import is_private
 from fedad.reporting.gallery import Gallery
@@ -115,8 +120,10 @@ def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordD
     known = tuple(s for s in node.site.test if method.judges(model, s.category))
     site, faults = ready(config, replace(node.site, test=known), embed)
     least = 1 if private else leave.smallest_group
-    seen = partial(_judged, node, site, model)
-    thresholds, findings = seen(own, watch=gallery.watch, smallest=least)
+    seen, watch = partial(_judged, node, site, model), Watch()
+    thresholds, findings = seen(
+        own, watch=lambda verdicts: gallery.watch(watch.watch(verdicts)), smallest=least
+    )
     for name, threshold in thresholds.items():
         faults += repetitions(threshold.repeated, name)
     gallery.write(node.folder)
@@ -124,6 +131,7 @@ def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordD
         node.folder / "thresholds.json",
         {name: asdict(threshold) for name, threshold in thresholds.items()},
     )
+    _keep(node, folder, site, received, own=own, thresholds=thresholds, watch=watch)
     if private:
         findings = Findings()
         if leave.tells_of_test_images:
@@ -132,6 +140,52 @@ def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordD
     told = [one for one in faults if one.split == "test" or one.reason == "repeated"]
     content["metrics"] = _metrics(began, told, private=private)
     return content
+
+
+def _keep(
+    node: Node,
+    folder: Path,
+    site: Site,
+    received: Received,
+    *,
+    own: Payload | None,
+    thresholds: Mapping[str, Threshold],
+    watch: Watch,
+) -> None:
+    """Keep the model for `fedad inspect`; at a virtual site `fedad run` does, from this table.
+
+    What fails here costs the run nothing: the answer is made already.
+    """
+    write_checked(node.folder, checked(watch, thresholds))
+    if node.simulated:
+        return
+    number = len(method_of(node.config).rounds)
+    receipt = in_round(folder, "receipt.json", number)
+    try:
+        added = add(
+            node.folder / MODELS,
+            node.config,
+            received.model,
+            site=site,
+            own=own,
+            found=found_by(
+                node.config,
+                site,
+                node.embed,
+                received.model,
+                own,
+                thresholds=thresholds,
+                watch=watch,
+            ),
+            gate=Gate.of(node.policy or Policy()),
+            source=f"run {folder.name}",
+            receipt=read_json(receipt, "a receipt") if receipt.exists() else None,
+        )
+    except (FedadError, OSError) as error:
+        log(WARNING, "the model is not kept: %s", for_log(error))
+        return
+    for line in added.told():
+        log(INFO, "%s", for_log(line))
 
 
 def _judged(

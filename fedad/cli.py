@@ -25,7 +25,15 @@ from fedad.commands.demo import demo
 from fedad.commands.evaluate import evaluate
 from fedad.commands.federation import federation
 from fedad.commands.guard import guard
+from fedad.commands.inspect import inspect
 from fedad.commands.leak import leak
+from fedad.commands.model_accept import model_accept
+from fedad.commands.model_add import model_add
+from fedad.commands.model_diff import model_diff
+from fedad.commands.model_forget import model_forget
+from fedad.commands.model_info import model_info
+from fedad.commands.model_list import model_list
+from fedad.commands.model_rollback import model_rollback
 from fedad.commands.preflight_server import preflight_server
 from fedad.commands.preflight_site import preflight_site
 from fedad.commands.privacy_init import privacy_init
@@ -123,7 +131,7 @@ def _add_group(name: str, text: str, **commands: Command) -> None:
     app.add_typer(group, name=name)
 
 
-_add(demo, run, attack, leak, calibrate, score, evaluate)
+_add(demo, run, attack, leak, calibrate, inspect, score, evaluate)
 _add_group(
     "data", "Look at, or draw, a data set.", check=data_check, draw=data_draw, split=data_split
 )
@@ -133,6 +141,17 @@ _add_group(
     build=bank_build,
     merge=bank_merge,
     info=bank_info,
+)
+_add_group(
+    "model",
+    "At a site: the models that it keeps, and which one judges.",
+    list=model_list,
+    info=model_info,
+    diff=model_diff,
+    add=model_add,
+    accept=model_accept,
+    rollback=model_rollback,
+    forget=model_forget,
 )
 _add(certs)
 _add(supervise, guard, **PASSES_ON)

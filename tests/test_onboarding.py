@@ -23,7 +23,8 @@ from fedad.partition import hold_out, one_site, partition
 from fedad.round import fit, merge
 from fedad.running.by_hand import build
 from fedad.running.maps import write_maps
-from fedad.running.onboarding import onboard, read_thresholds, read_verdicts
+from fedad.running.onboarding import onboard, read_verdicts
+from fedad.running.thresholds_file import read_thresholds
 from tests.conftest import draw_category
 
 

@@ -89,6 +89,7 @@ def test_a_factorys_node_config_gives_the_bank_of_the_simulation(
     np.testing.assert_array_equal(deployed.model.rows, simulated.model.rows)
     assert json.dumps(deployed.record()["figures"]) == json.dumps(simulated.record()["figures"])
     assert (tmp_path / "lyon" / "out" / "scores.csv").exists()
+    assert (tmp_path / "lyon" / "out" / "models" / "current" / "passport.json").exists()
 
 
 def test_nan_in_an_upload_is_refused_by_name(settings):

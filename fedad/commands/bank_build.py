@@ -18,6 +18,12 @@ def bank_build(  # noqa: PLR0917 - options, which are named
     memory: Annotated[
         float, typer.Option(min=0, help="GB that it may take; 0: as much as it likes.")
     ] = 0.0,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also keep it as a model that `fedad inspect` judges by, in this folder."
+        ),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """At a plant: its good images -> the bank that it would upload."""
@@ -33,6 +39,17 @@ def bank_build(  # noqa: PLR0917 - options, which are named
     config = read_config(None, knobs)
     found = open_dataset(config.data)
     say(*found.notes, *found.warnings)
+    if models is not None:
+        from fedad.commands.show import show_added
+        from fedad.models.by_hand import build_and_keep
+        from fedad.models.gate import Gate
+        from fedad.models.store import models_folder
+
+        with shown_by(Bars()):
+            added, rows = build_and_keep(config, site, out, models_folder(models), Gate())
+        say(f"{rows} rows in {out}, and as a model in {models}, which also has what never leaves")
+        show_added(added)
+        return
     with shown_by(Bars()):
         bank = build(config, site, out)
     say(f"{len(bank)} rows of {bank.images.sum()} images in {out}")

@@ -32,3 +32,10 @@ Ledgers = Annotated[
         help="The site's ledgers: `ledger` in its node-config, or `ledger` below its output-dir."
     ),
 ]
+Models = Annotated[
+    Path, typer.Option("--models", help="A site's folder of models, or the folder that it is in.")
+]
+ModelName = Annotated[
+    str, typer.Argument(help="The first letters of its name; the current model's if none.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

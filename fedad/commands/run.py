@@ -35,4 +35,17 @@ def run(  # noqa: PLR0917 - options, which are named
     knobs = chosen_config(config, overrides or [], resume)
     say(*asked_in_words(knobs))
     folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
+    keep_models(folder)
     show_run(folder)
+
+
+def keep_models(folder: Path) -> None:
+    """Keep the run's model at each of its virtual sites, as a deployed site does."""
+    from fedad.models.after_run import keep_of_run
+    from fedad.plumbing.console import say
+    from fedad.plumbing.progress import Bars, shown_by
+
+    with shown_by(Bars()):
+        for site, added in keep_of_run(folder):
+            if not added.is_current:
+                say(*(f"{site}: {line}" for line in added.told()[:3]), error=True)

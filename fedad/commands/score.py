@@ -28,7 +28,7 @@ def score(  # noqa: PLR0917 - options, which are named
     dataset: Layout = "auto",
     overrides: Overrides = None,
 ) -> None:
-    """Judge images with a bank, and write the maps that `fedad evaluate` reads."""
+    """Write the maps of images that `fedad evaluate` reads; for verdicts on parts use `inspect`."""
     from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.maps import write_maps

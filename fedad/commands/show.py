@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from fedad.deploy.checks import Check
+    from fedad.models.adding import Added
 
 
 def show_run(folder: Path) -> None:
@@ -47,3 +52,15 @@ def show_checks(checks: Iterable[Check]) -> bool:
         if not check.passed:
             say(f"     fix: {check.fix}")
     return ready
+
+
+def show_added(added: Added, *, as_json: bool = False) -> None:
+    """What became of a model that a site was to keep; exit code 1 where it waits."""
+    from fedad.plumbing.console import say
+
+    if as_json:
+        say(json.dumps(asdict(added)))
+    else:
+        say(*added.told())
+    if not added.is_current:
+        raise typer.Exit(1)

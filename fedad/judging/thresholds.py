@@ -48,6 +48,7 @@ class Threshold:
     higher. NaN where parts are too few for the rate, or a method cannot tell. `by_site` is that of
     parts whose oddest patch is nearest to a row of a site, for each site that enough parts are
     nearest to. `repeated` images show a part that another one shows too, and nothing says so.
+    `good` are the scores that it was taken from; they stay at the site.
     """
 
     score: float
@@ -56,6 +57,7 @@ class Threshold:
     half: float = math.nan
     repeated: int = 0
     by_site: Mapping[str, float] = field(default_factory=dict)
+    good: tuple[GoodScore, ...] = ()
 
     def limit(self, site: str) -> float:
         """The score above which a part is stopped that is nearest to this site's rows."""
@@ -68,6 +70,7 @@ class GoodScore(NamedTuple):
     score: float
     part: str
     site: str = ""  # whose row is nearest to its oddest patch, where a method can tell
+    image: str = ""  # its name, where somebody will ask which it was
 
 
 def calibrate(
@@ -97,6 +100,7 @@ def calibrate(
             _threshold([one.get(name, []) for one in found], rate),
             repeated=repeated.get(name, 0),
             by_site=limits_by_site(found[0].get(name, []), config.score),
+            good=tuple(found[0].get(name, [])),
         )
         for name in names
     }
@@ -188,7 +192,7 @@ def _scores_by(
                         new = new_scores(method, model, one, own, site.name)
                         score, nearest = new.scores[0], new.sites[0]
                     if score is not None:
-                        good = GoodScore(score, sample.part, nearest)
+                        good = GoodScore(score, sample.part, nearest, sample.name)
                         of.setdefault(sample.category, []).append(good)
                 progress(at + k + 1)
     return found

@@ -6,16 +6,14 @@ there. A few good parts of it, which nothing is learned from, say what its good 
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Container, Mapping
-from dataclasses import asdict
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fedad.config import Config, ScoreKnobs
+from fedad.config import Config
 from fedad.datasets.base import open_folder
 from fedad.datasets.parts import NEAR_DUPLICATES, with_groups
 from fedad.embedders.embedder import Embedder
@@ -24,21 +22,20 @@ from fedad.images.pixels import shown
 from fedad.images.reading import dataset_read_so
 from fedad.images.roi import with_roi
 from fedad.images.usable import survey
+from fedad.judging.looks import Look, looks_of
 from fedad.judging.parts import Seen
 from fedad.judging.promise import Promise, promise
-from fedad.judging.thresholds import GoodScore, Threshold, new_scores
+from fedad.judging.thresholds import GoodScore, new_scores
 from fedad.judging.verdicts import chunk_of
 from fedad.messages.file import checksum
 from fedad.methods.base import Method, method_of
-from fedad.plumbing.files import read_json, write_json
 from fedad.plumbing.progress import track
 from fedad.plumbing.table import read_table
 from fedad.running.model_file import embedder_of, open_model, read_notes
 from fedad.running.named import named
+from fedad.running.thresholds_file import limits_of, thresholds_file, write_limits
 from fedad.types import VALIDATION, Features, Sample, Site
 
-ENDING = ".thresholds.json"
-SCHEMA = 1
 SAME = 1e-3  # of the usual gap between rows: a patch so near a row is the one that it was made of
 COLUMNS = ("category", "score", "verdict")
 GOOD_PART, DEFECTIVE = "good", "defective"  # what an operator may call a part
@@ -72,14 +69,14 @@ def onboard(config: Config, model_file: Path, good: Path, verdicts: Path | None)
     sifted = survey(config, Site("", (), samples))
     if skipped := [fault.text for fault in sifted.faults if fault.skipped]:
         raise DataError(f"{skipped[0]} ({len(skipped)} of {len(samples)} images cannot be used)")
-    scores, repeated = _scores(config, method, model, embed, sifted.site.test)
+    scores, looks, repeated = _scores(config, method, model, embed, sifted.site.test)
     judged = read_verdicts(verdicts, scores) if verdicts else {}
     promises = {
         name: promise(found, config.score, judged.get(name, ()))
         for name, found in sorted(scores.items())
     }
     file = thresholds_file(model_file)
-    write_json(file, _told(model_file, config.score, promises, scores))
+    write_limits(file, checksum(model_file), config.score, limits_of(promises, scores, looks))
     notes += [
         f"{name}: {count} of {len(scores[name])} images show a part that another one shows too: "
         f"with -c data.group={NEAR_DUPLICATES} they count as one part"
@@ -87,75 +84,6 @@ def onboard(config: Config, model_file: Path, good: Path, verdicts: Path | None)
         if count
     ]
     return Onboarded(promises, file, notes)
-
-
-def thresholds_file(model_file: Path) -> Path:
-    """Where the thresholds of a model's file stand: beside it."""
-    return model_file.with_name(model_file.name + ENDING)
-
-
-def read_thresholds(model_file: Path, knobs: ScoreKnobs) -> dict[str, Threshold]:
-    """Product -> the threshold beside a model's file; none of a product without.
-
-    Args:
-        knobs: `score.*`, by which images are to be scored.
-
-    Raises:
-        DataError: the file is there, and is not what `onboard` wrote, or is of another model or of
-            scores that are made otherwise.
-    """
-    file = thresholds_file(model_file)
-    if not file.exists():
-        return {}
-    told = read_json(file, "a plant's thresholds")
-    try:
-        made_for, products = told["model"], told["products"]
-        made_by = dict(told.get("scored", {}))  # files from before did not say so
-        found = {
-            name: Threshold(
-                _number(one["threshold"]),
-                int(one["parts"]),
-                by_site={site: _number(limit) for site, limit in one["by_site"].items()},
-            )
-            for name, one in products.items()
-            if one["threshold"] is not None
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{file}: not a plant's thresholds ({error!r})") from error
-    if made_for != checksum(model_file):
-        raise DataError(
-            f"{file}: these thresholds are of another model than {model_file}: calibrate again "
-            "with fedad calibrate, or remove the file"
-        )
-    for name, value in _scored(knobs).items():
-        if made_by.get(name, value) != value:
-            raise DataError(
-                f"{file}: these thresholds are of scores with {name} = {made_by[name]!r}, and now "
-                f"it is {value!r}: give fedad score the same -c {name}, or calibrate again"
-            )
-    return found
-
-
-def _scored(knobs: ScoreKnobs) -> dict[str, str | int]:
-    """The knobs that an image's score hangs on."""
-    told: dict[str, str | int] = {"score.scoring": knobs.scoring}
-    return told | {"score.neighbours": knobs.neighbours, "score.q": knobs.q}
-
-
-def _number(value: Any) -> float:
-    """A limit as `_limit` writes it.
-
-    Raises:
-        ValueError: it is none, such as NaN.
-    """
-    if math.isnan(number := float(value)):
-        raise ValueError(f"{value!r} is no limit")
-    return number
-
-
-def _limit(value: float) -> float | str:
-    """A limit as JSON has it, in which no number is infinite."""
-    return value if math.isfinite(value) else str(value)
 
 
 def read_verdicts(path: Path, known: Container[str]) -> dict[str, list[float]]:
@@ -211,10 +139,11 @@ def _good(
 
 def _scores(
     config: Config, method: Method, model: Any, embed: Embedder, samples: tuple[Sample, ...]
-) -> tuple[dict[str, list[GoodScore]], dict[str, int]]:
-    """The scores of good images by product, and how many of them are near-duplicates that nothing
-    names as such."""
+) -> tuple[dict[str, list[GoodScore]], dict[str, list[Look]], dict[str, int]]:
+    """By product the scores of good images, what is measured of each as a whole, and how many are
+    near-duplicates that nothing names as such."""
     found: dict[str, list[tuple[Sample, float, str]]] = defaultdict(list)
+    looks: dict[str, list[Look]] = defaultdict(list)
     scale, seen = method.scale(model), Seen()
     with track("calibrating", len(samples)) as progress:
         at_once = chunk_of(embed)
@@ -226,14 +155,20 @@ def _scores(
             for sample, patches, score, site in zip(some, *new, strict=True):
                 _check_new(sample, float(patches.min()), scale[sample.category])
                 found[sample.category].append((sample, score, site))
+            measured = looks_of(embed, some, new.maps, features.valid)
+            for sample, look in zip(some, measured, strict=True):
+                looks[sample.category].append(look)
             progress(at + len(some))
     by_group = config.data.group == NEAR_DUPLICATES
     groups = dict(seen.groups()) if by_group else {}
     told = {
-        name: [GoodScore(score, groups.get(one.name, one.part), site) for one, score, site in some]
+        name: [
+            GoodScore(score, groups.get(one.name, one.part), site, one.name)
+            for one, score, site in some
+        ]
         for name, some in found.items()
     }
-    return told, {} if config.data.group else seen.repeated()
+    return told, dict(looks), {} if config.data.group else seen.repeated()
 
 
 def _check_new(sample: Sample, nearest: float, scale: tuple[float, float]) -> None:
@@ -244,25 +179,3 @@ def _check_new(sample: Sample, nearest: float, scale: tuple[float, float]) -> No
             f"{shown(sample.path)}: the model was made from this image, or from a copy of it: "
             "give good parts that it has not seen"
         )
-
-
-def _told(
-    model_file: Path,
-    knobs: ScoreKnobs,
-    promises: Mapping[str, Promise],
-    scores: Mapping[str, list[GoodScore]],
-) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "model": checksum(model_file),
-        "scored": _scored(knobs),
-        "products": {
-            name: {
-                **asdict(one),
-                "threshold": _limit(one.threshold) if one.kept else None,
-                "told": one.told(),
-                "good": sorted(good.score for good in scores[name]),
-            }
-            for name, one in promises.items()
-        },
-    }

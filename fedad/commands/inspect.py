@@ -1,0 +1,135 @@
+"""`fedad inspect`: OK, NOK or take again, of pictures or of a folder that a camera writes into."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fedad.commands.options import Layout, Overrides
+
+if TYPE_CHECKING:
+    from fedad.inspection.inspector import Inspector
+
+
+class Drawn(StrEnum):
+    """Of which pictures an overlay is written."""
+
+    ALL = "all"
+    NOK = "nok"
+    NONE = "none"
+
+
+def inspect(  # noqa: PLR0917 - options, which are named
+    what: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            "--bank",
+            help="A model's file with its thresholds beside it, or the folder of a kept model.",
+        ),
+    ] = None,
+    models: Annotated[
+        Path, typer.Option(help="A site's folder of models: its current one is taken.")
+    ] = Path("models"),
+    product: Annotated[str, typer.Option(help="Which of the model's products it is.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for verdicts.csv and the overlays.")
+    ] = None,
+    jsonl: Annotated[
+        Path | None, typer.Option(help="A file that JSON lines are added to; - prints them.")
+    ] = None,
+    overlays: Annotated[Drawn, typer.Option(help="Which pictures get one.")] = Drawn.ALL,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Judge every picture that comes into the folder.")
+    ] = False,
+    dataset: Layout = "auto",
+    overrides: Overrides = None,
+) -> None:
+    """Judge pictures: OK, NOK or take again, and why. Exit code 10 says that a part is NOK, 11 that
+    a picture is to be taken again, 3 that a file cannot be read."""
+    from fedad.errors import ConfigError
+    from fedad.inspection.hot_folder import check_folder
+    from fedad.inspection.opened import open_inspector
+    from fedad.running.overlay import absolute, read_knobs
+
+    if watch and (out or jsonl):
+        raise ConfigError(
+            "--watch: not with --out or --jsonl: verdicts go to verdicts.jsonl in the folder, "
+            "overlays beside the pictures that are not OK"
+        )
+    if watch:
+        check_folder(what)
+    inspector = open_inspector(model or models, absolute(read_knobs(overrides or [])))
+    if watch:
+        _watch(inspector, what, product)
+        return
+    code = _inspect(
+        inspector,
+        what.absolute(),
+        product,
+        out=out,
+        jsonl=jsonl,
+        overlays=overlays,
+        dataset=dataset,
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+def _watch(inspector: Inspector, folder: Path, product: str) -> None:
+    from fedad.inspection.hot_folder import HotFolder
+    from fedad.plumbing.console import say
+
+    inspector.warm()
+    say(f"watching {folder}: model {inspector.opened.name}", error=True)
+    for row in HotFolder(folder, inspector, product).watch():
+        said = f"{row['verdict']:10} {row['image']}"
+        if "score" in row:  # float() reads a limit of "inf", too
+            said += f"  score {row['score']:.4g}, limit {float(row['threshold']):.4g}"
+        say(said + (f": {row['reason']}" if row["reason"] else ""))
+
+
+def _inspect(
+    inspector: Inspector,
+    what: Path,
+    product: str,
+    *,
+    out: Path | None,
+    jsonl: Path | None,
+    overlays: Drawn,
+    dataset: str,
+) -> int:
+    from fedad.inspection.folder import inspect_all
+    from fedad.inspection.results import exit_code
+    from fedad.plumbing.console import say
+
+    rows: list[dict[str, Any]] = []
+    to_stdout = str(jsonl) == "-"
+    for line, row in inspect_all(
+        inspector,
+        what,
+        product=product,
+        dataset=dataset,
+        out=out,
+        jsonl=None if to_stdout else jsonl,
+        overlays=overlays,
+        note=lambda text: say(text, error=True),
+    ):
+        rows.append(row)
+        say(line if not to_stdout else _json(row))
+    if not to_stdout:
+        counts = {row["verdict"]: 0 for row in rows}
+        for row in rows:
+            counts[row["verdict"]] += 1
+        say(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    return exit_code(row["verdict"] for row in rows)
+
+
+def _json(row: dict[str, Any]) -> str:
+    from fedad.inspection.results import as_line
+
+    return as_line(row)

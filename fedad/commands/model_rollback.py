@@ -1,0 +1,23 @@
+"""`fedad model rollback`: let the model before judge again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fedad.commands.options import AsJson, Models
+
+
+def model_rollback(models: Models = Path("models"), as_json: AsJson = False) -> None:
+    """Let the model judge again that did before the current one."""
+    from fedad.errors import DataError
+    from fedad.models.store import accept, models_folder, previous
+    from fedad.plumbing.console import say
+
+    folder = models_folder(models)
+    if (before := previous(folder)) is None:
+        raise DataError(
+            f"{folder}: no model was accepted before the current one and is still there"
+        )
+    accept(folder, before)
+    say(json.dumps({"current": before}) if as_json else f"model {before} judges from now on")

@@ -1,0 +1,1 @@
+"""A picture in, a verdict out: OK, NOK or take again, and why."""

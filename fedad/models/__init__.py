@@ -1,0 +1,1 @@
+"""The models that a site keeps: which one judges, which one waits, and what each was made from."""
