@@ -1,0 +1,109 @@
+"""Which of a site's good images an ensemble holds out from its members, and reading some of them.
+
+An image is held out by its name and the seed: the same ones in every round, whatever the site is
+called and in whatever order its images come. Images of one part go together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from fedad.types import Features, Sample, Some
+
+if TYPE_CHECKING:  # who only merges needs no network in memory
+    from fedad.embedders.in_parts import InParts
+
+F = TypeVar("F", "Features", "InParts")
+AT_ONCE = 8  # images whose taps are in memory at a time
+
+
+def split(features: Features | InParts, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """The numbers of the images that are learned from, and of those held out: of each product
+    `share` of its images, at least one where it has two parts or more, and never all of its parts.
+    """
+    named = _names(features)
+    parts = features.shown or named
+    held = set[int]()
+    for category in sorted({*features.categories}):
+        mine = [k for k, name in enumerate(features.categories) if name == category]
+        wanted = max(1, round(share * len(mine)))
+        of_part: dict[str, list[int]] = {}
+        for k in mine:
+            of_part.setdefault(parts[k], []).append(k)
+        order = sorted(of_part, key=lambda part: _drawn(seed, part))
+        taken = list[int]()
+        for part in order[: len(order) - 1]:
+            if len(taken) >= wanted:
+                break
+            taken += of_part[part]
+        held.update(taken)
+    learned = [k for k in range(len(named)) if k not in held]
+    return learned, sorted(held)
+
+
+def some(features: F, numbers: Sequence[int]) -> F:
+    """The features of these images."""
+    if isinstance(features, Features):
+        return features.take(numbers)
+    pixels = None if features.pixels is None else Some(features.pixels, tuple(numbers))
+    samples = tuple(features.samples[k] for k in numbers)
+    return replace(features, samples=samples, pixels=pixels)
+
+
+def in_turn(features: Features | InParts) -> Iterator[Features]:
+    """All images, a few in memory at a time, with their pixels where there are any."""
+    count = len(features.categories)
+    for at in range(0, count, AT_ONCE):
+        numbers = range(at, min(at + AT_ONCE, count))
+        yield in_memory(features, numbers)
+
+
+def in_memory(features: Features | InParts, numbers: Sequence[int]) -> Features:
+    """The features of these images, in memory, with their pixels where there are any."""
+    if isinstance(features, Features):
+        return features.take(numbers)
+    found = features.embed([features.samples[k] for k in numbers])
+    if features.pixels is None:
+        return found
+    return replace(found, pixels=Some(features.pixels, tuple(numbers)))
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Embeds samples as `make` of their features: what `InParts` of other features reads by."""
+
+    features: InParts
+    make: object
+
+    def __call__(self, samples: Sequence[Sample]) -> Features:
+        at = {id(sample): k for k, sample in enumerate(self.features.samples)}
+        numbers = [at[id(sample)] for sample in samples]
+        return joined(in_memory(self.features, numbers), self.make, None)
+
+
+def joined(features: F, make: object, shape: tuple[int, int, int] | None) -> F:
+    """The features of the same images by `make`, which takes a few at a time: Features -> (B, h, w,
+    N) float32.
+
+    Args:
+        shape: (h, w, N) that it gives.
+    """
+    if not isinstance(features, Features):
+        return replace(features, embed=Joined(features, make), grid=shape or features.grid)
+    grids = [make(part) for part in in_turn(features)]  # type: ignore[operator]
+    return replace(features, grid=np.concatenate(grids))
+
+
+def _names(features: Features | InParts) -> tuple[str, ...]:
+    if isinstance(features, Features):
+        return features.images
+    return tuple(sample.name for sample in features.samples)
+
+
+def _drawn(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest()
