@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from fedad.config import EmbedderKnobs, words
-from fedad.embedders.box import box_of, name_of
+from fedad.embedders.box import box_of, each_size, name_of
+from fedad.embedders.joined import joined, packed, unpacked
 from fedad.embedders.patches import patch_features
 from fedad.embedders.tiles import Tiles, one_tile, tile_of
 from fedad.embedders.weights import fingerprint, load_weights
@@ -43,10 +44,17 @@ class Backbone:
     def batch(self) -> int:
         """How many images, or tiles, the network is given at once: fewer where they are larger,
         but for squares that are seen whole, where it is `embedder.batch`."""
+        if len(self.each) > 1:
+            return max(one.batch for one in self.each)
         if isinstance(self.knobs.size, int) and not self.knobs.tile:
             return self.knobs.batch
         height, width = tile_of(self.knobs)
         return max(1, min(self.knobs.batch, self.knobs.batch * PART // (height * width)))
+
+    @cached_property
+    def each(self) -> tuple[Backbone, ...]:
+        """The same network for images of one size, of each that is joined."""
+        return tuple(replace(self, knobs=knobs) for knobs in each_size(self.knobs))
 
     @cached_property
     def tiles(self) -> Tiles | None:
@@ -54,12 +62,18 @@ class Backbone:
         return tiles_of(self.knobs) if self.knobs.tile else None
 
     def prepare(self, image: Image.Image) -> np.ndarray:
-        """An RGB image as (H, W, 3) uint8 of the canvas: resized as a whole, nothing is cropped."""
+        """An RGB image as (H, W, 3) uint8 of the canvas: resized as a whole, nothing is cropped.
+        Where sizes are joined, (N,) uint8: its canvases, packed."""
+        if len(self.each) > 1:
+            return packed([one.prepare(image) for one in self.each])
         middle = [round(255 * float(value)) for value in self.mean.flatten()]
         return box_of(self.knobs).prepare(image, (middle[0], middle[1], middle[2]))
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Canvases (B, H, W, 3) uint8 -> patch features (B, h, w, D) float32."""
+        """Canvases (B, H, W, 3), or packed (B, N), uint8 -> patch features (B, h, w, D) float32."""
+        if len(self.each) > 1:
+            sizes = unpacked(pixels, [box_of(one.knobs).canvas for one in self.each])
+            return joined([one(some) for one, some in zip(self.each, sizes, strict=True)])
         if self.tiles is None:
             return self._in_batches(pixels)
         return np.stack([np.concatenate([*self.strips(canvas)]) for canvas in pixels])
@@ -158,6 +172,9 @@ def grid_of(knobs: EmbedderKnobs) -> tuple[int, int, int]:
     Raises:
         ConfigError: as `build`.
     """
+    if knobs.also:
+        first, *more = (grid_of(one) for one in each_size(knobs))
+        return *first[:2], first[2] * (1 + len(more))
     if knobs.tile:
         return *tiles_of(knobs).grid, grid_of(one_tile(knobs))[2]
     layers = words(knobs.layers)

@@ -8,7 +8,7 @@ sides rounded up to a multiple of `STEP`, so that tiles begin where the network'
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,12 @@ from PIL import Image
 
 from fedad.config import Config, EmbedderKnobs
 from fedad.errors import DataError
-from fedad.plumbing.sides import STEP, sides_of
+from fedad.plumbing.sides import STEP, also_of, sides_of
 
-NAMED = re.compile(r"(\d+)x(\d+)(, padded)?(?:, in tiles of (\d+) overlapping by (\d+))?")
+NAMED = re.compile(
+    r"(\d+)x(\d+)(, padded)?(?:, in tiles of (\d+) overlapping by (\d+))?"
+    r"(?:, joined with (\d+(?:x\d+)?(?:,\d+(?:x\d+)?)*))?"
+)
 BAND = 256  # rows of an image that are copied at a time
 
 
@@ -65,13 +68,19 @@ def box_of(knobs: EmbedderKnobs) -> Box:
     return Box(size, (height, width) if knobs.tile else size, knobs.fit == "pad")
 
 
+def each_size(knobs: EmbedderKnobs) -> tuple[EmbedderKnobs, ...]:
+    """The knobs of each size that images are embedded at, that of `embedder.size` first."""
+    return tuple(replace(knobs, size=size, also="") for size in (knobs.size, *also_of(knobs.also)))
+
+
 def name_of(knobs: EmbedderKnobs) -> int | str:
-    """What a fingerprint says of it: a stretched square seen at once is its side."""
-    if knobs.fit == "stretch" and not knobs.tile:
+    """What a fingerprint says of it: a stretched square seen at once, at one size, is its side."""
+    if knobs.fit == "stretch" and not knobs.tile and not knobs.also:
         return knobs.size
     height, width = sides_of(knobs.size)
     tiles = f", in tiles of {knobs.tile} overlapping by {knobs.overlap}" if knobs.tile else ""
-    return f"{width}x{height}{', padded' if knobs.fit == 'pad' else ''}{tiles}"
+    joined = f", joined with {knobs.also}" if knobs.also else ""
+    return f"{width}x{height}{', padded' if knobs.fit == 'pad' else ''}{tiles}{joined}"
 
 
 def knobs_named(name: int | str) -> dict[str, Any]:
@@ -81,12 +90,13 @@ def knobs_named(name: int | str) -> dict[str, Any]:
         DataError: it is no such name.
     """
     if isinstance(name, int):
-        return {"size": name, "fit": "stretch", "tile": 0}
+        return {"size": name, "also": "", "fit": "stretch", "tile": 0}
     if not (found := NAMED.fullmatch(name)):
         raise DataError(f"images of size {name!a:.80}: expected one such as 5000x200")
-    width, height, padded, tile, overlap = found.groups()
+    width, height, padded, tile, overlap, also = found.groups()
     named: dict[str, Any] = {
         "size": int(width) if width == height else f"{width}x{height}",
+        "also": also or "",
         "fit": "pad" if padded else "stretch",
         "tile": int(tile or 0),
     }

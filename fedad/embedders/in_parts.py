@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,14 +13,17 @@ from fedad.config import Config
 from fedad.embedders.backbone import grid_of, tiles_of
 from fedad.embedders.box import box_of
 from fedad.embedders.embedder import Embed, Embedder
+from fedad.embedders.turns import copies, sources
 from fedad.embedders.valid import valid_patches
 from fedad.errors import ConfigError
-from fedad.types import Features, Fingerprint, Pixels, Sample, parts_shown
+from fedad.types import Features, Fingerprint, Pixels, Sample, Turned, parts_shown
 
 FIXED = (
     256 * 2**20
 )  # bytes beside the points: blocks of distances, a batch of images in the network
 COPIES = 1.25  # of the points: themselves, what is known of each, and the kept ones again
+
+F = TypeVar("F", "Features", "InParts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +35,7 @@ class InParts:
     grid: tuple[int, int, int]  # (h, w, D) of an image
     memory: int  # bytes for the features of a part and for what is selected of all
     pixels: Pixels | None = None
+    turned: Turned | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -97,8 +102,13 @@ class InParts:
         return valid_patches(samples, box_of(self.embed.knobs), self.grid[:2])
 
 
-def within_memory(config: Config, embed: Embed, samples: Sequence[Sample]) -> Features | InParts:
+def within_memory(
+    config: Config, embed: Embed, samples: Sequence[Sample], turns: int = 1
+) -> Features | InParts:
     """The features of `samples`, all at once if `coreset.memory-gb` allows it.
+
+    Args:
+        turns: at which the method wants training images; above 1, `turned` has the copies.
 
     Raises:
         ConfigError: memory for less than an image and the bank, or another coreset than kcenter
@@ -106,12 +116,12 @@ def within_memory(config: Config, embed: Embed, samples: Sequence[Sample]) -> Fe
     """
     limit = int(config.coreset.memory_gb * 2**30)
     if not limit:
-        return embed(samples)
+        return with_turns(config, embed(samples), embed, samples, turns)
     grid, fixed = grid_of(config.embedder), fixed_bytes(config)
     points = len(samples) * image_bytes(grid)
     kept = config.coreset.local_ratio * points
-    if fixed + COPIES * points + kept <= limit:
-        return embed(samples)
+    if fixed + copies_held(turns) * points + kept <= limit:
+        return with_turns(config, embed(samples), embed, samples, turns)
     least = fixed + 4 * kept + 2 * _piece_bytes(config, grid)
     if limit < least:
         raise ConfigError(
@@ -123,7 +133,27 @@ def within_memory(config: Config, embed: Embed, samples: Sequence[Sample]) -> Fe
             f"coreset.selection = {config.coreset.selection!r}: only kcenter selects in parts, and "
             f"all features take {points / 2**30:.2f} GB: raise coreset.memory-gb"
         )
-    return InParts(embed, tuple(samples), grid, limit - fixed)
+    parts = InParts(embed, tuple(samples), grid, limit - fixed)
+    return with_turns(config, parts, embed, samples, turns)
+
+
+def copies_held(turns: int) -> float:
+    """How often the points of training images are in memory where they fit: those of turned images
+    are joined to them to be selected among."""
+    return COPIES if turns == 1 else turns * (COPIES + 1)
+
+
+def with_turns(
+    config: Config, features: F, embed: Embed, samples: Sequence[Sample], turns: int
+) -> F:
+    """The features of training images with those of their copies at so many turns, in parts where
+    they themselves are."""
+    if turns == 1 or not samples:
+        return features
+    turned, grid = copies(samples, turns), features.shape[:2]
+    source = sources(turned, len(samples), box_of(config.embedder), grid)
+    found = replace(features, samples=turned) if isinstance(features, InParts) else embed(turned)
+    return replace(features, turned=Turned(found, source))
 
 
 def fixed_bytes(config: Config) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from fedad.embedders.box import Box
 from fedad.images.pixels import image_size
 from fedad.images.roi import region_of
+from fedad.images.turning import filled_by, mask_turned_by
 from fedad.types import Sample
 
 
@@ -21,13 +22,21 @@ def valid_patches(samples: Sequence[Sample], box: Box, grid: tuple[int, int]) ->
     Raises:
         BadFileError: an image or a mask that cannot be read, or a mask of another shape.
     """
-    if not samples or (box.is_full and not any(sample.roi for sample in samples)):
+    turned = any(sample.reading.turn for sample in samples)
+    if not samples or (box.is_full and not turned and not any(sample.roi for sample in samples)):
         return None
     found = np.empty((len(samples), *grid), bool)
     for number, sample in enumerate(samples):
         size = image_size(sample.path, sample.reading)
-        found[number] = valid_of(box, grid, size, region_of(sample, size))
-    return found
+        region, turn = region_of(sample, size), sample.reading.turn
+        found[number] = valid_of(box, grid, size, _turned(region, turn))
+        if turn:  # of a copy only patches that show nothing but the image
+            found[number] &= ~valid_of(box, grid, size, ~filled_by(size, turn))
+    return None if turned and found.all() else found
+
+
+def _turned(region: np.ndarray | None, turn: int) -> np.ndarray | None:
+    return region if region is None or not turn else mask_turned_by(region, turn)
 
 
 def valid_of(

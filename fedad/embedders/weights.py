@@ -24,20 +24,27 @@ PACKAGED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf7
 
 
 def load_weights(
-    model: torch.nn.Module, weights: str, *, backbone: str, names: Sequence[str]
+    model: torch.nn.Module,
+    weights: str,
+    *,
+    backbone: str,
+    names: Sequence[str],
+    knob: str = "embedder.weights",
 ) -> None:
     """Fill `model` from `weights`: "package" or a file; "random" and "hub" are filled already.
 
     Args:
         names: the tensors of the whole backbone, of which `model` may hold the first layers only.
+        knob: what `weights` is called by a user.
 
     Raises:
         DataError: the package or file is missing, is not what it should be, or does not fit.
     """
     if weights == "package":
-        _fill(model, dict(zip(names, _packaged(backbone), strict=True)), weights, backbone)
+        told = f"{knob} = {weights!r}"
+        _fill(model, dict(zip(names, _packaged(backbone), strict=True)), told, backbone)
     elif weights not in ("random", "hub"):
-        _fill(model, _from_file(Path(weights)), weights, backbone)
+        _fill(model, _from_file(Path(weights), knob), f"{knob} = {weights!r}", backbone)
 
 
 def fingerprint(model: torch.nn.Module) -> str:
@@ -68,10 +75,10 @@ def _packaged(backbone: str) -> list[torch.Tensor]:
     return list(_from_file(path).values())
 
 
-def _from_file(path: Path) -> dict[str, torch.Tensor]:
+def _from_file(path: Path, knob: str = "embedder.weights") -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise DataError(
-            f"embedder.weights = {str(path)!r}: there is no such file; "
+            f"{knob} = {str(path)!r}: there is no such file; "
             "expected package, hub, random or a .safetensors or .pth file"
         )
     try:
@@ -92,7 +99,8 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
 def _fill(
     model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str, backbone: str
 ) -> None:
-    """Load by name what `model` has; further tensors, such as a classifier, are left out."""
+    """Load by name what `model` has; further tensors, such as a classifier, are left out. `source`
+    is what a message calls them by."""
     wanted = {n: t for n, t in model.state_dict().items() if "num_batches_tracked" not in n}
     missing = [name for name in wanted if name not in state]
     misfits = [n for n, t in wanted.items() if n in state and state[n].shape != t.shape]
@@ -100,7 +108,7 @@ def _fill(
         name = (missing + misfits)[0]
         there = "is missing" if missing else f"has shape {tuple(state[name].shape)}"
         raise DataError(
-            f"embedder.weights = {source!r} does not fit {backbone}: {len(missing)} of its "
+            f"{source} does not fit {backbone}: {len(missing)} of its "
             f"{len(wanted)} tensors are missing and {len(misfits)} have another shape; {name} "
             f"{there}, expected {tuple(wanted[name].shape)}: is it another backbone's file?"
         )

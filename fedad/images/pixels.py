@@ -29,6 +29,7 @@ from fedad.images.files import (
 )
 from fedad.images.orientation import turned
 from fedad.images.profile import as_srgb, profile_of
+from fedad.images.turning import turned_by
 from fedad.types import Channel, Reading, Region, Saturation
 
 __all__ = [
@@ -78,7 +79,7 @@ def read_image(path: Path, reading: Reading = AS_USUAL) -> Image.Image:
 
 def rgb(content: bytes, path: Path, reading: Reading = AS_USUAL) -> Image.Image:
     """As `read_image`, of a file's bytes."""
-    return picture(content, path, reading).rgb
+    return turned_by(picture(content, path, reading).rgb, reading.turn)
 
 
 def picture(content: bytes, path: Path, reading: Reading = AS_USUAL) -> Picture:

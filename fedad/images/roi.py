@@ -50,7 +50,8 @@ def region_of(sample: Sample, size: tuple[int, int]) -> np.ndarray | None:
     """
     if sample.roi is None:
         return None
-    return _region(sample.roi, size, sample.reading, sample.roi.stat().st_mtime_ns)
+    as_it_lies = replace(sample.reading, turn=0)
+    return _region(sample.roi, size, as_it_lies, sample.roi.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
