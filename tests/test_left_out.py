@@ -97,12 +97,44 @@ def test_what_overflows_is_left_to_the_plain_search():
     assert LeftOut(rows * np.float32(1e15)).largest(patches, out) is None
 
 
-def test_little_is_multiplied_for_an_image():
-    rows, patches = drawn(6000, 200, 0), drawn(64, 200, 1)
-    known, out = LeftOut(rows), np.arange(50)
+def test_a_patch_that_is_no_number_is_left_to_the_plain_search():
+    rows, patches, out = many("clumps", 0)
+    patches[-1, 0] = np.nan
+    assert LeftOut(rows).largest(patches, out) is None
+
+
+def test_the_rows_of_the_first_look_may_all_be_left_out():
+    rows, patches, _ = many("clumps", 0)
+    out = np.arange(0, len(rows), left_out.SPARSE)
+    patches[: len(out)] = rows[out]
+    assert LeftOut(rows).largest(patches, out) == plain(rows, patches, out)
+
+
+def test_the_oddest_patch_may_come_late_in_the_first_look(monkeypatch):
+    """What a few rows say of a patch is a bound and no more: rows that the first look does not see
+    are near to many patches, and those that it does see to the oddest."""
+    monkeypatch.setattr(left_out, "TAKEN", 8)
+    rows, patches = drawn(800, 40, 0), drawn(200, 40, 1)
+    unseen = np.flatnonzero(np.arange(len(rows)) % left_out.SPARSE)[:190]
+    rows[unseen] = patches[:190] + np.float32(0.01)
+    assert LeftOut(rows).largest(patches, unseen[:0]) == plain(rows, patches, unseen[:0])
+
+
+def test_little_is_multiplied_for_an_image(monkeypatch):
+    """Few coordinates, and of most patches with an eighth of the rows alone."""
+    rows, patches = drawn(6000, 200, 0), drawn(512, 200, 1)
+    known, out, products = LeftOut(rows), np.arange(50), []
+    monkeypatch.setattr(
+        left_out,
+        "_least",
+        lambda points, table, least=left_out._least: (
+            products.append(len(points) * len(table)) or least(points, table)
+        ),
+    )
     assert known.table.shape[1] * 3 < rows.shape[1]
     assert known.largest(patches, out) is not None
-    assert flops(lambda: plain(rows, patches, out)) >= 2 * 64 * 5950 * 200
+    assert sum(products) < 0.7 * len(patches) * len(rows)
+    assert flops(lambda: plain(rows, patches, out)) >= 2 * 512 * 5950 * 200
 
 
 def apart(parts, patches, outs, factors):

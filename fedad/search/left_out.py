@@ -2,8 +2,8 @@
 
 Plain search copies the rows for each image and compares each patch with each row. Here rows are
 brought to few coordinates once, in which no distance is longer than it is. They find a near row of
-each patch, and of the few patches that may be the oddest all rows that may be nearest; only these
-are compared in full.
+each patch among every eighth, of the patches that may then be the oddest one among all, and of the
+few that still may all rows that may be nearest; only these are compared in full.
 
 The score is, bit for bit, what `nearest_rows.by_torch` leads to. Among rows that are equally near
 to float32's rounding it may take any: where that could change the score, it is asked.
@@ -22,17 +22,21 @@ import numpy as np
 from fedad.search.nearest_rows import again
 
 COORDINATES = 32  # the main directions of the rows: 64 take a tenth longer for the same scores
-SAMPLED = 512  # rows that these are found by
-BLOCK = 1024  # rows, or patches, at a time,
-STEP = 256  # and patches that are multiplied with it
+SAMPLED = 256  # rows that these are found by
+BLOCK = 1024  # rows of few coordinates at a time,
+STEP = 256  # and patches that are multiplied with them
+WHOLE = 128  # rows or patches in all their features at a time: in float64, 1.5 MB of 1,536
+SPARSE = 8  # of so many rows one is looked at for a first bound of every patch
+TAKEN = 64  # patches, the oddest by that bound first, that are then compared with all rows
 TRIED = 256  # patches; if that many may be the oddest, plain search is as fast
 ROUND = 2.0**-24  # the most by which float32 rounds a number, relative to it,
 LARGEST = 1e12  # of a feature: squares of more might overflow
 TINY = 1e-30  # and where it is next to 0
+FAR = np.float32(1e37)  # squared, beyond all features
 
 
 class LeftOut:
-    """Rows (M, D) float32, none of which is copied but in doubt.
+    """Rows (M, D) float32, copied in doubt alone.
 
     Args:
         numbers: which of `rows` they are; all of them if not told.
@@ -42,16 +46,22 @@ class LeftOut:
         self, rows: np.ndarray, device: str = "cpu", numbers: np.ndarray | None = None
     ) -> None:
         self.rows, self.device = rows, device
+        self.all = numbers is None
         self.numbers = np.arange(len(rows)) if numbers is None else numbers
-        self.largest_value = float(np.max([_largest(block) for block in self._blocks()]))
-        total = np.zeros(rows.shape[1])
-        for block in self._blocks():
-            total += block.sum(axis=0, dtype=np.float64)
-        self.mean = total / len(self)
         some = np.unique(np.linspace(0, len(self) - 1, min(SAMPLED, len(self))).astype(int))
-        self.directions = _main(self.at(some) - self.mean)
-        brought = [self.brought(block) for block in self._blocks()]
-        near, self.length = (np.concatenate(column) for column in zip(*brought, strict=True))
+        sample = self.at(some).astype(np.float64)
+        self.centre = sample.mean(axis=0)
+        self.directions = _main(sample - self.centre)
+        total, found = np.zeros(rows.shape[1]), []
+        for block in self._blocks():
+            centred = block - self.centre
+            total += centred.sum(axis=0)
+            found.append((_largest(block), *self._few(centred)))
+        values, near, length = zip(*found, strict=True)
+        near, self.length = np.concatenate(near), np.concatenate(length)
+        self.largest_value = float(np.max(values))
+        self.copy: np.ndarray | None = None  # kept: new memory takes longer than what goes there
+        self.aside = float(np.linalg.norm(total)) / len(self)  # the mean, from the centre
         self.table = np.column_stack([-2 * near, np.square(near).sum(axis=1)])  # for products
 
     def __len__(self) -> int:
@@ -59,7 +69,14 @@ class LeftOut:
 
     def at(self, some: np.ndarray) -> np.ndarray:
         """The rows with these numbers."""
-        return self.rows[self.numbers[some]]
+        return self.rows[some if self.all else self.numbers[some]]
+
+    def copied(self, some: np.ndarray) -> np.ndarray:
+        """`at`, until it is asked again."""
+        if self.copy is None:
+            self.copy = np.empty((len(self), self.rows.shape[1]), np.float32)
+        to = self.copy[: len(some)]
+        return np.take(self.rows, self.numbers[some], axis=0, out=to, mode="clip")
 
     def largest(
         self, patches: np.ndarray, out: np.ndarray, valid: np.ndarray | None = None
@@ -69,32 +86,36 @@ class LeftOut:
         return largest([Part(self, out)], patches, valid)
 
     def brought(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Points (N, D) in few coordinates (N, K + 1) float32, and how far from the mean (N,).
+        """Points (N, D) in few coordinates (N, K + 1) float32, and how far from the centre (N,).
 
         The last coordinate is the length of what the others leave out.
         """
         found = np.empty((len(points), self.directions.shape[1] + 1), np.float32)
         length = np.empty(len(points))
-        for at in range(0, len(points), BLOCK):
-            some = slice(at, at + BLOCK)
-            centred = points[some] - self.mean
-            inside = centred @ self.directions
-            square = np.einsum("nd,nd->n", centred, centred)
-            left = np.sqrt(np.maximum(square - np.square(inside).sum(axis=1), 0))
-            found[some], length[some] = np.column_stack([inside, left]), np.sqrt(square)
+        for at in range(0, len(points), WHOLE):
+            some = slice(at, at + WHOLE)
+            found[some], length[some] = self._few(points[some] - self.centre)
         return found, length
+
+    def _few(self, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`brought` of points (N, D) float64 that are centred."""
+        inside = centred @ self.directions
+        square = np.einsum("nd,nd->n", centred, centred)
+        left = np.sqrt(np.maximum(square - np.square(inside).sum(axis=1), 0))
+        return np.column_stack([inside, left]).astype(np.float32), np.sqrt(square)
 
     @contextmanager
     def without(self, out: np.ndarray) -> Iterator[None]:
         """Inside, nothing is near these rows."""
         squares = self.table[out, -1]
-        self.table[out, -1] = np.inf
+        self.table[out, -1] = FAR
         yield
         self.table[out, -1] = squares
 
     def _blocks(self) -> Iterator[np.ndarray]:
-        for at in range(0, len(self), BLOCK):
-            yield self.rows[self.numbers[at : at + BLOCK]]
+        for at in range(0, len(self), WHOLE):
+            some = slice(at, at + WHOLE)
+            yield self.rows[some] if self.all else self.rows[self.numbers[some]]
 
 
 class Part(NamedTuple):
@@ -118,28 +139,46 @@ def largest(
     left = [part for part in parts if len(part.out) < len(part.known)]
     if not left:
         return None
-    if not max(*(part.known.largest_value for part in left), _largest(patches)) < LARGEST:
+    if not np.max([_largest(patches), *(part.known.largest_value for part in left)]) < LARGEST:
         return None
     seen = [_Seen(part, patches) for part in left]
-    bounds = np.min([one.factor**2 * one.bounds for one in seen], axis=0)
+    asked = np.arange(len(patches)) if valid is None else np.flatnonzero(valid)
+    if not len(asked):
+        return np.float32(0)
     widest = max(one.widest for one in seen)
-    found = np.float32(-1 if valid is None or valid.any() else 0)
-    order = np.argsort(-bounds, kind="stable")
-    order = order if valid is None else order[valid[order]]
+    found, tried = np.float32(-1), 0
     unsure: list[tuple[int, np.float32, Doubt]] = []
-    for tried, patch in enumerate(order.tolist()):
-        limit = bounds[patch] + widest
-        if np.sqrt(limit) * 1.0001 < found:  # and of all that follow
+    for some, rest in _oddest_first(asked, _bounds(seen, asked, SPARSE)):
+        bounds = _bounds(seen, some)
+        for at in np.argsort(-bounds, kind="stable").tolist():
+            limit = bounds[at] + widest
+            if np.sqrt(limit) * 1.0001 < found:  # and of all that follow
+                break
+            if tried == TRIED or not np.isfinite(limit):
+                return None
+            tried, patch = tried + 1, int(some[at])
+            near = [(one, *one.nearest(patch, limit)) for one in seen]
+            doubt = [(one, rows) for one, rows, _ in near if len(rows)]
+            ways = [one.factor * distances for one, rows, distances in near if len(rows)]
+            found = max(found, min(each.min() for each in ways))
+            unsure.append((patch, min(each.max() for each in ways), doubt))
+        if np.sqrt(rest + widest) * 1.0001 < found:
             break
-        if tried == TRIED or not np.isfinite(limit):
-            return None
-        near = [(one, *one.nearest(patch, limit)) for one in seen]
-        doubt = [(one, rows) for one, rows, _ in near if len(rows)]
-        ways = [one.factor * distances for one, rows, distances in near if len(rows)]
-        found = max(found, min(each.min() for each in ways))
-        unsure.append((patch, min(each.max() for each in ways), doubt))
     unsure = [one for one in unsure if one[1] > found]
     return max(found, _searched(unsure)) if unsure else found
+
+
+def _oddest_first(asked: np.ndarray, bounds: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
+    """The patches some at a time, with the largest bound (P,) of those that follow."""
+    order = np.argsort(-bounds, kind="stable")
+    for at in range(0, len(order), TAKEN):
+        rest = order[at + TAKEN : at + TAKEN + 1]
+        yield asked[order[at : at + TAKEN]], float(bounds[rest].max(initial=0))
+
+
+def _bounds(seen: Sequence[_Seen], some: np.ndarray, step: int = 1) -> np.ndarray:
+    """(N,): a bound of the least squared distance of some patches to any part, times its factor."""
+    return np.min([float(one.factor) ** 2 * one.bounds(some, step) for one in seen], axis=0)
 
 
 class _Seen:
@@ -153,7 +192,6 @@ class _Seen:
         self.near = np.column_stack([near, np.ones(len(near), np.float32)])
         self.off = self._off()
         self.widest = 2 * self.off(self.length.max(), self.known.length.max())
-        self.bounds = self._bounds()
 
     def nearest(self, patch: int, limit: float) -> tuple[np.ndarray, np.ndarray]:
         """The rows any of which plain search may take as the nearest of a patch, and how far they
@@ -173,7 +211,7 @@ class _Seen:
     def searched(self, among: Mapping[int, np.ndarray]) -> dict[int, np.float32]:
         """How far plain search finds the patches, each of which can find one of these rows."""
         kept = np.delete(np.arange(len(self.known)), self.out)
-        rest = self.known.at(kept)
+        rest = self.known.copied(kept)
         asked = {patch: np.searchsorted(kept, rows) for patch, rows in among.items()}
         found = again(rest, self.patches, asked, self.known.device)
         gaps = self.patches[[*found]] - rest[[*found.values()]]
@@ -183,26 +221,35 @@ class _Seen:
     def _off(self) -> Callable[[Any, Any], Any]:
         """Lengths of a patch and of rows -> the most by which float32's products are off, squared.
 
-        Plain search centres by the mean of the rows that are left, which is not quite the mean of
-        all.
+        Plain search centres by the mean of the rows that are left. The mean of all is as far from
+        that as the rows that are left out are from it, all of them one way at most.
         """
-        moved = np.linalg.norm((self.known.at(self.out) - self.known.mean).sum(axis=0))
-        moved /= max(1, len(self.known) - len(self.out))
+        known, left = self.known, max(1, len(self.known) - len(self.out))
+        moved = (known.length[self.out].sum() + len(self.out) * known.aside) / left + known.aside
         share = (self.patches.shape[1] + 16) * ROUND
-        return lambda patch, row: share * (1.05 * (patch + row + 2 * moved)) ** 2 + TINY
 
-    def _bounds(self) -> np.ndarray:
-        """(P,): the squared distance of each patch to a row that is probably the nearest."""
-        row = np.zeros(len(self.patches), np.int64)
+        def off(patch: Any, row: Any) -> Any:
+            row = row + moved
+            return share * 1.05**2 * row * (row + 2 * (patch + moved)) + TINY
+
+        return off
+
+    def bounds(self, some: np.ndarray, step: int = 1) -> np.ndarray:
+        """(N,): the squared distance of some patches to a row that is probably the nearest, of
+        every `step`-th, or a little more."""
+        table = self.known.table[::step]
+        row, least = np.zeros(len(some), np.int64), np.zeros(len(some), np.float32)
         with self.known.without(self.out):
-            for at in range(0, len(row), STEP):
-                some = slice(at, at + STEP)
-                row[some] = _least(self.near[some], self.known.table)
-        found = np.empty(len(row))
-        for at in range(0, len(row), BLOCK):
-            some = slice(at, at + BLOCK)
-            found[some] = _squares(self.patches[some], self.known.at(row[some]))
-        return found
+            for at in range(0, len(some), STEP):
+                few = slice(at, at + STEP)
+                row[few], least[few] = _least(self.near[some[few]], table)
+        found = np.empty(len(some), np.float32)
+        for at in range(0, len(some), WHOLE):
+            few = slice(at, at + WHOLE)
+            gaps = self.patches[some[few]] - self.known.at(step * row[few])
+            found[few] = np.einsum("nd,nd->n", gaps, gaps)
+        found[least > FAR / 2] = np.inf  # all of these rows are left out
+        return found * (1 + 4 * (self.patches.shape[1] + 16) * ROUND) + TINY
 
     def _reached(self, patch: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
         """The rows whose squared distance from a patch may be within `reach`, with it."""
@@ -211,8 +258,8 @@ class _Seen:
             gaps = self.known.table @ near + np.square(near[:-1], dtype=np.float64).sum()
         rows = np.flatnonzero(gaps <= reach)
         found = np.empty(len(rows))
-        for at in range(0, len(rows), BLOCK):
-            some = slice(at, at + BLOCK)
+        for at in range(0, len(rows), WHOLE):
+            some = slice(at, at + WHOLE)
             found[some] = _squares(point, self.known.at(rows[some]))
         return rows, found
 
@@ -240,17 +287,18 @@ def _main(centred: np.ndarray) -> np.ndarray:
     return directions
 
 
-def _least(points: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """(N,): the row of `table` (M, K) whose product with each point (N, K) is least, by blocks that
-    stay in a processor's cache."""
+def _least(points: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,): the row of `table` (M, K) whose product with each point (N, K) is least, and that, by
+    blocks that stay in a processor's cache."""
     least, row = np.full(len(points), np.inf), np.zeros(len(points), np.int64)
     every = np.arange(len(points))
     for at in range(0, len(table), BLOCK):
         products = points @ table[at : at + BLOCK].T
         here = products.argmin(axis=1)
-        closer = products[every, here] < least
-        least[closer], row[closer] = products[every, here][closer], at + here[closer]
-    return row
+        value = products[every, here]
+        closer = value < least
+        least[closer], row[closer] = value[closer], at + here[closer]
+    return row, least
 
 
 def _largest(points: np.ndarray) -> float:
