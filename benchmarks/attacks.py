@@ -16,7 +16,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
-from common import heading, origin, row
+from common import PUBLISHED, heading, origin, row
 
 from fedad.config import read
 from fedad.plugins import names
@@ -31,6 +31,7 @@ Found = dict[tuple[str, str], list[list[float]]]
 def one_seed(options: argparse.Namespace, seed: int) -> list[Trial]:
     """All attacks under all defences for one deal of the images."""
     knobs: dict[str, str | int | float] = {
+        **PUBLISHED,
         "data.partition": options.partition,
         "data.sites": options.sites,
         "round.seed": seed,

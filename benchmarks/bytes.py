@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
-from common import heading, origin, row
+from common import PUBLISHED, heading, origin, row
 
 from fedad import wire
 from fedad.config import Config, read
@@ -123,7 +123,7 @@ def main() -> None:
     data = {"data.dataset": "autovi", "data.dir": options.data} if options.data else {}
     if options.categories:
         data["data.categories"] = options.categories
-    knobs = {**data, "embedder.size": options.size, "score.replicates": 0}
+    knobs = {**PUBLISHED, **data, "embedder.size": options.size, "score.replicates": 0}
     wishes = {label: WISHES[label] for label in options.only or WISHES}
     for wish in options.wish:
         label, _, rest = wish.partition("=")

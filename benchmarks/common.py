@@ -25,6 +25,12 @@ from fedad.datasets.synthetic import synthetic
 from fedad.embedders.embedder import Embedder
 from fedad.plumbing.files import cache_root
 
+# What tables are of whose commands say nothing else: PatchCore as published, at 256 pixels.
+PUBLISHED: dict[str, str | int | float] = {
+    "embedder.size": 256,
+    "coreset.local-ratio": 0.1,
+    "patchcore.preset": "classic",
+}
 PACKAGES = ("torch", "timm", "numpy", "anomalib", "faiss-cpu")
 
 
@@ -116,7 +122,7 @@ def patches(count: int, data: str, *, layers: str = "layer2,layer3") -> np.ndarr
     All images of the test set follow where the training images do not suffice.
     """
     dataset = autovi(Path(data)) if data else synthetic(cache_root() / "plants")
-    embed = Embedder(Knobs(layers=layers))
+    embed = Embedder(Knobs(layers=layers, size=256))
     samples = sorted(dataset.samples, key=lambda sample: (sample.split != "train", sample.name))
     rows: list[np.ndarray] = []
     have = 0

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import Peak, heading, origin, pairs, patches, row, threads
+from common import PUBLISHED, Peak, heading, origin, pairs, patches, row, threads
 
 from fedad.config import read
 from fedad.coresets.kcenter import kcenter
@@ -134,7 +134,7 @@ def _site(site: Site, stored: np.ndarray, memory: float, data: str) -> None:
         grid = np.stack([stored[int(sample.path.name)] for sample in samples])
         return Features(grid, ("part",) * len(grid), tuple(s.name for s in samples), mark)
 
-    config = read({"coreset.memory-gb": memory})
+    config = read({**PUBLISHED, "coreset.memory-gb": memory})
     began = time.perf_counter()
     with Peak() as peak:
         bank = fit(config, site, embed)

@@ -5,6 +5,7 @@
 DIR holds products in AutoVI's layout. Each is private in turn; decoders are trained on the others
 and on the drawn demo plants, which anybody has, by the same backbone and knobs, and are given the
 rows of a private upload. A row's truth is the 32 x 32 pixels of the resized image around its patch.
+Rows with positions are given with them.
 Decoders: `linear` (ridge) and `mlp` (two hidden layers). The baseline is the mean crop of the
 private rows, which no attacker has: a decoder that knows the product's look and nothing of the
 patch reaches it. PSNR in dB of pixels from 0 to 1, the mean over rows and the best row; `seen` is
@@ -30,8 +31,10 @@ from pairs import IMAGES, Pairs, crops_of, good, joined, of, public_pairs
 from fedad.config import Config, read
 from fedad.datasets.autovi import autovi
 from fedad.datasets.base import open_dataset
+from fedad.descriptors.settings import Settings
 from fedad.embedders.embedder import Embedder
 from fedad.judging.findings import Findings
+from fedad.leakage.crops import Described
 from fedad.leakage.decoders import Decode, Drawn, Scores, drawable, linear, mlp, scores_of
 from fedad.methods.base import FIRST, method_of
 from fedad.partition import partition
@@ -51,6 +54,8 @@ class Setting(NamedTuple):
     size: int = 256
     dtype: str = "float32"
     selection: str = "kcenter"
+    ratio: float = 0.1
+    preset: str = "classic"
 
     def config(self) -> Config:
         return read(
@@ -62,12 +67,14 @@ class Setting(NamedTuple):
                 "embedder.threads": THREADS,
                 "wire.dtype": self.dtype,
                 "coreset.selection": self.selection,
-                "coreset.local-ratio": 1.0 if self.selection == "uniform" else 0.1,
+                "coreset.local-ratio": 1.0 if self.selection == "uniform" else self.ratio,
+                "patchcore.preset": self.preset,
             }
         )
 
 
 DEFAULT = Setting("layer2,layer3", "layer2", 3)
+SHIPPED = DEFAULT._replace(size=384, ratio=0.0444, preset="position")
 SETTINGS = (
     Setting("layer0", "layer0", 1, selection="uniform"),
     Setting("layer1", "layer1", 1),
@@ -75,6 +82,10 @@ SETTINGS = (
     Setting("layer1,layer2", "layer2", 3),
     Setting("layer2", "layer2", 1),
     Setting("layer2", "layer2", 3),
+    SHIPPED,
+    SHIPPED._replace(preset="classic"),
+    SHIPPED._replace(pool=5),
+    SHIPPED._replace(layers="layer2"),
     DEFAULT,
     DEFAULT._replace(dtype="float16"),
     DEFAULT._replace(selection="uniform"),
@@ -86,13 +97,14 @@ SETTINGS = (
     Setting("layer3", "layer3", 3),
     Setting("layer3", "layer3", 5),
 )
-QUICK = (SETTINGS[0], DEFAULT, Setting("layer3", "layer3", 3))
+QUICK = (SETTINGS[0], SHIPPED, Setting("layer3", "layer3", 3))
 DECODERS: dict[str, Callable[[np.ndarray, Drawn], Decode]] = {"linear": linear, "mlp": mlp}
 
 
-def uploaded(config: Config, embed: Embedder, samples: Sequence[Sample]) -> Pairs:
+def uploaded(config: Config, embed: Embedder | Described, samples: Sequence[Sample]) -> Pairs:
     """The rows that leave the plant, as they arrive."""
-    features = embed(samples)
+    plain = embed.embed if isinstance(embed, Described) else embed
+    features = plain(samples)
     made = method_of(config).fit(features, FIRST, rng=np.random.default_rng(0))
     own = made.with_own(made.sealed("plant", config.wire.dtype))
     some = np.random.default_rng(1).permutation(len(own))[:ROWS]
@@ -102,7 +114,9 @@ def uploaded(config: Config, embed: Embedder, samples: Sequence[Sample]) -> Pair
 def attacked(setting: Setting, folder: Path, quick: bool) -> Iterator[tuple[str, str, Scores]]:
     """(private product, decoder, how well it draws) for each."""
     config, parts = setting.config(), autovi(folder)
-    embed = Embedder(replace(config.embedder, cache="off"))
+    embed: Embedder | Described = Embedder(replace(config.embedder, cache="off"))
+    if setting.preset == "position":  # rows say where they are, so public ones do as well
+        embed = Described(embed, Settings(position=1.0, scale=1.0))
     known = public_pairs(embed, folder, quick)
     for name in parts.categories:
         samples = good(of(parts.samples, name), 4 if quick else IMAGES)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import PUBLISHED
 
 from fedad.config import read
 from fedad.datasets.synthetic import synthetic
@@ -35,7 +36,8 @@ def figures(root: Path, seed: int, **numbers: int) -> dict[str, tuple[float, ...
     dataset = synthetic(root, seed=seed, **numbers)
     found: dict[str, dict[str, Findings]] = {}
     for weights in ("random", "package"):
-        config = read({"embedder.weights": weights, "embedder.cache": "off", "round.seed": seed})
+        knobs = {**PUBLISHED, "embedder.weights": weights, "embedder.cache": "off"}
+        config = read({**knobs, "round.seed": seed})
         sites = partition(dataset, config.data, seed=seed)
         embed = Embedder(config.embedder)
         found[f"federated, {weights} weights"] = run_round(config, sites, embed).findings

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import heading, row
+from common import PUBLISHED, heading, row
 from sklearn.metrics import roc_auc_score
 
 from fedad.config import Config, read
@@ -35,6 +35,7 @@ PRODUCT = "tank_screw"
 def configurations(options: argparse.Namespace) -> dict[str, Config]:
     """What a row is called -> its configuration."""
     common = {
+        **PUBLISHED,
         "data.categories": PRODUCT,
         "embedder.size": options.size,
         "embedder.cache": "off",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import heading, row
+from common import PUBLISHED, heading, row
 
 from fedad.config import read
 from fedad.drawing.drawn_set import DrawnSet
@@ -39,7 +39,7 @@ GAPS, CHANCE = {"image_auroc": 0.05, "auc_spro_0.05": 0.10}, 0.02
 def figures(root: Path, drawn: DrawnSet, weights: str, seed: int) -> dict[str, np.ndarray]:
     """Product -> (image AUROC, AUC-sPRO@0.05) of the set below `root`, each product by itself."""
     knobs = {"embedder.weights": weights, "embedder.cache": "off", "embedder.threads": 1}
-    config = read({**knobs, "score.replicates": 0, "round.seed": seed})
+    config = read({**PUBLISHED, **knobs, "score.replicates": 0, "round.seed": seed})
     dataset = plugin("datasets", drawn.layout)(root)
     site = one_site("all", dataset, config.data, seed=seed)
     found = figures_of(run_round(config, [site], Embedder(config.embedder)).findings)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import heading, row, threads
+from common import PUBLISHED, heading, row, threads
 
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
@@ -134,6 +134,7 @@ def main() -> None:
     options = parser.parse_args()
     config = read(
         {
+            **PUBLISHED,
             "data.dataset": "autovi",
             "data.dir": str(options.data),
             "data.categories": options.category,

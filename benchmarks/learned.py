@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from common import heading, row
+from common import PUBLISHED, heading, row
 
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
@@ -95,6 +95,7 @@ class Found(NamedTuple):
 
 def world_of(data: str, categories: str) -> World:
     knobs = {"score.replicates": 0, "embedder.threads": 1, "data.categories": categories}
+    knobs = {**PUBLISHED, **knobs}
     if data == "six":
         roots = [cache_root() / "plants", cache_root() / "learned-loco"]
         plans = plan_of(drawn_set("plants")), plan_of(drawn_set("loco"), images=24, sites=1)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from common import PUBLISHED
 
 from fedad.banks.bank import Bank
 from fedad.config import Config, read
@@ -114,7 +115,8 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
     for seed in range(options.seeds):
-        knobs = {"data.dataset": options.dataset, "data.dir": options.folder, "round.seed": seed}
+        place = {"data.dataset": options.dataset, "data.dir": options.folder}
+        knobs = {**PUBLISHED, **place, "round.seed": seed}
         config = read(knobs)
         embed = Embedder(config.embedder)
         sites = partition(open_dataset(config.data), config.data, seed=seed)

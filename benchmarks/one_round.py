@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from common import PUBLISHED
 
 from fedad.config import read
 from fedad.coresets.kcenter import kcenter
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     knobs = {"data.dataset": "autovi", "data.dir": given.folder, "embedder.size": given.size}
-    config = read({**knobs, "data.categories": given.categories})
+    config = read({**PUBLISHED, **knobs, "data.categories": given.categories})
     dataset, embed = open_dataset(config.data), Embedder(config.embedder)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
     print(" ".join(["python", *sys.argv]))

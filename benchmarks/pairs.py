@@ -8,7 +8,7 @@ from pathlib import Path
 from fedad.datasets.autovi import autovi
 from fedad.datasets.synthetic import synthetic
 from fedad.embedders.embedder import Embedder
-from fedad.leakage.crops import Pairs, crops_of, joined, sampled, spread
+from fedad.leakage.crops import Described, Pairs, crops_of, joined, sampled, spread
 from fedad.plumbing.files import cache_root
 from fedad.types import Sample
 
@@ -27,7 +27,7 @@ def of(samples: Sequence[Sample], category: str) -> list[Sample]:
     return [one for one in samples if one.category == category]
 
 
-def public_pairs(embed: Embedder, folder: Path, quick: bool) -> dict[str, Pairs]:
+def public_pairs(embed: Embedder | Described, folder: Path, quick: bool) -> dict[str, Pairs]:
     """Patches of every product of DIR, and of the drawn ones."""
     drawn, parts = synthetic(cache_root() / "plants"), autovi(folder)
     samples = {n: of(s.samples, n) for s in (drawn, parts) for n in s.categories}

@@ -5,11 +5,15 @@
                                  [--json FILE]
     python benchmarks/presets.py --choose [--data plants,ball_screw] [--parts DIR] [--size 256]
 
-`plants` are the demo's three drawn plants; every other name is a product below `--parts`, real
-images in AutoVI's layout with natural sites (`sites.csv`). Figures are federated: test images of
-all sites are ranked together, a product each, and of several products it is the mean. `bank.size`
-is `--rows` a product, 0 is as many as `coreset.local-ratio`, `--ratio`, is of the patches: at 384
-pixels, with 2.25 times the patches, .0444 keeps as many rows of an image as .1 at 256.
+`plants` are the demo's three drawn plants, drawn anew with each seed; names of other drawn sets
+(`loco`, `cloth`, `random_pose`, ...) are those, 40 good images of a product, at one site; every
+other name is a product below `--parts`, real images in AutoVI's layout with natural sites
+(`sites.csv`). `default` is as fedad is shipped, whatever `--size` and `--ratio` say, and `classic`
+PatchCore as published, at 256 pixels with a tenth of all patches. Figures are federated: test
+images of all sites are ranked together, a product each, and of several products it is the mean.
+`bank.size` is `--rows` a product, 0 is as many as `coreset.local-ratio`, `--ratio`, is of the
+patches: at 384 pixels, with 2.25 times the patches, .0444 keeps as many rows of an image as .1 at
+256.
 
 Seconds are a processor's, so that a busy machine changes them little, of learning and of judging
 the test images; thresholds are not set. Features are cached, so that they are those of a run whose
@@ -36,22 +40,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import heading, row
+from common import PUBLISHED, heading, row
 
+from fedad.banks.measured import in_place
 from fedad.config import Config, read
 from fedad.datasets.base import open_dataset
 from fedad.descriptors.settings import evidence_of
+from fedad.drawing.provide import provide
+from fedad.drawing.sets import SETS, drawn_set, plan_of
 from fedad.embedders.embedder import Embedder
 from fedad.methods._presets import CANDIDATES, chosen
-from fedad.partition import partition
+from fedad.partition import one_site, partition
+from fedad.plumbing.files import cache_root
 from fedad.reporting.record import figures_of
 from fedad.round import examine, fit, learn, merge
 
 DRAWN = "plants"
-PRODUCTS = 3  # that are drawn
+PRODUCTS = 3  # that are drawn there
+SIZES = ("embedder.size", "coreset.local-ratio")
 FIGURES = ("image_auroc", "pixel_auroc", "auc_spro_0.05")
 TREATMENTS: dict[str, dict[str, Any]] = {
-    "classic": {},
+    "default": {},
+    "classic": {**PUBLISHED},
     "position": {"patchcore.preset": "position"},
     "auto": {"patchcore.preset": "auto"},
     "position .25": {"patchcore.position": 0.25},
@@ -72,18 +82,13 @@ def config_of(data: str, treatment: str, seed: int, options: argparse.Namespace)
     knobs = {**TREATMENTS[treatment]}
     if knobs and "patchcore.preset" not in knobs:
         knobs["patchcore.preset"] = "custom"
-    place = (
-        {"data.dataset": "synthetic"}
-        if data == DRAWN
-        else {"data.dataset": "autovi", "data.dir": str(options.parts), "data.categories": data}
-    )
+    if treatment != "default":
+        knobs = {**dict(zip(SIZES, (options.size, options.ratio), strict=True)), **knobs}
     return read(
         {
-            **place,
+            **_place(data, seed, options),
             **knobs,
-            "embedder.size": options.size,
             "embedder.threads": options.threads,
-            "coreset.local-ratio": options.ratio,
             "bank.size": options.rows * (PRODUCTS if data == DRAWN else 1),
             "round.seed": seed,
             "score.replicates": 0,
@@ -91,9 +96,26 @@ def config_of(data: str, treatment: str, seed: int, options: argparse.Namespace)
     )
 
 
-def measured(config: Config) -> dict[str, Any]:
-    """The figures of a run, its seconds and bytes, and what its bank says of its choice."""
-    sites = partition(open_dataset(config.data), config.data, seed=config.round.seed)
+def _place(data: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Where its images are; drawn ones are drawn anew for each seed."""
+    if data == DRAWN or data in SETS:
+        drawn, root = drawn_set(data), cache_root() / "presets" / f"{data}-{seed}"
+        more = {} if data == DRAWN else {"images": 40, "sites": 1}
+        provide(root, drawn, plan_of(drawn, seed=seed, **more))
+        return {"data.dataset": drawn.layout, "data.dir": str(root)}
+    return {"data.dataset": "autovi", "data.dir": str(options.parts), "data.categories": data}
+
+
+def measured(config: Config, *, alone: bool) -> dict[str, Any]:
+    """The figures of a run, its seconds and bytes, and what its bank says of its choice.
+
+    Args:
+        alone: one site has all images.
+    """
+    dataset = open_dataset(config.data)
+    sites = partition(dataset, config.data, seed=config.round.seed)
+    if alone:
+        sites = [one_site("all", dataset, config.data, seed=config.round.seed)]
     embed, bytes_ = Embedder(config.embedder), list[int]()
 
     def weighed(turn: Any, uploads: Any) -> Any:
@@ -111,13 +133,14 @@ def measured(config: Config) -> dict[str, Any]:
     return {
         "figures": {name: figures["mean"][name]["value"] for name in FIGURES},
         "by product": {
-            product: {name: told[name]["value"] for name in FIGURES if name in told}
+            product: {name: told["figures"][name]["value"] for name in FIGURES}
             for product, told in figures["categories"].items()
         },
         "seconds": time.process_time() - began,
         "learning": trained,
         "bytes": sum(bytes_),
         "rows": len(learned.model),
+        "in place": in_place(learned.model),
         "evidence": evidence_of(learned.model.fingerprint),
     }
 
@@ -190,12 +213,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     if options.cold:
                         cache = stack.enter_context(tempfile.TemporaryDirectory())
                         config = read({**config.flat(), "embedder.cache": cache})
-                    found = measured(config)
-                shown = "drawn plants" if data == DRAWN else f"real {data}"
+                    found = measured(config, alone=data in SETS and data != DRAWN)
+                shown = f"drawn {data}" if data in SETS else f"real {data}"
                 figures = [f"{found['figures'][name]:.3f}" for name in FIGURES]
                 times = [f"{found[name]:.1f}" for name in ("seconds", "learning")]
                 kilobytes, rows = round(found["bytes"] / 1000), found["rows"]
-                row(shown, options.size, treatment, seed, *figures, *times, kilobytes, rows)
+                row(shown, config.embedder.size, treatment, seed, *figures, *times, kilobytes, rows)
+                for product, told in sorted(found["by product"].items()):
+                    figures = " ".join(f"{told[name]:.3f}" for name in FIGURES)
+                    place = found["in place"].get(product)
+                    print(f"    {product}: {figures}, in place {place}", flush=True)
                 for product, told in sorted(found["evidence"].items()):
                     print(f"    {product or 'all'}: {json.dumps(told)}", flush=True)
                 for name, value in separations(found["evidence"]).items():

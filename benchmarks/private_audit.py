@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from common import heading, row
+from common import PUBLISHED, heading, row
 from private_gain import RATIO, strided
 
 from fedad.config import read
@@ -177,6 +177,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = read(
         {
+            **PUBLISHED,
             **{"data.dataset": "synthetic", "data.dir": options.root},
             **{"embedder.threads": 1, "embedder.cache": options.cache},
         }

@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from common import heading, row
+from common import PUBLISHED, heading, row
 from public_projection import SOURCES, made, patches, pictures
 
 from fedad.banks.bank import Bank
@@ -218,6 +218,7 @@ def study(root: Path, product: str, options: argparse.Namespace) -> Iterator[lis
     torch.set_num_threads(1)
     config = read(
         {
+            **PUBLISHED,
             **{"data.dataset": "synthetic", "data.dir": str(root), "data.categories": product},
             **{"embedder.threads": 1, "embedder.cache": options.cache},
         }

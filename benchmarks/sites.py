@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Peak, heading, row
+from common import PUBLISHED, Peak, heading, row
 from flwr.app import Context, Message
 from PIL import Image
 
@@ -66,6 +66,7 @@ def plants(root: Path, sites: int) -> Path:
 
 def knobs(root: Path, sites: int) -> dict[str, Any]:
     return {
+        **PUBLISHED,
         "data.dataset": "autovi",
         "data.dir": str(plants(root, sites)),
         "data.sites": sites,

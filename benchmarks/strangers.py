@@ -12,7 +12,7 @@ import argparse
 from statistics import median_low
 
 import numpy as np
-from common import heading, origin, row
+from common import PUBLISHED, heading, origin, row
 
 from fedad.aggregation.quota import JUDGED, _distance
 from fedad.banks.bank import Bank
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--sites", type=int, default=5)
     options = parser.parse_args()
     knobs: dict[str, str | int | float] = {
+        **PUBLISHED,
         "data.partition": options.partition,
         "data.sites": options.sites,
     }

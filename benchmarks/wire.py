@@ -13,7 +13,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from common import heading, origin, row
+from common import PUBLISHED, heading, origin, row
 
 from fedad.banks.bank import Bank
 from fedad.config import Config, read
@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     heading()
     data = {"data.dataset": "autovi", "data.dir": options.data} if options.data else {}
-    knobs = {**data, "coreset.local-ratio": 0.2, "score.replicates": 0}
+    knobs = {**PUBLISHED, **data, "coreset.local-ratio": 0.2, "score.replicates": 0}
     with tempfile.TemporaryDirectory() as folder:
         found = [
             measure(read({**knobs, options.knob: dtype}), Path(folder)) for dtype in options.bits

@@ -17,12 +17,13 @@ from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, Validat
 from fedad.errors import ConfigError
 from fedad.plugins import declared, did_you_mean, names, plugin, states
 from fedad.plumbing.backbones import BACKBONES
-from fedad.plumbing.sides import as_size, as_tile
+from fedad.plumbing.sides import also_of, as_also, as_size, as_tile, sides_of
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Size = Annotated[int | str, PlainValidator(as_size)]
+Sizes = Annotated[str, PlainValidator(as_also)]
 Pixels = Annotated[int, Field(ge=0), AfterValidator(as_tile)]
 
 
@@ -70,7 +71,10 @@ class EmbedderKnobs:
     layers: str = "layer2,layer3"
     grid: str = "layer2"  # the layer whose grid the others are brought to
     pool: Positive = 3  # side of the neighbourhood that a patch is the mean of; odd
-    size: Size = 256  # pixels that images are brought to, not cropped: a square, or "WxH"
+    size: Size = 384  # pixels that images are brought to, not cropped: a square, or "WxH"
+    # Comma list of further sizes: images are embedded at each of them too, and what it gives is
+    # brought to the grid of `size` and joined to its features, with an equal share.
+    also: Sizes = ""
     # Of images with other proportions: stretched, or scaled alike and padded on the right or below.
     fit: Literal["stretch", "pad"] = "stretch"
     tile: Pixels = 0  # side of the tiles that the network is given in turn; 0: all at once
@@ -88,7 +92,7 @@ class CoresetKnobs:
     """What a site keeps of its patches."""
 
     selection: str = "kcenter"
-    local_ratio: Share = 0.1
+    local_ratio: Share = 0.0444  # of an image of 384 pixels as many rows as .1 of one of 256
     memory_gb: Annotated[float, Field(ge=0)] = 0.0  # for a site's bank building; 0 is no limit
 
 
@@ -195,7 +199,14 @@ class Config:
         tables, method = {*plugin_tables()}, self.round.method
         if method in names("methods"):  # a method may be another one's but for some of it
             names_ |= {name for name in tables if states("methods", method, f'HEEDS = "{name}"')}
-        return tuple(sorted(names_ & tables))
+        return tuple(sorted({*names_, *self.members()} & tables))
+
+    def members(self) -> tuple[str, ...]:
+        """The files of `fedad/members` that the method is made of, by name; of most it is none."""
+        method = self.round.method
+        if method in names("methods") and states("methods", method, "MEMBERS = True"):
+            return words(self.knobs(method).members)
+        return ()
 
     def flat(self) -> dict[str, Value]:
         """The run-config that reads back as this."""
@@ -293,7 +304,7 @@ PLUGINS = {
     "privacy.release": "privacy",
     "round.method": "methods",
 }
-KINDS = ("coresets", "aggregation", "scoring", "privacy", "methods")  # whose files may have knobs
+KINDS = ("coresets", "aggregation", "scoring", "privacy", "methods", "members")  # may have knobs
 
 
 def read(run_config: Mapping[str, Any]) -> Config:
@@ -330,6 +341,7 @@ def read(run_config: Mapping[str, Any]) -> Config:
         raise ConfigError(
             f"embedder.overlap = {overlap}: expected at most half of embedder.tile = {tile}"
         )
+    _check_also(config.embedder)
     if config.score.scoring != NEAREST and config.score.neighbours > 1:
         raise ConfigError(
             f"score.neighbours = {config.score.neighbours}: expected 1 with score.scoring = "
@@ -350,6 +362,26 @@ def _named_in_full(knobs: EmbedderKnobs) -> EmbedderKnobs:
     if (knobs.layers, knobs.grid) == (usual.layers, usual.grid):
         knobs = replace(knobs, layers=known.layers, grid=known.grid)
     return replace(knobs, backbone=known.model)
+
+
+def _check_also(knobs: EmbedderKnobs) -> None:
+    """Refuse further sizes that cannot be joined patch by patch."""
+    sizes, told = also_of(knobs.also), f"embedder.also = {knobs.also!r}"
+    if sizes and knobs.tile:
+        raise ConfigError(
+            f"{told}: expected '' with embedder.tile = {knobs.tile}: images in tiles are embedded "
+            "at one size"
+        )
+    if knobs.size in sizes:
+        raise ConfigError(f"{told}: expected other sizes than embedder.size = {knobs.size!r}")
+    height, width = sides_of(knobs.size)
+    for high, wide in map(sides_of, sizes):
+        if knobs.fit == "pad" and high * width != wide * height:
+            raise ConfigError(
+                f"{told}: {wide} x {high} has other proportions than embedder.size = "
+                f"{knobs.size!r}, and with embedder.fit = 'pad' its patches would show other "
+                "places: expected the same proportions, or embedder.fit = 'stretch'"
+            )
 
 
 def _check_release(config: Config) -> None:

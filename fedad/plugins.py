@@ -50,17 +50,18 @@ def plugin(kind: str, name: str) -> Any:
 def declared(kind: str, name: str, what: str) -> Any:
     """The class that the file of a plug-in declares beside what it exports, such as `Knobs`; or
     None. A file that declares none is read and not imported, since that may bring in torch."""
-    if not re.search(rf"^class {what}\b", _source(kind, name), re.MULTILINE):
+    if not re.search(rf"^class {what}\b", source_of(kind, name), re.MULTILINE):
         return None
     return getattr(_module(kind, name), what)
 
 
 def states(kind: str, name: str, line: str) -> bool:
     """Whether the file of a plug-in has this line, such as `RANKED = True`; it isn't imported."""
-    return line in _source(kind, name).splitlines()
+    return line in source_of(kind, name).splitlines()
 
 
-def _source(kind: str, name: str) -> str:
+def source_of(kind: str, name: str) -> str:
+    """The source of a plug-in's file."""
     folder = Path(importlib.import_module(f"fedad.{kind}").__path__[0])
     return (folder / f"{name}.py").read_text("utf-8")
 

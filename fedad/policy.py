@@ -5,7 +5,8 @@
     configurations = ["91ab..."]     # exact configurations; else the bounds below hold
     shallowest-layer = "layer2"      # of embedder.layers and embedder.grid
     smallest-pool = 3
-    largest-size = 256
+    largest-size = 384
+    largest-untried-size = 256       # with another backbone, layers, grid, pool than shipped
     largest-local-ratio = 0.1
     largest-rows-an-image = 110
     backbones = [...]                # as selections, aggregations, methods, releases
@@ -14,6 +15,7 @@
     runs-a-day = 4                   # of a product, that may begin within 24 hours
     coverage-a-day = 2               # distances to a bank, of a product
     smallest-group = 5               # images behind each number that leaves
+    smallest-batch = 256             # patches behind a step of a method that trains
     largest-federation = 32          # sites that a bank may name
 
 A line that is left out, or a missing file, means the default: `fedad/permits/rules.py`. A SuperNode

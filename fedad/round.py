@@ -125,7 +125,8 @@ def fit(
     from fedad.embedders.in_parts import within_memory
 
     try:
-        features = within_memory(config, embed, site.train)
+        turns = getattr(method_of(config), "turns", 1)
+        features = within_memory(config, embed, site.train, turns)
         return _fitted(config, site, features, turn, own, embed=embed)
     except DataError as error:
         if not is_private(config):

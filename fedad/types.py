@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Reading:
     orientation: bool = False  # whether a tag that says to turn the picture is followed
     profile: bool = False  # whether colours are converted by the file's profile
     most_pixels: int = 40_000_000  # a camera of 7,680 x 4,320 has 33 million
+    turn: int = 0  # degrees that a copy of the picture is turned by, see `embedders/turns.py`
 
     @property
     def mark(self) -> str:
@@ -59,7 +60,8 @@ class Reading:
         usual."""
         usual = Reading(most_pixels=self.most_pixels)
         told = (self.white, self.bits, self.orientation, self.profile)
-        return "" if self == usual else repr(told)
+        turned = (self.turn,) if self.turn else ()
+        return "" if self == usual else repr(told + turned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +237,14 @@ class Pixels(Protocol):
         ...
 
 
+class Turned(NamedTuple):
+    """Training images at other turns, which are no images: further patches of those that they are
+    copies of; see `embedders/turns.py`."""
+
+    features: Any  # `Features`, or `InParts`
+    source: np.ndarray  # of each patch of all copies: which patch of the images it shows
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """Patch features of B images: `grid` (B, h, w, D) float32, and each image's category, name."""
@@ -248,6 +258,7 @@ class Features:
     # from and whose score is 0; None: all are valid.
     valid: np.ndarray | None = None
     shown: tuple[str, ...] = ()  # (B,): the part that each image shows; empty: nobody says
+    turned: Turned | None = None  # of training images alone, for a method that has `turns`
 
     def __post_init__(self) -> None:
         if self.grid.ndim != 4 or self.grid.dtype != np.float32:

@@ -12,6 +12,7 @@ from fedad.embedders.embedder import Embed
 from fedad.judging.findings import Findings
 from fedad.judging.thresholds import calibrate
 from fedad.judging.verdicts import Verdict
+from fedad.methods._presets import settled
 from fedad.methods.base import method_of
 from fedad.round import examine, learn
 from fedad.types import Site
@@ -34,7 +35,7 @@ def isolated(
     A site without good images has nothing to judge by, and is left out; so are test images of a
     category that the site has no good image of.
     """
-    alone = _exact(replace(config, bank=replace(config.bank, size=0)))
+    alone = exact(replace(config, bank=replace(config.bank, size=0)))
     method, findings = method_of(alone), {}
     for site in sites:
         if site.train:
@@ -54,7 +55,7 @@ def centralised(
     config: Config, sites: Sequence[Site], embed: Embed, *, watch: Watch = unwatched
 ) -> dict[str, Findings]:
     """One site has all good images, and its model judges each site's test images."""
-    config = _exact(config)
+    config = exact(config)
     train = sorted((s for site in sites for s in site.train), key=lambda sample: sample.name)
     model, local = learn(config, [Site(ALL, tuple(train), ())], embed)
     own = model if isinstance(model, Bank) else local[ALL].own  # of a bank what was merged, no more
@@ -79,6 +80,9 @@ def at_site(
     return findings
 
 
-def _exact(config: Config) -> Config:
-    """The configuration without a release: nothing leaves a yardstick."""
-    return replace(config, privacy=PrivacyKnobs())
+def exact(config: Config) -> Config:
+    """The configuration without a release: nothing leaves a yardstick. Patches are described as in
+    the run that it stands beside."""
+    if config.privacy == PrivacyKnobs():
+        return config
+    return replace(settled(config), privacy=PrivacyKnobs())

@@ -83,7 +83,7 @@ class MethodStrategy(Strategy):
         self.summary()
         self.grid = grid
         knobs, result, config = self.config.round, Result(), ConfigRecord()
-        self.attendance.warn(*self.config.unused())
+        self.attendance.warn(*self.config.unused(), *getattr(self.method, "notes", ()))
         with self._timed("enrol"):
             self._enrol(grid)
         arrays, last = initial_arrays, len(self.method.rounds)

@@ -37,7 +37,7 @@ from tests.conftest import features_of
 D, SITES = 8, 5
 REFUSED = ("huge", "nan")
 BLINDING = ("blind", "half_blind", "lie_and_blind")
-KNOBS = {"coreset.local-ratio": 0.5, "bank.size": 200}
+KNOBS = {"coreset.local-ratio": 0.5, "bank.size": 200, "patchcore.preset": "classic"}
 
 
 def images(seed, count=10):

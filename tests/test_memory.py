@@ -14,6 +14,7 @@ from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.embedders.in_parts import InParts, within_memory
 from fedad.errors import ConfigError
+from fedad.methods.patchcore import Knobs as BankKnobs
 from fedad.partition import partition
 from fedad.round import fit
 
@@ -73,7 +74,8 @@ def test_fewer_points_than_wanted_are_said():
 
 def test_a_site_with_too_little_memory_builds_its_bank_in_parts(config, plants):
     knobs = replace(config.coreset, memory_gb=0.29)
-    tight = replace(config, coreset=knobs)
+    classic = {"patchcore": BankKnobs(preset="classic")}  # whose rows are patches as they are
+    tight = replace(config, coreset=knobs, plugins=classic)
     dataset = open_dataset(config.data)
     (site, *_) = partition(dataset, config.data, seed=0)
     many = replace(site, train=site.train * 150)  # 600 images of 64 patches

@@ -23,6 +23,8 @@ AUTOVI_TRAIN = {
     "underbody_screw": 373,
 }
 CONFIG = {
+    "coreset.local-ratio": 0.1,
+    "patchcore.preset": "classic",
     "bank.scope": "mixed",
     "bank.size": 10000,
     "coreset.selection": "uniform",  # the counts do not depend on which rows are kept

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from fedad.banks.bank import Bank
+from fedad.descriptors.position import COLUMNS
 from fedad.embedders.embedder import Embed
 from fedad.images.pixels import image_size, read_region
 from fedad.types import Sample
@@ -68,4 +69,14 @@ def with_defects(
         if len(known := defects.get(category, rows[:0])):
             drawn = known[rng.permutation(np.arange(len(at)) % len(known))]
             rows[at] = drawn + 0.01 * known.std() * rng.standard_normal(drawn.shape, np.float32)
-    return upload.replace(rows=rows)
+    return upload.replace(rows=in_image(upload, rows))
+
+
+def in_image(upload: Bank, rows: np.ndarray) -> np.ndarray:
+    """The rows (M, D) with their places, where they have any, within the image: no attacker sends
+    what the door sees at a glance."""
+    if not upload.squares.size:
+        return rows
+    found = rows.copy()
+    found[:, -COLUMNS:] = found[:, -COLUMNS:].clip(-1, 1)
+    return found

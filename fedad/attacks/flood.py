@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedad.attacks.base import Defects
+from fedad.attacks.base import Defects, in_image
 from fedad.banks.bank import Bank
 
 __all__ = ["flood"]
@@ -15,7 +15,7 @@ def flood(upload: Bank, *, rng: np.random.Generator, defects: Defects) -> Bank:
     many = upload.take(np.tile(np.arange(len(upload)), TIMES))
     noise = 0.1 * upload.rows.std() * rng.standard_normal(many.rows.shape, np.float32)
     return many.replace(
-        rows=many.rows + noise,
+        rows=in_image(many, many.rows + noise),
         row=np.arange(len(many), dtype=np.int32),
         images=TIMES * upload.images,
         patches=TIMES * upload.patches,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedad.attacks.base import Defects
+from fedad.attacks.base import Defects, in_image
 from fedad.banks.bank import Bank
 
 __all__ = ["noise_ball"]
@@ -13,4 +13,5 @@ def noise_ball(upload: Bank, *, rng: np.random.Generator, defects: Defects) -> B
     mean = upload.rows.mean(0)
     radius = np.linalg.norm(upload.rows - mean, axis=1).max()
     noise = rng.standard_normal(upload.rows.shape, np.float32)
-    return upload.replace(rows=mean + radius * noise / np.linalg.norm(noise, axis=1, keepdims=True))
+    rows = mean + radius * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    return upload.replace(rows=in_image(upload, rows))

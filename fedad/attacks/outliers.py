@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedad.attacks.base import Defects
+from fedad.attacks.base import Defects, in_image
 from fedad.banks.bank import Bank
 
 __all__ = ["outliers"]
@@ -12,4 +12,4 @@ FACTOR = np.float32(10)
 
 def outliers(upload: Bank, *, rng: np.random.Generator, defects: Defects) -> Bank:
     """Every row ten times as far from zero."""
-    return upload.replace(rows=FACTOR * upload.rows)
+    return upload.replace(rows=in_image(upload, FACTOR * upload.rows))

@@ -13,6 +13,5 @@ def swapped(upload: Bank, *, rng: np.random.Generator, defects: Defects) -> Bank
     moved = (upload.category + 1) % len(upload.categories)
     return upload.replace(
         category=moved.astype(np.int32),
-        images=np.roll(upload.images, 1, axis=1),
-        patches=np.roll(upload.patches, 1, axis=1),
+        **{name: np.roll(getattr(upload, name), 1, axis=1) for name in upload.tables},
     )

@@ -17,21 +17,37 @@ ADAM = 3.2  # rates a step, with Adam's usual b1 = 0.9 and b2 = 0.999
 ROUNDED = 0.01  # of the largest value: more than int8 rounds by
 
 
+Widths = Mapping[str, np.ndarray | float]
+"""How far each weight of a name moves where one that is trained moves by 1; 1 of no name."""
+
+
 def check_reach(
-    sent: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray], *, rate: float, steps: int
+    sent: Mapping[str, np.ndarray],
+    known: Mapping[str, np.ndarray],
+    *,
+    rate: float,
+    steps: int,
+    widths: Widths | None = None,
 ) -> None:
     """Refuse weights that no training of so many steps gives from the known ones.
+
+    Args:
+        widths: of weights that are trained in other units than they are sent in.
 
     Raises:
         UploadError: of the word `norm`.
     """
-    reach = ADAM * rate * steps
     for name, start in known.items():
-        slack = ROUNDED * (float(np.abs(start).max(initial=0)) + reach)
-        moved = float(np.abs(sent[name] - start).max(initial=0))
-        if moved > reach + slack:
+        reach = np.asarray(ADAM * rate * steps * (widths or {}).get(name, 1.0))
+        most = np.broadcast_to(
+            reach + ROUNDED * (np.abs(start).max(initial=0) + reach), start.shape
+        )
+        moved = np.abs(sent[name] - start.astype(np.float64))
+        if (moved > most).any():
+            worst = (moved - most).argmax()
             raise UploadError(
-                f"a weight of {name} is {moved:.3g} off what was sent to the site, expected at "
-                f"most {reach + slack:.3g} after {steps:,} steps of Adam at a rate of {rate:g}",
+                f"a weight of {name} is {moved.flat[worst]:.3g} off what was sent to the site, "
+                f"expected at most {most.flat[worst]:.3g} after {steps:,} steps of Adam at a rate "
+                f"of {rate:g}",
                 "norm",
             )

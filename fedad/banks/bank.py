@@ -9,12 +9,16 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from fedad.errors import UploadError
+from fedad.errors import MismatchError, UploadError
 from fedad.messages.payload import Payload, check_alike
-from fedad.messages.schema import COUNTS, FLOATS, Array, Dtype, Names, Number
+from fedad.messages.schema import COUNTS, DOUBLES, FLOATS, Array, Dtype, Names, Number
 from fedad.types import Fingerprint
 
 MOST_ROWS = 2**31 - 1  # what a row's number in its upload can be
+SQUARES = 1e18  # the largest sum of squared distances that is read
+TABLES = ("images", "patches")
+SUMS = ("squares", "placed", "looked")
+_COUNT = ("int64",)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,6 +30,11 @@ class Bank(Payload):
     and tell nothing of where in which image a row was, unless positions are among its features.
     `images` and `patches` say what the rows stand for: how many good images and patches each of S
     sites had of each of C categories.
+
+    Rows that end with x and y, from -1 to 1, come with sums that say what these count in; see
+    `measured.py`. `squares` is the sum of squared distances of a site's patches of a category to
+    their mean, and `placed` are patches that found their own place of those that were `looked` at.
+    All three are there or none is.
 
     `source` and `radius` never leave a site: of which patch of its images each row is, and within
     what distance of a row every patch lies, where rows were selected in parts.
@@ -42,6 +51,15 @@ class Bank(Payload):
     fingerprint: Fingerprint
     dtype: Dtype = "float32"  # what the rows were rounded to when sealed
     scope: Literal["category", "mixed"] = "category"  # whose rows a patch is compared with
+    squares: Annotated[np.ndarray, Array("S C", DOUBLES, least=0, most=SQUARES, optional=True)] = (
+        field(default_factory=lambda: np.empty((0, 0)))
+    )
+    placed: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
+        field(default_factory=lambda: np.empty((0, 0), np.int64))
+    )
+    looked: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
+        field(default_factory=lambda: np.empty((0, 0), np.int64))
+    )
     source: Annotated[np.ndarray, Array("M", ("int64",), least=0, most=COUNTS, stays=True)] = field(
         default_factory=lambda: np.empty(0, np.int64)
     )
@@ -55,14 +73,21 @@ class Bank(Payload):
             )
         if not len(self.category) == len(self.site) == len(self.row) == m:
             raise ValueError(f"{m} rows need as many categories, sites and row numbers")
-        if self.images.shape != table or self.patches.shape != table:
+        if len({getattr(self, name).size > 0 for name in SUMS}) > 1:
+            raise UploadError(f"a bank with some of {', '.join(SUMS)} alone", "fields")
+        if wrong := [name for name in self.tables if getattr(self, name).shape != table]:
             raise ValueError(
                 f"{table[0]} sites and {table[1]} categories need tables of that shape, "
-                f"got {self.images.shape} and {self.patches.shape}"
+                f"got {wrong[0]} of {getattr(self, wrong[0]).shape}"
             )
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables (S, C) that it has."""
+        return (*TABLES, *(SUMS if self.squares.size else ()))
 
     @property
     def image(self) -> np.ndarray:
@@ -121,8 +146,7 @@ class Bank(Payload):
         return part.replace(
             category=np.zeros(len(rows), np.int32),
             categories=(category,),
-            images=self.images[:, [number]],
-            patches=self.patches[:, [number]],
+            **{name: getattr(self, name)[:, [number]] for name in self.tables},
         )
 
 
@@ -144,15 +168,20 @@ def join(banks: Sequence[Bank]) -> Bank:
     check_alike(banks)
     sites = _numbers(name for bank in banks for name in bank.sites)
     categories = _numbers(name for bank in banks for name in bank.categories)
-    images = np.zeros((len(sites), len(categories)), np.int64)
-    patches = np.zeros_like(images)
+    names, shape = banks[0].tables, (len(sites), len(categories))
+    tables = {name: np.zeros(shape, getattr(banks[0], name).dtype) for name in names}
     category, site = [], []
     for bank in banks:
         at_site = np.array([sites[name] for name in bank.sites], np.int32)
         at_category = np.array([categories[name] for name in bank.categories], np.int32)
         cells = np.ix_(at_site, at_category)
-        images[cells] += bank.images
-        patches[cells] += bank.patches
+        if bank.tables != names:
+            raise MismatchError(
+                f"banks of {banks[0].sites[0]} and {bank.sites[0]} do not mix: one of them alone "
+                f"has {', '.join(SUMS)}"
+            )
+        for name, table in tables.items():
+            table[cells] += getattr(bank, name)
         category.append(at_category[bank.category])
         site.append(at_site[bank.site])
     return banks[0].replace(
@@ -162,8 +191,7 @@ def join(banks: Sequence[Bank]) -> Bank:
         row=np.concatenate([bank.row for bank in banks]),
         categories=tuple(categories),
         sites=tuple(sites),
-        images=images,
-        patches=patches,
+        **tables,
         source=np.empty(0, np.int64),
         radius=math.nan,
     )

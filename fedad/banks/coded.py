@@ -6,6 +6,9 @@ spends bits where the variance is (reverse water-filling). The whole numbers are
 loss, an axis at a time. Step, mean and axes of each site travel with them, and count;
 the axes are coded as `messages/coded.py` does, a byte a value.
 
+Where rows end with x and y these are coded as the site counts them, in the spread of its own
+features, so that as much of them is lost as of a feature that matters as much.
+
 Rows that were decoded are float32 as any other bank's. What a server keeps of several sites' rows
 it sends on in the very numbers that they came in: no row is rounded twice.
 """
@@ -20,11 +23,13 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from fedad.banks.bank import MOST_ROWS, Bank
+from fedad.banks.bank import MOST_ROWS, SQUARES, SUMS, Bank
+from fedad.descriptors.position import COLUMNS
+from fedad.descriptors.settings import ALL, settings_of, table_of
 from fedad.errors import UploadError
 from fedad.messages.coded import CODED, SCALE, packed, rounded, unpacked
 from fedad.messages.payload import Payload
-from fedad.messages.schema import COUNTS, LARGEST, Array, Names, Number
+from fedad.messages.schema import COUNTS, DOUBLES, LARGEST, Array, Names, Number
 from fedad.types import Fingerprint
 
 MOST = 127  # the largest whole number of a coordinate, of either sign
@@ -32,10 +37,11 @@ MOST = 127  # the largest whole number of a coordinate, of either sign
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
 LONGEST = 1.01  # the largest value of an axis, whose length is 1 before it is coded
 TINY = 2.0**-60  # a value closer to 0 is 0: a processor takes 100 times as long for its square
+_COUNT = ("int64",)
 LARGEST_ROWS = 2**32  # bytes of decoded rows; what is packed in a few kilobytes may ask for more
 TRIES = 40  # halvings of the range in which the step is looked for
 # The columns and names of a `Bank` that a `CodedBank` has as they are.
-SHARED = ("row", "categories", "sites", "images", "patches", "fingerprint", "scope")
+SHARED = ("row", "categories", "sites", "images", "patches", "fingerprint", "scope", *SUMS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,6 +116,15 @@ class CodedBank(Payload):
     patches: Annotated[np.ndarray, Array("S C", ("int64",), least=0, most=COUNTS)]
     fingerprint: Fingerprint
     scope: Literal["category", "mixed"] = "category"
+    squares: Annotated[np.ndarray, Array("S C", DOUBLES, least=0, most=SQUARES, optional=True)] = (
+        field(default_factory=lambda: np.empty((0, 0)))
+    )
+    placed: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
+        field(default_factory=lambda: np.empty((0, 0), np.int64))
+    )
+    looked: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
+        field(default_factory=lambda: np.empty((0, 0), np.int64))
+    )
     rows: Annotated[np.ndarray, Array("M D", ("float32",), stays=True)] = field(
         default_factory=lambda: np.empty((0, 0), np.float32)
     )
@@ -149,6 +164,10 @@ class CodedBank(Payload):
             )
         if self.categories != tuple(sorted(self.categories)):
             raise UploadError("a bank whose categories are not in order", "names")
+        if len({getattr(self, name).size > 0 for name in SUMS}) > 1:
+            raise UploadError(f"a bank with some of {', '.join(SUMS)} alone", "fields")
+        if self.squares.size and features <= COLUMNS:
+            raise UploadError(f"rows of {features}, of which {COLUMNS} are places", "shape")
         if (np.diff(self.site.astype(np.int64)) < 0).any():
             raise UploadError("a bank whose rows are not in the order of their sites", "column")
 
@@ -189,6 +208,9 @@ class CodedBank(Payload):
                 values beyond the `range` of features.
         """
         rows = np.concatenate([one.rows for one in self.codes])
+        if self.squares.size:
+            where = rows[:, -COLUMNS:] / _reaches(self)
+            rows[:, -COLUMNS:] = where.clip(-1, 1)
         if not np.abs(rows).max(initial=0) <= LARGEST:
             raise UploadError(f"rows that decode to values beyond {LARGEST:g}", "range")
         return self._bank(rows)
@@ -212,7 +234,11 @@ class CodedBank(Payload):
 def coded_bank(bank: Bank, loss: float) -> CodedBank:
     """A site's own bank in codes, sorted as it is when it is sealed, and its rows beside them."""
     own = bank.with_own(bank.sealed(bank.sites[0], "float32"))
-    made = encoded(own.rows, loss)
+    rows = own.rows
+    if own.squares.size:
+        rows = rows.copy()
+        rows[:, -COLUMNS:] *= _reaches(own)
+    made = encoded(rows, loss)
     return _joined(own, [made], rows=own.rows, source=own.source, radius=own.radius)
 
 
@@ -251,6 +277,20 @@ def _joined(bank: Bank, parts: Sequence[Codes], **own: Any) -> CodedBank:
         **_shared(bank),
         **own,
     )
+
+
+def _reaches(one: Bank | CodedBank) -> np.ndarray:
+    """(M, 1) float32: what x and y of each row count at the site that it is of, whether or not
+    its patches find their place; 1 where nothing varies."""
+    table = table_of(one.fingerprint)
+    weights = np.array([settings_of(table, name).position for name in one.categories])
+    patches, squares = one.patches.astype(np.float64), one.squares
+    if one.scope == "mixed":
+        patches, squares = patches.sum(1, keepdims=True), squares.sum(1, keepdims=True)
+        weights = np.full(len(weights), settings_of(table, ALL).position)
+    reach = weights * np.sqrt(squares / np.maximum(patches, 1))
+    found = np.where(reach > 0, reach, 1.0)[one.site, one.category, None]
+    return np.asarray(found, np.float32)
 
 
 def _shared(one: Bank | CodedBank) -> dict[str, Any]:

@@ -88,8 +88,11 @@ def lacking(bank: Bank, own: Bank, site: str) -> list[str]:
 
 
 def without_site(bank: Bank, site: str) -> Bank:
-    """The bank less the rows of one site; its other columns stay in their order."""
-    return bank.take(np.flatnonzero(~of_site(bank, site)))
+    """The bank less the rows of one site and what they stood for, its sums too; its other columns
+    stay in their order."""
+    kept = bank.take(np.flatnonzero(~of_site(bank, site)))
+    others = np.array([[name != site] for name in bank.sites])
+    return kept.replace(**{name: getattr(bank, name) * others for name in bank.tables})
 
 
 def image_of_rows(bank: Bank, own: Bank, site: str) -> np.ndarray:

@@ -109,7 +109,7 @@ def _scores(
     bank = upload_of(config, Site("audit", members, ()), embed)
     target, parts = target_of(bank, members[0].category), []
     for at in range(0, len(samples), AT_ONCE):
-        features = embed(samples[at : at + AT_ONCE])
+        features = target.described(embed(samples[at : at + AT_ONCE]))
         images = [patches_of(features, k)[0] for k in range(len(features.images))]
         parts.append(look(target, images, embed.backbone.device.type))
     return -joined(parts).statistics

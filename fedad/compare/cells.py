@@ -12,13 +12,14 @@ from typing import Any
 
 from fedad.compare.plan import CENTRALISED, FEDERATED, ISOLATED, Plan
 from fedad.compare.sources import of_runs
-from fedad.config import NEAREST, Config, DataKnobs, MergeKnobs, PrivacyKnobs
+from fedad.config import NEAREST, Config, DataKnobs, MergeKnobs
 from fedad.datasets.base import open_dataset
 from fedad.errors import DataError
 from fedad.plumbing.compute import made_by
 from fedad.plumbing.files import read_json
 from fedad.plumbing.progress import track
 from fedad.types import Dataset
+from fedad.yardsticks import exact
 
 SCHEMA = 1  # counts up when a cell's folder holds something else
 DONE = "cell.json"
@@ -94,7 +95,7 @@ def cell_of(config: Config, way: str, images: str) -> RunCell:
     of others count.
     """
     if way in (ISOLATED, CENTRALISED):
-        config = replace(config, merge=MergeKnobs(), privacy=PrivacyKnobs())
+        config = replace(exact(config), merge=MergeKnobs())
     if way == ISOLATED:
         config = replace(config, bank=replace(config.bank, size=0))
         config = replace(config, score=replace(config.score, scoring=NEAREST))

@@ -72,17 +72,19 @@ class Plant:
         site, kept = self._site(), 0
         bank = self.config.coreset.local_ratio * len(site.train) * image_bytes(self._grid())
         if self.config.embedder.cache != "off":
-            features = image_bytes(self._grid()) * (len(site.train) + len(site.test))
+            images = len(site.train) * self._turns() + len(site.test)
+            features = image_bytes(self._grid()) * images
             kept = min(features, int(self.config.embedder.cache_gb * GB))
         return free_disk(self.output, int(3 * bank) + kept)
 
     def memory(self) -> str:
         """Memory for the features of all good images, or for as much as `coreset.memory-gb`."""
-        from fedad.embedders.in_parts import COPIES, FIXED, image_bytes
+        from fedad.embedders.in_parts import FIXED, copies_held, image_bytes
 
         limit = self.config.coreset.memory_gb * GB
         points = len(self._site().train) * image_bytes(self._grid())
-        whole = FIXED + (COPIES + self.config.coreset.local_ratio) * points
+        held = copies_held(self._turns())
+        whole = FIXED + (held + self.config.coreset.local_ratio) * points
         needed, there = LIBRARIES + (min(limit, whole) if limit else whole), available()
         room = f"about {needed / GB:.1f} GB needed, {there / GB:.1f} GB available"
         if needed > there:
@@ -102,6 +104,12 @@ class Plant:
         from fedad.embedders.backbone import grid_of
 
         return grid_of(self.config.embedder)
+
+    def _turns(self) -> int:
+        """At how many turns training images are embedded."""
+        from fedad.methods.base import method_of
+
+        return int(getattr(method_of(self.config), "turns", 1))
 
     def _site(self) -> Site:
         from fedad.datasets.base import open_dataset

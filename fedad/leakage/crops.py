@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from fedad.descriptors.apply import described_features
+from fedad.descriptors.settings import ALL, OFF, Settings
+from fedad.embedders.backbone import Backbone
 from fedad.embedders.embedder import Embedder
 from fedad.images.pixels import read_file, rgb
-from fedad.types import Sample
+from fedad.types import Features, Sample
 
 CROP = 32  # pixels of a side
 
@@ -21,8 +25,25 @@ class Pairs(NamedTuple):
     crops: np.ndarray  # (n, 32 x 32 x 3) float32, 0 to 1
 
 
+@dataclass(frozen=True)
+class Described:
+    """An embedder whose features are described by one product's settings, whatever they show."""
+
+    embed: Embedder
+    settings: Settings
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.embed.backbone
+
+    def __call__(self, samples: Sequence[Sample]) -> Features:
+        features = self.embed(samples)
+        off = self.settings == OFF
+        return features if off else described_features(features, {ALL: self.settings})
+
+
 def crops_of(
-    embed: Embedder, samples: Sequence[Sample], grid: tuple[int, ...], some: np.ndarray
+    embed: Embedder | Described, samples: Sequence[Sample], grid: tuple[int, ...], some: np.ndarray
 ) -> np.ndarray:
     """(n, 3072): what the network sees around patches.
 
@@ -39,10 +60,10 @@ def crops_of(
 
 
 def around(
-    embed: Embedder, sample: Sample, grid: tuple[int, int], patches: np.ndarray
+    embed: Embedder | Described, sample: Sample, grid: tuple[int, int], patches: np.ndarray
 ) -> np.ndarray:
     """(n, 3072) float32: the crops centred at the patches (n,) of one image, edges repeated."""
-    pixels = embed.backbone.prepare(
+    pixels = embed.backbone.each[0].prepare(
         rgb(read_file(sample.path, sample.reading), sample.path, sample.reading)
     )
     padded = np.pad(pixels, ((CROP // 2,) * 2, (CROP // 2,) * 2, (0, 0)), mode="edge")
@@ -58,7 +79,7 @@ def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
     return [samples[k] for k in np.unique(np.linspace(0, len(samples) - 1, most).astype(int))]
 
 
-def sampled(embed: Embedder, samples: Sequence[Sample], count: int) -> Pairs:
+def sampled(embed: Embedder | Described, samples: Sequence[Sample], count: int) -> Pairs:
     """At most so many patches of these images, the same at every call."""
     features = embed(samples)
     numbers = np.random.default_rng(0).permutation(len(features.patches))[:count]

@@ -9,12 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fedad.banks.bank import Bank, by_value
-from fedad.descriptors.settings import table_of
+from fedad.banks.measured import measured
+from fedad.descriptors.apply import described_features
+from fedad.descriptors.position import COLUMNS
+from fedad.descriptors.settings import joins, table_of
 from fedad.dp.projected import as_rows
 from fedad.dp.released import released_rows
 from fedad.errors import DataError
 from fedad.messages.coded import CODED, MOST
 from fedad.search.nearest_rows import SEARCHES
+from fedad.types import Features
 
 STATISTICS = ("least", "1 % quantile", "mean")  # of an image's distances; members have small ones
 QUANTILE = 0.01
@@ -25,9 +29,15 @@ NOISE = 1e-5  # of a patch's largest value: what other threads or batches change
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The bank that is attacked: those of its rows that one product's patches are compared with."""
+    """The bank that is attacked: those of its rows that one product's patches are compared with,
+    in measured form.
+
+    `least` is what the largest value of a row was at least when it travelled: places, which are
+    counted otherwise here, have a share in what a row is rounded by.
+    """
 
     bank: Bank
+    least: float = 0.0
 
     @property
     def rows(self) -> np.ndarray:
@@ -35,8 +45,18 @@ class Target:
         return self.bank.rows
 
     def seen(self, patches: np.ndarray) -> np.ndarray:
-        """Patches (N, D) as the rows are, through the public projection if these were: (N, D')."""
+        """Patches (N, D), described as the rows are, through the public projection if these were:
+        (N, D')."""
         return as_rows(self.bank.fingerprint, patches)
+
+    def described(self, features: Features) -> Features:
+        """The features as the rows are described."""
+        return described_features(features, table_of(self.bank.fingerprint))
+
+    @property
+    def looks(self) -> slice:
+        """The columns that say what a patch looks like; those after them say where it is."""
+        return slice(-COLUMNS if joins(table_of(self.bank.fingerprint)) else None)
 
 
 class Looked(NamedTuple):
@@ -51,20 +71,17 @@ def target_of(bank: Bank, product: str) -> Target:
     """The rows of a product, or all of them in a mixed bank; padding of zeros is left out.
 
     Raises:
-        DataError: no row of the product, or rows that are no features of the network.
+        DataError: no row of the product.
     """
-    if any(one.position or one.standardise for one in table_of(bank.fingerprint).values()):
-        raise DataError(
-            "a bank whose features were described further, by patchcore.preset: its rows are not "
-            "what the network gives, which this compares them with"
-        )
+    least = float(bank.squares.size > 0)
+    bank = measured(bank)
     if bank.fingerprint.projection:
         bank = released_rows(bank)
     part = bank if bank.scope == "mixed" else bank.of_category(product)
     real = np.flatnonzero(part.rows.any(1))
     if not len(real):
         raise DataError(f"the bank has no row of {product}")
-    return Target(part if len(real) == len(part) else part.take(real))
+    return Target(part if len(real) == len(part) else part.take(real), least)
 
 
 def look(target: Target, images: Sequence[np.ndarray], device: str = "cpu") -> Looked:
@@ -81,7 +98,9 @@ def look(target: Target, images: Sequence[np.ndarray], device: str = "cpu") -> L
     distance = np.linalg.norm(gaps, axis=1)
     ends = np.cumsum(sizes)
     statistics = [_statistics(far) for far in np.split(distance, ends[:-1])]
-    hit = np.flatnonzero(_is_copy(patches, gaps, target.bank.dtype))
+    hit = np.flatnonzero(
+        _is_copy(patches[:, target.looks], gaps[:, target.looks], target.bank.dtype, target.least)
+    )
     pairs = np.stack([np.searchsorted(ends, hit, side="right"), nearest[hit]], 1)
     pairs = np.unique(pairs, axis=0)
     return Looked(np.array(statistics, np.float32), pairs[:, 0], pairs[:, 1])
@@ -116,9 +135,9 @@ def _statistics(far: np.ndarray) -> tuple[float, float, float]:
     return float(far.min()), float(np.quantile(far, QUANTILE)), float(far.mean())
 
 
-def _is_copy(patches: np.ndarray, gaps: np.ndarray, dtype: str) -> np.ndarray:
+def _is_copy(patches: np.ndarray, gaps: np.ndarray, dtype: str, least: float = 0.0) -> np.ndarray:
     """(N,) bool: whether a patch (N, D') differs from a row by the wire's rounding at most."""
     largest = np.abs(patches).max(1, keepdims=True)
-    of = largest if dtype == CODED else np.abs(patches)
+    of = np.maximum(largest, least) if dtype == CODED else np.abs(patches)
     allowed = ROUNDING.get(dtype, ROUNDING["float16"]) * of + NOISE * largest
     return np.asarray((np.abs(gaps) <= allowed).all(1))

@@ -9,7 +9,7 @@ from fedad.drawing.provide import provide
 from fedad.drawing.sets import drawn_set, plan_of
 from fedad.embedders.embedder import Embedder
 from fedad.errors import DataError
-from fedad.leakage.crops import Pairs, joined, sampled, spread
+from fedad.leakage.crops import Described, Pairs, joined, sampled, spread
 from fedad.plugins import plugin
 from fedad.plumbing.files import cache_root
 from fedad.plumbing.progress import track
@@ -21,7 +21,7 @@ PATCHES = 12_000  # of all products together
 
 
 def public_pairs(
-    embed: Embedder, private: str, *, sets: Sequence[str] = SETS, patches: int = PATCHES
+    embed: Embedder | Described, private: str, *, sets: Sequence[str] = SETS, patches: int = PATCHES
 ) -> tuple[Pairs, tuple[str, ...]]:
     """Patches of drawn products and their pixels, and the products' names.
 

@@ -22,6 +22,7 @@ from fedad.config import COVERAGE
 from fedad.errors import UploadError
 from fedad.messages.faults import REFUSED, SKIPPED, USED
 from fedad.messages.payload import Payload
+from fedad.messages.schema import Perhaps
 from fedad.permits.rules import LEDGER
 from fedad.policy import Policy, line_of
 
@@ -31,7 +32,7 @@ HELLO, TRAIN, EVALUATE = "hello", "train", "evaluate"  # and COVERAGE
 SITE, REFUSAL, METRICS = "site", "refusal", "metrics"
 BOND = ("name", "run", "stage", "sha256")
 COUNTS = ("columns", "lengths", "images", "negative", "positive", "covered", "pro")
-Fields = Mapping[str, tuple[str, ...]]  # record -> its fields
+Fields = Mapping[str, tuple[str, ...]]  # record -> its fields; `Perhaps` says which may be away
 FIELDS: dict[str, Fields] = {  # what is asked -> what the answer has; of training, the payload says
     HELLO: {"about": ("json",), "probe": ("features",)},
     COVERAGE: {"distances": ("json",)},
@@ -97,7 +98,7 @@ def check_fields(content: Content, fields: Fields, stage: str) -> None:
     for record, values in content.items():
         if record == METRICS:
             _check_measures(values)
-        elif differing := sorted({*listed[record]} ^ set(values)):
+        elif differing := sorted(_differing(listed[record], values)):
             raise UploadError(
                 f"{record}/{differing[0]!a:.80} is {_wrong(differing[0] in values)}", "fields"
             )
@@ -165,6 +166,12 @@ def check_bond(content: Content, site: str, run: str, stage: str) -> None:
             )
     if said["sha256"] != digest(content, site, run, stage):
         raise UploadError("its answer is not the one that was sealed, by its sha256", "altered")
+
+
+def _differing(listed: Sequence[str], values: Mapping[str, Any]) -> set[str]:
+    """The fields that are too much or missing."""
+    away = {name for name in listed if isinstance(name, Perhaps)} - {*values}
+    return ({*listed} ^ {*values}) - away
 
 
 def _check_measures(fields: Mapping[str, Any]) -> None:

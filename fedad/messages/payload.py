@@ -33,6 +33,7 @@ from fedad.messages.schema import (
     FLOATS,
     Array,
     Number,
+    Perhaps,
     default_of,
     read_array,
     read_fact,
@@ -67,7 +68,11 @@ class Payload:
     def travelling(cls) -> dict[str, tuple[str, ...]]:
         """Record -> fields of a message that holds one; nothing that stays."""
         open_ = {name: slot for name, slot in slots(cls).items() if not slot.stays}
-        arrays = tuple(name for name, slot in open_.items() if isinstance(slot.kind, Array))
+        arrays = tuple(
+            Perhaps(name) if slot.optional else name
+            for name, slot in open_.items()
+            if isinstance(slot.kind, Array)
+        )
         texts = tuple(name for name in open_ if name not in arrays)
         return {cls.record(): arrays, "header": ("schema", *texts)}
 
@@ -132,7 +137,7 @@ class Payload:
         header: Header = {"schema": self.SCHEMA}
         for name, slot in slots(type(self)).items():
             value = getattr(self, name)
-            if slot.stays and not (private and _is_there(value)):
+            if (slot.stays and not private) or not (slot.needed or _is_there(value)):
                 continue
             if isinstance(slot.kind, Array):
                 kinds = slot.kind.kinds
@@ -175,7 +180,7 @@ class Payload:
         wanted = {
             name: slot
             for name, slot in slots(cls).items()
-            if not slot.stays or (private and name in there)
+            if slot.needed or (name in there and (private or not slot.stays))
         }
         if differing := sorted({*wanted, "schema"} ^ there):
             told = "not taken" if differing[0] in there else "missing"

@@ -36,6 +36,7 @@ class Array:
         least, most: the range of its values, which are finite.
         into: the field of names that the values number.
         stays: it never leaves; it may then be empty.
+        optional: it is left out of messages and files where it is empty, and read as its default.
     """
 
     shape: str
@@ -44,6 +45,7 @@ class Array:
     most: float = LARGEST
     into: str = ""
     stays: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class Number:
 Kind = Array | Names | Number | None  # None: a text of a Literal, or a dataclass
 
 
+class Perhaps(str):
+    """The name of a field that a message may be without."""
+
+
 class Slot(NamedTuple):
     """A field of a payload: its plain type and what its annotation says."""
 
@@ -76,6 +82,15 @@ class Slot(NamedTuple):
     @property
     def stays(self) -> bool:
         return isinstance(self.kind, Array | Number) and self.kind.stays
+
+    @property
+    def optional(self) -> bool:
+        return isinstance(self.kind, Array) and self.kind.optional
+
+    @property
+    def needed(self) -> bool:
+        """Whether every message has it."""
+        return not (self.stays or self.optional)
 
 
 _KNOWN: dict[type, dict[str, Slot]] = {}
@@ -235,6 +250,8 @@ def _slot(cls: type, one: Field[Any], hint: Any) -> Slot:
     }
     if not fits[type(kind)]:
         raise TypeError(f"{cls.__name__}.{one.name}: {hint} says not what may travel")
-    if isinstance(kind, Array | Number) and kind.stays and default_of(one) is MISSING:
-        raise TypeError(f"{cls.__name__}.{one.name} stays, and has no default for where it is not")
-    return Slot(plain, kind, one)
+    slot = Slot(plain, kind, one)
+    if (slot.stays or slot.optional) and default_of(one) is MISSING:
+        away = "stays" if slot.stays else "is optional"
+        raise TypeError(f"{cls.__name__}.{one.name} {away}, and has no default for where it is not")
+    return slot

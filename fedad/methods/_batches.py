@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedad.config import Config
 from fedad.types import Features
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
@@ -22,6 +24,20 @@ def batches(
         order = rng.permutation(len(part))
         for at in range(0, len(part), size):
             yield part[order[at : at + size]]
+
+
+def may_part(config: Config) -> bool:
+    """Whether patches of one image may be in several of the parts that memory holds."""
+    return bool(config.coreset.memory_gb and config.embedder.tile)
+
+
+def most_batches(images: int, patches: int, size: int, *, apart: bool) -> int:
+    """The most batches that `batches` makes of so many images of so many patches each.
+
+    Args:
+        apart: whether patches of one image may be in several parts; each image may be in one.
+    """
+    return images * math.ceil(patches / (1 if apart else size))
 
 
 def some_patches(

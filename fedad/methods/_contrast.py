@@ -17,11 +17,13 @@ linear map may have any length, and sigma alone would mean another similarity fo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from fedad.methods.reconpatch import Knobs
+if TYPE_CHECKING:  # reconpatch imports this file when it trains
+    from fedad.methods.reconpatch import Knobs
 
 TINY = 1e-9  # under the root of a squared distance, whose slope at 0 is infinite
 

@@ -12,13 +12,16 @@ farthest from all rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import layer_norm, normalize
 
 from fedad.methods._generator import EPSILON, Layers
-from fedad.methods.feddymem import Knobs
+
+if TYPE_CHECKING:  # feddymem imports this file when it trains
+    from fedad.methods.feddymem import Knobs
 
 ATTRACTED = REPELLED = 3  # K and J, where there are so many rows
 ANCHOR = 1e-3

@@ -1,6 +1,6 @@
-"""What sites count before banks are made: how far patches spread, and what tells defects apart.
+"""What sites count before banks are made with `patchcore.preset = auto`: what tells defects apart.
 
-Both are sums over a site's images, which add over sites. A product of which a site has fewer good
+Counts are sums over a site's images, which add over sites. A product of which a site has fewer good
 images than `patchcore.least-images` is left out. No image, feature or score leaves.
 """
 
@@ -14,23 +14,32 @@ import numpy as np
 
 from fedad.averaging.counted import Counted, check_images, of_all
 from fedad.errors import UploadError
-from fedad.messages.schema import COUNTS, DOUBLES, Array
+from fedad.messages.schema import COUNTS, Array
 from fedad.types import Enrolled
 
-SQUARES = 1e18  # the largest sum of squared distances that is read
-LONGER = 4.0  # times the longest probed patch: as far as patches may be from their mean
 LEVELS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05)  # shares of good patches above a limit
 COUNT = ("int64",)
 HELD = 12  # images of a product that are held out; more where the least is more
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Spread(Counted):
-    """Of each of C products: how many patches, and at each of B blends of standardisation the sum
-    of their squared distances to the site's mean."""
+class Evidence(Counted):
+    """Of each of C products: how well each of K candidates tells defects that were drawn from good
+    images that were held out; see `_presets.py`.
 
-    patches: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
-    squares: Annotated[np.ndarray, Array("C B", DOUBLES, least=0, most=SQUARES)]
+    `found` are patches of defects above the limit of each of L levels, `ordered` is twice the pairs
+    of a good image and a defective one in which the defect scores higher, of a tie once, and
+    `placed` are good patches that found their own place, of those that were `looked` at.
+    """
+
+    held: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    looked: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    placed: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    defects: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    defective: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    pairs: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
+    ordered: Annotated[np.ndarray, Array("C K", COUNT, least=0, most=COUNTS)]
+    found: Annotated[np.ndarray, Array("C K L", COUNT, least=0, most=COUNTS)]
 
     def of_each(self) -> dict[str, Self]:
         """What it says of each product."""
@@ -52,33 +61,8 @@ class Spread(Counted):
     @classmethod
     def counted(cls) -> tuple[str, ...]:
         """The fields that have a row for each product, and add."""
-        return ("images", "patches", "squares")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evidence(Spread):
-    """And how well each of K candidates tells defects that were drawn from good images that were
-    held out; see `_presets.py`.
-
-    `found` are patches of defects above the limit of each of L levels, `ordered` is twice the pairs
-    of a good image and a defective one in which the defect scores higher, of a tie once, and
-    `placed` are good patches that found their own place, of those that were `looked` at.
-    """
-
-    held: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
-    looked: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
-    placed: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
-    defects: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
-    defective: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
-    pairs: Annotated[np.ndarray, Array("C", COUNT, least=0, most=COUNTS)]
-    ordered: Annotated[np.ndarray, Array("C K", COUNT, least=0, most=COUNTS)]
-    found: Annotated[np.ndarray, Array("C K L", COUNT, least=0, most=COUNTS)]
-
-    @classmethod
-    def counted(cls) -> tuple[str, ...]:
-        """The fields that have a row for each product, and add."""
-        more = ("held", "looked", "placed", "defects", "defective", "pairs", "ordered", "found")
-        return (*super().counted(), *more)
+        of = ("held", "looked", "placed", "defects", "defective", "pairs", "ordered", "found")
+        return ("images", *of)
 
 
 def held_out(images: int | np.ndarray, least: int) -> int | np.ndarray:
@@ -87,7 +71,7 @@ def held_out(images: int | np.ndarray, least: int) -> int | np.ndarray:
     return np.minimum(images, max(HELD, least))
 
 
-def added(uploads: Sequence[Spread]) -> Spread:
+def added(uploads: Sequence[Evidence]) -> Evidence:
     """What all sites counted, product by product, in the order of the sites' names."""
     about = of_all(uploads)
     at = {product: number for number, product in enumerate(about["categories"])}
@@ -102,33 +86,13 @@ def added(uploads: Sequence[Spread]) -> Spread:
     return uploads[0].replace(**{**about, **columns})
 
 
-def check_counted(
-    upload: Spread, site: Enrolled, *, blends: int, candidates: int, least: int
-) -> None:
+def check_counted(upload: Evidence, site: Enrolled, *, candidates: int, least: int) -> None:
     """Refuse what no site with these images can have counted.
 
     Raises:
-        UploadError: by its word: `shape`, `counts` or `norm`.
+        UploadError: by its word: `shape` or `counts`.
     """
     check_images(upload, site, least=least)
-    if upload.squares.shape[1] != blends:
-        raise UploadError(f"{upload.squares.shape[1]} spreads, expected {blends}", "shape")
-    most = upload.images * site.fingerprint.patches
-    if (upload.patches > most).any() or not upload.patches.all():
-        raise UploadError(
-            f"a spread of {upload.patches.sum():,} patches, of {most.sum():,} at most, some of "
-            "each product",
-            "counts",
-        )
-    # Standardised patches are no longer on average than the root of their features.
-    length = max(LONGER * site.longest, 2.0 * float(np.sqrt(site.features)))
-    if (upload.squares > upload.patches[:, None] * length**2).any():
-        raise UploadError("patches farther from their mean than its network makes them", "norm")
-    if isinstance(upload, Evidence):
-        _check_evidence(upload, site, candidates, least)
-
-
-def _check_evidence(upload: Evidence, site: Enrolled, candidates: int, least: int) -> None:
     k, levels = upload.found.shape[1:]
     if (k, levels, upload.ordered.shape[1]) != (candidates, len(LEVELS), candidates):
         raise UploadError(
@@ -146,6 +110,7 @@ def _check_evidence(upload: Evidence, site: Enrolled, candidates: int, least: in
         upload.pairs != upload.held * upload.defects,
         (upload.ordered > 2 * upload.pairs[:, None]).any(axis=1),
         (upload.found > upload.defective[:, None, None]).any(axis=(1, 2)),
+        (np.diff(upload.found, axis=2) < 0).any(axis=(1, 2)),  # each level has a lower limit
     ]
     if np.any(wrong):
         raise UploadError("it counted more than its images, patches and pairs are", "counts")

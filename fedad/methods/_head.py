@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +13,10 @@ from torch.nn.functional import leaky_relu
 from fedad.dp.noise import Noise
 from fedad.dp.public import Public
 from fedad.dp.sgd import Budget, Steps, train
-from fedad.methods.discriminator import MARGIN, SLOPE, Knobs
+from fedad.methods._layers import MARGIN, SLOPE, in_features, spread_of, standardised
+
+if TYPE_CHECKING:  # the discriminator imports this file when it trains
+    from fedad.methods.discriminator import Knobs
 
 Draw = Callable[[int], np.random.Generator]
 """A step's number -> what is drawn in it for all images alike, which anybody may know."""
@@ -37,8 +41,8 @@ def trained(
         public: by whose mean and spread features are brought to one size while training, so that
             no channel has all of a clipped gradient; and in which the negatives' noise is measured.
     """
-    spread = _spread(public)
-    head = Head(_standardised(layers, public.mean, spread)).to(device)
+    spread = spread_of(public)
+    head = Head(standardised(layers, public.mean, spread)).to(device)
 
     def losses(module: nn.Module, images: torch.Tensor, step: int) -> torch.Tensor:
         rng, (_, patches, features) = draw(step), images.shape
@@ -51,32 +55,7 @@ def trained(
         return torch.optim.Adam(weights, lr=knobs.private_rate)
 
     train(head, images, losses, adam, budget=budget, steps=steps, noise=noise, each=each)
-    return _in_features(head.layers(), public.mean, spread)
-
-
-def _standardised(
-    layers: Mapping[str, np.ndarray], mean: np.ndarray, spread: np.ndarray
-) -> dict[str, np.ndarray]:
-    """A head of features -> the same of features less their public mean, over their spread."""
-    adapt = layers["adapt"] * spread
-    return {**layers, "adapt": adapt, "shift": layers["shift"] + layers["adapt"] @ mean}
-
-
-def _in_features(
-    layers: Mapping[str, np.ndarray], mean: np.ndarray, spread: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The inverse of `_standardised`."""
-    adapt = layers["adapt"] / spread
-    found = {**layers, "adapt": adapt, "shift": layers["shift"] - adapt @ mean}
-    return {name: array.astype(np.float32) for name, array in found.items()}
-
-
-def _spread(public: Public) -> np.ndarray:
-    """(D,): how far each feature of public patches is from its mean."""
-    axes = public.axes.astype(np.float64)
-    between = (public.centres @ axes.T).var(0)
-    inside = public.radius**2 / public.size * (axes**2).sum(1)
-    return np.sqrt(between + inside)
+    return in_features(head.layers(), public.mean, spread)
 
 
 def loss(told: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from fedad.descriptors.smoothed_maximum import smoothed_maximum
 from fedad.dp.projected import as_rows
 from fedad.errors import MismatchError
 from fedad.methods.base import check_scorable
-from fedad.scoring.base import Scoring
+from fedad.scoring.base import Ready, Scoring, prepared
 from fedad.search.base import Nearest
 from fedad.types import Features
 
@@ -32,6 +33,25 @@ class Judged(NamedTuple):
     whose: np.ndarray  # (B, h, w) int32
 
 
+class Part(NamedTuple):
+    """Of a product what the bank has, what the site has, and how patches are scored by both."""
+
+    bank: Bank
+    own: Bank | None
+    score: Ready
+
+
+class Kept:
+    """What was found out of one bank and what one site has, product by product."""
+
+    def __init__(self, model: Bank, own: Bank | None) -> None:
+        self.model, self.own, self.parts = model, own, dict[str, Part]()
+
+    def of(self, model: Bank, own: Bank | None) -> dict[str, Part] | None:
+        """It, if it is of these very ones."""
+        return self.parts if model is self.model and own is self.own else None
+
+
 def judged(
     model: Bank,
     features: Features,
@@ -40,8 +60,12 @@ def judged(
     scoring: Scoring,
     knobs: ScoreKnobs,
     device: str,
+    kept: dict[str, Part] | None = None,
 ) -> Judged:
     """What a bank says of images, product by product unless it is mixed.
+
+    Args:
+        kept: what an earlier call found out of the same bank and own rows; it grows.
 
     Raises:
         MismatchError: features of another backbone than the bank's, or that are described in words
@@ -56,12 +80,12 @@ def judged(
     _check_width(model, features)
     maps = np.empty(features.grid.shape[:3], np.float32)
     scores, whose = np.empty(len(maps), np.float32), np.empty(maps.shape, np.int32)
-    for images, bank in _parts(model, features):
+    parts = _parts(model, features, own, scoring=scoring, knobs=knobs, device=device, kept=kept)
+    for images, (bank, mine, score) in parts:
         settings = settings_of(table, features.categories[int(images[0])])
-        mine = _same_part(own, bank)
         grid = features.grid if len(images) == len(maps) else features.grid[images]
         patches = grid.reshape(-1, grid.shape[-1])
-        found = scoring(bank, patches, own=mine, knobs=knobs, device=device)
+        found = score(patches)
         if settings.density:
             found = _by_density(found, bank, mine, settings.density)
         if features.valid is not None:
@@ -84,14 +108,36 @@ def judged(
     return Judged(maps, scores, whose)
 
 
-def _parts(model: Bank, features: Features) -> Iterator[tuple[np.ndarray, Bank]]:
+def _parts(
+    model: Bank,
+    features: Features,
+    own: Bank | None,
+    *,
+    scoring: Scoring,
+    knobs: ScoreKnobs,
+    device: str,
+    kept: dict[str, Part] | None,
+) -> Iterator[tuple[np.ndarray, Part]]:
     """Numbers of images, and the part of the bank that they are scored with."""
-    if model.scope == "mixed":
-        yield np.arange(len(features.grid)), model
-        return
-    for name in sorted(set(features.categories)):
-        images = np.array([i for i, c in enumerate(features.categories) if c == name])
-        yield images, model.of_category(name)
+    groups = {"": np.arange(len(features.grid))}
+    if model.scope != "mixed":
+        names = features.categories
+        groups = {
+            name: np.array([i for i, c in enumerate(names) if c == name])
+            for name in sorted(set(names))
+        }
+    for name, images in groups.items():
+        if kept is not None and name in kept:
+            yield images, kept[name]
+            continue
+        bank = model.of_category(name) if name else model
+        mine = _same_part(own, bank)
+        if kept is None:
+            score: Ready = partial(scoring, bank, own=mine, knobs=knobs, device=device)
+            yield images, Part(bank, mine, score)
+        else:
+            kept[name] = Part(bank, mine, prepared(bank, mine, knobs, device))
+            yield images, kept[name]
 
 
 def _same_part(own: Bank | None, bank: Bank) -> Bank | None:

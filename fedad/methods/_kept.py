@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,9 @@ from fedad.banks.capacity import kept_rows
 from fedad.config import Config
 from fedad.coresets.base import Coreset
 from fedad.descriptors.apply import described_parts
-from fedad.descriptors.settings import ALL, joins, settings_of, table_of
+from fedad.descriptors.settings import ALL, Table, joins, settings_of
 from fedad.errors import DataError
-from fedad.types import Features, Fingerprint
+from fedad.types import Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used: a server may only merge
     from fedad.banks.coreset_in_parts import Cover
@@ -42,7 +43,7 @@ def cover_of(
     features: Features | InParts,
     category: str | None,
     patches: np.ndarray,
-    mark: Fingerprint,
+    table: Table,
     *,
     config: Config,
     select: Coreset,
@@ -50,19 +51,42 @@ def cover_of(
     device: str,
 ) -> Cover:
     """What is kept of a category (None: of all), whose valid patches have these numbers, described
-    as `mark` says."""
+    as `table` says."""
     from fedad.banks.coreset_in_parts import Cover, cover_in_parts
 
     size = kept_rows(config, len(patches))
-    parts = features.parts(category)
-    if table := table_of(mark):
-        settings, wide = settings_of(table, category or ALL), joins(table)
-        parts = described_parts(features, category, patches, settings, wide=wide)
+    parts, numbers = _candidates(features, category, patches, table)
     if isinstance(features, Features):
-        (points,) = parts
+        found = [*parts]
+        points = found[0] if len(found) == 1 else np.concatenate(found)
         rows = select(points, size, rng=rng, device=device)
-        return Cover(points[rows], patches[rows], math.nan)
-    found = cover_in_parts(
-        parts, size, len(patches), rng=rng, memory=features.memory, device=device
+        return Cover(points[rows], numbers[rows], math.nan)
+    cover = cover_in_parts(
+        parts, size, len(numbers), rng=rng, memory=features.memory, device=device
     )
-    return found._replace(numbers=patches[found.numbers])
+    return cover._replace(numbers=numbers[cover.numbers])
+
+
+def _candidates(
+    features: Features | InParts, category: str | None, patches: np.ndarray, table: Table
+) -> tuple[Iterable[np.ndarray], np.ndarray]:
+    """The described patches among which rows are selected, in parts (n_i, D), and the numbers of
+    the patches that they are, or that they show where they come of a turned copy."""
+    parts = _described(features, category, patches, table)
+    if (turned := features.turned) is None:
+        return parts, patches
+    more, of_image = valid_patches(turned.features), np.array(turned.features.categories)
+    if category is not None:
+        more = more[of_image[more // features.patches_per_image] == category]
+    both = chain(parts, _described(turned.features, category, more, table))
+    return both, np.concatenate([patches, turned.source[more]])
+
+
+def _described(
+    features: Features | InParts, category: str | None, patches: np.ndarray, table: Table
+) -> Iterable[np.ndarray]:
+    """As `features.parts`, of patches that have these numbers."""
+    if not table:
+        return features.parts(category)
+    settings, wide = settings_of(table, category or ALL), joins(table)
+    return described_parts(features, category, patches, settings, wide=wide)

@@ -1,8 +1,9 @@
 """The presets of `patchcore`: how patches are described and scored, product by product.
 
-`classic` is PatchCore as published, in one round. `position` joins x and y to the features, and
-`custom` does what the knobs say. `auto` chooses by what sites counted on good images that they held
-out and synthetic defects of them, by this rule:
+`classic` is PatchCore as published. `position` joins x and y to the features (`banks/measured.py`),
+and `custom` does what the knobs say; both take one round. `default` is `position`, and `classic`
+where a private release is made, of features as the network gives them. `auto` chooses by what sites
+counted, in a round of its own, on good images that they held out and synthetic defects of them:
 
 - The separation of a candidate is the mean of two shares: of the pairs of a held-out good image and
   one with a defect those in which the defect scores higher, and of the defects' patches those that
@@ -23,17 +24,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fedad.config import COVERAGE, Config
-from fedad.descriptors.position import COLUMNS
-from fedad.descriptors.settings import ALL, OFF, Settings, Table, described, joins, table_of
+from fedad.descriptors.apply import described_features
+from fedad.descriptors.position import COLUMNS, PLACED
+from fedad.descriptors.settings import (
+    ALL,
+    OFF,
+    Settings,
+    Table,
+    described,
+    joins,
+    settings_of,
+    table_of,
+)
 from fedad.errors import ConfigError, MismatchError
-from fedad.messages.schema import LARGEST
-from fedad.methods._evidence import LEVELS, Evidence, Spread
-from fedad.types import Enrolled, Fingerprint
+from fedad.methods._evidence import LEVELS, Evidence
+from fedad.types import Enrolled, Features, Fingerprint
 
 if TYPE_CHECKING:
     from fedad.methods.patchcore import Knobs
 
-CLASSIC, POSITION, AUTO, CUSTOM = "classic", "position", "auto", "custom"
+DEFAULT, CLASSIC, POSITION, AUTO, CUSTOM = "default", "classic", "position", "auto", "custom"
 FIXED = Settings(position=0.5)  # of the preset `position`
 SHARE = 0.003  # of an image's patches that a smoothed maximum takes
 CANDIDATES: dict[str, Settings] = {
@@ -44,7 +54,6 @@ CANDIDATES: dict[str, Settings] = {
     "smoothed": Settings(smoothed_maximum=SHARE),
     "position, smoothed": Settings(position=0.5, smoothed_maximum=SHARE),
 }
-PLACED = 0.3  # in another image drawn at random it would be a twentieth
 MARGIN = 0.005
 PRODUCTS = 5_000  # that a fingerprint says something of, with what was counted of each
 NAMES = ("position", "standardise", "density", "smoothed_maximum")
@@ -54,12 +63,13 @@ NAMES = ("position", "standardise", "density", "smoothed_maximum")
 class Preset:
     """What `patchcore.preset` and the knobs beside it come to."""
 
-    knobs: Knobs
+    knobs: Knobs  # in which the preset is not `default`
     mixed: bool
+    notes: tuple[str, ...] = ()  # what there is to say of which preset it is
 
     @property
     def wanted(self) -> Settings:
-        """Of every product alike, but for the scale; of `auto` it is not known yet."""
+        """Of every product alike; of `auto` it is not known yet."""
         if self.knobs.preset == POSITION:
             return FIXED
         if self.knobs.preset != CUSTOM:
@@ -67,20 +77,11 @@ class Preset:
         return Settings(**{name: max(0.0, getattr(self.knobs, name)) for name in NAMES})
 
     @property
-    def asks(self) -> type[Spread] | None:
+    def asks(self) -> type[Evidence] | None:
         """What sites are asked for in a round before that of banks."""
-        if not self.knobs.counts:
-            return None
-        return Evidence if self.knobs.preset == AUTO else Spread
+        return Evidence if self.knobs.counts else None
 
-    @property
-    def blends(self) -> tuple[float, ...]:
-        """The blends of standardisation whose spread sites are asked for."""
-        if self.knobs.preset == AUTO:
-            return tuple(sorted({one.standardise for one in CANDIDATES.values()}))
-        return (self.wanted.standardise,)
-
-    def fingerprint(self, mark: Fingerprint, told: Spread | None) -> Fingerprint:
+    def fingerprint(self, mark: Fingerprint, told: Evidence | None) -> Fingerprint:
         """That of described features.
 
         Args:
@@ -88,7 +89,7 @@ class Preset:
         """
         return described(mark, *self._tables(told))
 
-    def expected(self, site: Enrolled, told: Spread | None) -> Enrolled:
+    def expected(self, site: Enrolled, told: Evidence | None) -> Enrolled:
         """What a site enrolled with, as its described features have it."""
         mark = self.fingerprint(site.fingerprint, told)
         table = table_of(mark)
@@ -101,39 +102,36 @@ class Preset:
             longest=max(lengths),
         )
 
-    def _tables(self, told: Spread | None) -> tuple[Table, dict[str, Any]]:
+    def written(self, features: Features) -> Features:
+        """The features as rows have them: x and y, where they are joined, from -1 to 1."""
+        found = self.wanted
+        if found == OFF:
+            return features
+        if found.position:
+            found = replace(found, position=1.0, scale=1.0)
+        return described_features(features, {ALL: found})
+
+    def _tables(self, told: Evidence | None) -> tuple[Table, dict[str, Any]]:
         """How each product is described, and why."""
         if told is None:
             return {ALL: self.wanted}, {}
         self._check(told)
         pooled = {ALL: told.pooled()} if self.mixed else told.of_each()
-        table, evidence = {ALL: replace(self.wanted, position=0.0)}, dict[str, Any]()
-        for name, one in pooled.items():
-            found = self.wanted
-            if isinstance(one, Evidence):
-                found, evidence[name] = chosen(one)
-            patches = int(one.patches.sum())
-            if found.position and patches:
-                square = one.squares[0, self.blends.index(found.standardise)] / patches
-                found = replace(found, scale=float(np.sqrt(square)))
-                _check_reach(found, name)
-            table[name] = found if found.scale else replace(found, position=0.0)
-        return table, evidence
+        choices = {name: chosen(one) for name, one in pooled.items()}
+        table = {ALL: self.wanted, **{name: one.settings for name, one in choices.items()}}
+        return table, {name: one.told for name, one in choices.items()}
 
-    def _check(self, told: Spread) -> None:
-        """Refuse counts of other blends and candidates than these, or of very many products."""
+    def _check(self, told: Evidence) -> None:
+        """Refuse counts of other candidates than these, or of very many products."""
         if (products := len(told.categories)) > PRODUCTS:
             raise MismatchError(
                 f"the counts of all sites are of {products:,} products, expected at most "
                 f"{PRODUCTS:,}: is the server's model what sites counted?"
             )
-        found, expected = [told.squares.shape[1]], [len(self.blends)]
-        if isinstance(told, Evidence):
-            found += [told.ordered.shape[1], *told.found.shape[1:]]
-            expected += [len(CANDIDATES), len(CANDIDATES), len(LEVELS)]
-        if found != expected:
+        found = [told.ordered.shape[1], *told.found.shape[1:]]
+        if found != (expected := [len(CANDIDATES), len(CANDIDATES), len(LEVELS)]):
             raise MismatchError(
-                f"the counts of all sites are of {found} blends, candidates and levels, expected "
+                f"the counts of all sites are of {found} candidates and levels, expected "
                 f"{expected}: does the server have another version of fedad?"
             )
 
@@ -180,23 +178,31 @@ def preset_of(config: Config) -> Preset:
     Raises:
         ConfigError: a knob that the preset would not heed, or one that it does not go with.
     """
-    knobs = config.knobs("patchcore")
+    knobs, release = config.knobs("patchcore"), config.privacy.release
     _check_knobs(knobs)
-    found = Preset(knobs, config.bank.scope == "mixed")
+    _check_turns(knobs, config.privacy.release)
+    notes = list[str]()
+    if knobs.preset == DEFAULT:
+        knobs = replace(knobs, preset=POSITION if release == "keep" else CLASSIC)
+        if release != "keep":
+            notes.append(
+                f"patchcore.preset = {DEFAULT!r} is {CLASSIC!r} with privacy.release = "
+                f"{release!r}: private releases are made of features as the network gives them"
+            )
+    found = Preset(knobs, config.bank.scope == "mixed", tuple(notes))
     if knobs.preset == CLASSIC or (found.wanted == OFF and knobs.preset != AUTO):
         return found
     told = f"patchcore.preset = {knobs.preset!r}"
-    if config.privacy.release != "keep":
+    if release != "keep":
         raise ConfigError(
-            f"privacy.release = {config.privacy.release!r}: expected 'keep' with {told}: private "
+            f"privacy.release = {release!r}: expected 'keep' with {told}: private "
             "releases are made of features as the network gives them: set patchcore.preset = "
             f"{CLASSIC!r}"
         )
-    if config.merge.weighting == COVERAGE:
+    if config.merge.weighting == COVERAGE and found.asks:
         raise ConfigError(
-            f"merge.weighting = {COVERAGE!r}: expected another with {told}: sites measure their "
-            f"distance to a bank by features as the network gives them: set patchcore.preset = "
-            f"{CLASSIC!r}"
+            f"merge.weighting = {COVERAGE!r}: expected another with {told}: sites are asked of "
+            "banks, after which there is no round: set another preset"
         )
     if config.score.neighbours > 1 and (found.wanted.smoothed_maximum or knobs.preset == AUTO):
         raise ConfigError(
@@ -204,6 +210,12 @@ def preset_of(config: Config) -> Preset:
             "that it weighs is no smoothed maximum"
         )
     return found
+
+
+def settled(config: Config) -> Config:
+    """The configuration with its preset written out, for the same run without its release."""
+    knobs = replace(config.knobs("patchcore"), preset=preset_of(config).knobs.preset)
+    return replace(config, plugins={**config.plugins, "patchcore": knobs})
 
 
 def _check_knobs(knobs: Knobs) -> None:
@@ -222,31 +234,50 @@ def _check_knobs(knobs: Knobs) -> None:
             raise ConfigError(f"patchcore.{name} = {value:g}: expected 0 or more, or -1 for 0")
 
 
-def _check_reach(settings: Settings, product: str) -> None:
-    if (reach := settings.position * settings.scale) > LARGEST:
+def _check_turns(knobs: Knobs, release: str) -> None:
+    """Refuse turned images where rows must lie as parts do, or where each image counts once."""
+    if knobs.turns == 1:
+        return
+    told = f"patchcore.turns = {knobs.turns}: expected 1 with"
+    if release != "keep":
         raise ConfigError(
-            f"patchcore.position = {settings.position:g}: the features of "
-            f"{product or 'all products'} spread by {settings.scale:.3g}, and positions would "
-            f"reach {reach:.3g}, expected {LARGEST:g} at most: lower it, or look for a site whose "
-            "counts are odd"
+            f"{told} privacy.release = {release!r}: what one image adds to a release is bounded "
+            "for an image as it lies"
+        )
+    if knobs.preset != CUSTOM:
+        raise ConfigError(
+            f"{told} patchcore.preset = {knobs.preset!r}: set patchcore.preset = {CUSTOM!r}"
+        )
+    if knobs.position > 0:
+        raise ConfigError(
+            f"{told} patchcore.position = {knobs.position:g}: parts that lie in any pose have no "
+            "place of their own: set patchcore.position = 0"
         )
 
 
 def _length(settings: Settings, site: Enrolled) -> float:
-    """How long a described patch is, where the network's longest one is as long as a site's probe
-    says; standardised ones are about as long as the root of their features."""
+    """How long a described patch is beside its place, where the network's longest one is as long
+    as a site's probe says; standardised ones are about as long as the root of their features."""
     usual, blend = 2 * float(np.sqrt(site.features)), settings.standardise
-    length = site.longest ** (1 - blend) * usual**blend
-    return float(np.hypot(length, np.sqrt(2) * settings.position * settings.scale))
+    return float(site.longest ** (1 - blend) * usual**blend)
 
 
-def told_of(mark: Fingerprint, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record says of how features are described: by product what is not 0, and why."""
+def told_of(
+    table: Table, evidence: Mapping[str, Any], in_place: Mapping[str, float]
+) -> dict[str, Any]:
+    """What a record says of how features are described: by product what is not 0, and why.
+
+    Args:
+        table: with scales.
+        in_place: of products that were looked at, the share of patches in their own place.
+    """
+    names = dict.fromkeys((*table, *in_place))
     return {
         name or "all products": {
             **{one.name: getattr(settings, one.name) for one in fields(settings)},
+            **({"in their own place": round(in_place[name], 4)} if name in in_place else {}),
             **({"evidence": evidence[name]} if name in evidence else {}),
         }
-        for name, settings in table_of(mark).items()
-        if settings != OFF or name in evidence
+        for name in names
+        if (settings := settings_of(table, name)) != OFF or name in evidence or name in in_place
     }

@@ -1,4 +1,4 @@
-"""At a site: count how patches spread, and how well candidates tell drawn defects from good images.
+"""At a site: count how well candidates tell drawn defects from good images.
 
 A small bank is made of a product's good images, and each of them is held out in turn: it is judged
 by the rows of the others. Into each a defect is drawn (`defects/`). What is around a defect stays
@@ -15,9 +15,9 @@ import numpy as np
 
 from fedad.banks.capacity import kept_rows
 from fedad.config import Config
-from fedad.descriptors.apply import described_features, described_parts
+from fedad.descriptors.apply import described_features
 from fedad.descriptors.density import divided, gaps
-from fedad.descriptors.position import places
+from fedad.descriptors.position import near_own_place, places
 from fedad.descriptors.settings import ALL, OFF, Settings
 from fedad.descriptors.smoothed_maximum import smoothed_maximum
 from fedad.methods._evidence import LEVELS, held_out
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # what takes torch is imported when it is used
     from fedad.embedders.in_parts import InParts
 
 ROWS = 1500  # of the small bank, at most
-NEAR = 0.25  # of half an image's sides: as far as a patch may be from its own place
+KINDS = ("cut_paste", "perlin", "scar")  # of defects: those that `auto` was published with
 
 
 class Counts(NamedTuple):
@@ -58,28 +58,6 @@ def columns(found: Sequence[Counts], candidates: int) -> dict[str, Any]:
         )
         for name in Counts._fields
     }
-
-
-def spread(
-    features: Features | InParts, category: str, numbers: np.ndarray, blends: Sequence[float]
-) -> list[float]:
-    """At each blend the sum of squared distances of a product's patches to their mean.
-
-    Args:
-        numbers: of the product's valid patches, among those of all images.
-    """
-    found = []
-    for blend in blends:
-        settings, count = Settings(standardise=blend), 0
-        total, squares = np.zeros(features.shape[2]), 0.0
-        for part in described_parts(features, category, numbers, settings, wide=False):
-            for at in range(0, len(part), 4096):
-                exact = part[at : at + 4096].astype(np.float64)
-                count += len(exact)
-                total += exact.sum(0)
-                squares += float(np.square(exact).sum())
-        found.append(max(0.0, squares - float(total @ total) / count))
-    return found
 
 
 def counts(
@@ -162,7 +140,7 @@ class _Bank:
         of_row = places(h, w)[self.numbers[self.rows] % (h * w)]
         own = np.broadcast_to(places(h, w), (len(good.grid), h * w, 2))[valid]
         _, row = self._nearest(good, OFF, valid)
-        return int((np.abs(of_row[row] - own) <= NEAR).all(axis=1).sum())
+        return near_own_place(of_row[row], own)
 
     def _described(self, settings: Settings) -> tuple[Settings, np.ndarray]:
         """The settings with the scale of these images, and the rows."""
@@ -211,14 +189,14 @@ class _Bank:
 def _drawn(good: Features, config: Config, rng: np.random.Generator) -> tuple[Features, np.ndarray]:
     """The good images with a defect each, kinds in turn, and (B, P) bool: which of their patches
     show some of it."""
-    from fedad.defects.base import draw, kinds
+    from fedad.defects.base import draw
     from fedad.embedders.box import box_of
     from fedad.embedders.valid import valid_of
 
     if good.pixels is None:
         raise ValueError("defects are drawn into images: expected features with their pixels")
     box, (h, w, _) = box_of(config.embedder), good.shape
-    made, shown, names = list[np.ndarray](), list[np.ndarray](), kinds()
+    made, shown, names = list[np.ndarray](), list[np.ndarray](), KINDS
     for number in range(len(good.grid)):
         image, other = good.pixels[number], good.pixels[int(rng.integers(len(good.grid)))]
         one = draw(image, other, names[number % len(names)], rng=rng)

@@ -158,6 +158,7 @@ class MethodBase:
     on: str = "cpu"  # auto, cpu or cuda
     rejoins = False
     needs_pixels = False
+    turns = 1  # at which `fit` wants training images: see `Features.turned`
     leaves_out = False  # whether patches that are not valid are left out, with 0 in maps
 
     @classmethod
@@ -218,6 +219,31 @@ class LeavingOut(Protocol):
 
     def leaving_out(self, model: Any, own: Any, site: str) -> LeftOut:
         """What `score` says of a training image by the `without_images` of its part."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A method that can keep, from one image to the next, what hangs on the model alone."""
+
+    def prepared(self, model: Any, own: Any | None) -> Method:
+        """The method for one model at one site: what it says is the same to the last bit."""
+        ...
+
+
+@runtime_checkable
+class Locating(Protocol):
+    """A method whose sites know where in their own images each of their rows is from."""
+
+    def alike(
+        self, model: Any, own: Any, features: Features, patch: tuple[int, int]
+    ) -> tuple[int, int] | None:
+        """The most alike place among a site's own rows: the number of the training image and of
+        the patch in it; None where the site has none of the product.
+
+        Args:
+            features: of one image, of which `patch` is (y, x) in its grid.
+        """
         ...
 
 

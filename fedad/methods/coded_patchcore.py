@@ -19,7 +19,7 @@ from fedad.banks.bank import Bank
 from fedad.banks.coded import CodedBank, chosen, coded_bank
 from fedad.errors import UploadError
 from fedad.messages.payload import Payload
-from fedad.methods.base import MethodBase, Round, Traced, Turn
+from fedad.methods.base import LeftOut, MethodBase, Round, Traced, Turn
 from fedad.methods.patchcore import PatchCore
 from fedad.types import Enrolled, Features
 
@@ -65,9 +65,19 @@ class CodedPatchCore(MethodBase):
         return self.plain.rejoins
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """As `patchcore`."""
+        return self.plain.notes
+
+    @property
     def needs_pixels(self) -> bool:  # type: ignore[override]
         """As `patchcore`."""
         return self.plain.needs_pixels
+
+    @property
+    def turns(self) -> int:  # type: ignore[override]
+        """As `patchcore`."""
+        return self.plain.turns
 
     def fit(
         self,
@@ -124,7 +134,7 @@ class CodedPatchCore(MethodBase):
         bank, told = self.plain.admit(upload.bank, site, turn)
         if not told:
             return upload, []
-        return upload.replace(images=bank.images, patches=bank.patches), told
+        return upload.replace(**{name: getattr(bank, name) for name in bank.tables}), told
 
     def describe(self, model: Any) -> dict[str, Any]:
         """What `patchcore` says, and how the rows are coded."""
@@ -146,6 +156,16 @@ class CodedPatchCore(MethodBase):
     def without_site(self, model: Any, site: str) -> Bank:
         """`model`, decoded, less the rows of a site; see `base.Forgetting`."""
         return self.plain.without_site(_bank(model), site)
+
+    def leaving_out(self, model: Any, own: Any, site: str) -> LeftOut:
+        """As `patchcore`, by decoded rows; see `base.LeavingOut`."""
+        return self.plain.leaving_out(_bank(model), _exact(own), site)
+
+    def part(
+        self, model: Any, own: Any, site: str, *, rng: np.random.Generator | None = None
+    ) -> tuple[Bank, Bank]:
+        """What a site's own rows know, decoded and as they are; see `base.Dividing`."""
+        return self.plain.part(_bank(model), _exact(own), site, rng=rng)
 
     def foresee(self, images: Sequence[Mapping[str, int]], patches_per_image: int) -> None:
         """As `patchcore`; see `base.Foreseeing`."""

@@ -27,6 +27,7 @@ from pydantic import Field
 
 from fedad.aggregation.base import weights_of
 from fedad.averaging.counted import Counted, check_images, of_all, of_features
+from fedad.averaging.reach import check_reach
 from fedad.averaging.tensors import Averaging, averaged
 from fedad.dp.noise import Noise
 from fedad.dp.public import public_of
@@ -34,7 +35,8 @@ from fedad.dp.receipts import Receipt
 from fedad.dp.sgd import Budget
 from fedad.errors import UploadError
 from fedad.messages.schema import FLOATS, Array, Dtype
-from fedad.methods._batches import batches
+from fedad.methods._batches import batches, may_part, most_batches
+from fedad.methods._layers import LAYERS, MARGIN, SLOPE, Arrays, begun, public_widths
 from fedad.methods.base import MethodBase, Round, Turn, budget_of, check_scorable
 from fedad.plumbing.progress import Advance, track
 from fedad.seeding import stream
@@ -47,11 +49,7 @@ if TYPE_CHECKING:  # what takes torch is imported when it is used: a server only
 
 __all__ = ["Discriminator"]
 
-MARGIN = 0.5  # th of the truncated loss: logits beyond it cost nothing
-SLOPE = 0.2  # of LeakyReLU
 SPREAD = 1e-6  # the least spread of a channel that noise is measured in
-LAYERS = ("adapt", "shift", "hidden", "offset", "gain", "bias", "out")
-
 Layers = dict[str, "torch.Tensor"]
 
 
@@ -75,7 +73,7 @@ class Knobs:
 class Heads(Counted):
     """A head for each of C products, of D features and H neurons.
 
-    logit = out . leaky(norm(hidden (adapt x + shift) + offset) gain + bias)
+    See `_layers.py`.
     """
 
     adapt: Annotated[np.ndarray, Array("C D E", FLOATS)]  # E is D
@@ -151,7 +149,7 @@ class Discriminator(MethodBase):
         about, number = of_features(features), budget.steps(self.knobs.epochs)
         public = public_of(features.fingerprint)
         steps = budget.planned(number, number * len(self.rounds))
-        heads: list[dict[str, np.ndarray]] = []
+        heads: list[Arrays] = []
         with track("training", number * len(about["categories"])) as progress:
             for name in about["categories"]:
                 (points,) = features.parts(name)
@@ -208,12 +206,12 @@ class Discriminator(MethodBase):
         the site enrolled.
 
         Raises:
-            UploadError: heads of other neurons, or of more images than were enrolled.
+            UploadError: heads of other sizes, of more images than were enrolled, or farther off
+                the broadcast ones than training brings them.
         """
-        if upload.out.shape[1] != self.knobs.hidden:
-            raise UploadError(
-                f"heads of {upload.out.shape[1]} neurons, expected {self.knobs.hidden}", "shape"
-            )
+        wanted = self.knobs.hidden, site.features
+        if (found := upload.hidden.shape[1:]) != wanted:
+            raise UploadError(f"heads of {found} neurons and features, expected {wanted}", "shape")
         check_images(upload, site)
         if budget_of(self.config) and (upload.images != 1).any():
             raise UploadError(
@@ -221,6 +219,7 @@ class Discriminator(MethodBase):
                 "budget of privacy a site's own number does not leave",
                 "counts",
             )
+        self._check_reach(upload, site, turn)
         return upload, []
 
     def describe(self, model: Heads) -> dict[str, Any]:
@@ -235,37 +234,46 @@ class Discriminator(MethodBase):
         """Twice the margin on both sides of 0, where the discriminator cannot tell."""
         return dict.fromkeys(model.categories, (-2 * MARGIN, 2 * MARGIN))
 
+    def _check_reach(self, upload: Heads, site: Enrolled, turn: Turn) -> None:
+        """Refuse heads farther off the broadcast ones than a round's training brings them."""
+        budget, knobs = budget_of(self.config), self.knobs
+        widths = public_widths(public_of(site.fingerprint)) if budget else None
+        for at, name in enumerate(upload.categories):
+            check_reach(
+                {layer: getattr(upload, layer)[at] for layer in LAYERS},
+                self._head(name, site.features, turn.model),
+                rate=knobs.private_rate if budget else knobs.rate,
+                steps=budget.steps(knobs.epochs) if budget else self._steps(upload, at, site),
+                widths=widths,
+            )
+
+    def _steps(self, upload: Heads, at: int, site: Enrolled) -> int:
+        """The most steps that a round has for a product."""
+        images, patches = int(upload.images[at]), site.fingerprint.patches
+        apart = may_part(self.config)
+        return self.knobs.epochs * most_batches(images, patches, self.knobs.batch, apart=apart)
+
     def _drawn(self, number: int, category: str, step: int) -> np.random.Generator:
         """What a private step of a round draws for all images alike; anybody may draw it again."""
         path = ("discriminator", "step", category, str(number), str(step))
         return stream(self.config.round.seed, *path)
 
-    def _head(self, category: str, features: int, model: Heads | None) -> dict[str, np.ndarray]:
+    def _head(self, category: str, features: int, model: Heads | None) -> Arrays:
         """The layers that a product's training starts from: the broadcast ones, or at the first
         time some that are the same at all sites."""
         if model is not None and category in model.categories:
             at = model.categories.index(category)
             return {layer: getattr(model, layer)[at] for layer in LAYERS}
-        rng, size = stream(self.config.round.seed, "discriminator", category), self.knobs.hidden
-        hidden = rng.normal(0, np.sqrt(2 / (size + features)), (size, features))  # Glorot's
-        out = rng.normal(0, np.sqrt(2 / (size + 1)), size)
-        return {
-            "adapt": np.eye(features, dtype=np.float32),
-            "shift": np.zeros(features, np.float32),
-            "hidden": hidden.astype(np.float32),
-            "offset": np.zeros(size, np.float32),
-            "gain": np.ones(size, np.float32),
-            "bias": np.zeros(size, np.float32),
-            "out": out.astype(np.float32),
-        }
+        rng = stream(self.config.round.seed, "discriminator", category)
+        return begun(features, self.knobs.hidden, rng)
 
     def _trained(
         self,
         features: Features | InParts,
         category: str,
-        head: dict[str, np.ndarray],
+        head: Arrays,
         rng: np.random.Generator,
-    ) -> Iterator[dict[str, np.ndarray]]:
+    ) -> Iterator[Arrays]:
         """The head after each epoch."""
         import torch
 
@@ -314,7 +322,7 @@ class Discriminator(MethodBase):
         }
 
 
-def _heads(heads: Sequence[dict[str, np.ndarray]], about: dict[str, Any]) -> Heads:
+def _heads(heads: Sequence[Arrays], about: dict[str, Any]) -> Heads:
     layers: dict[str, Any] = {layer: np.stack([head[layer] for head in heads]) for layer in LAYERS}
     return Heads(**layers, **about)
 

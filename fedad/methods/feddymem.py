@@ -18,32 +18,29 @@ start. Averages of patches tell less than patches; they are no differential priv
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from fedad.averaging.counted import check_images, of_all, of_features
-from fedad.averaging.memories import FARTHEST, Join, joined, moved, reduced, standing_for
-from fedad.averaging.moments import Moments, moments_of, principal_axes, square
+from fedad.averaging.memories import FARTHEST, Join, joined, moved
 from fedad.averaging.reach import check_reach
 from fedad.averaging.scoped import averaged_by_group, groups_of, having, site_weights
 from fedad.averaging.sums import Sums, added, check_sums
 from fedad.averaging.tensors import Averaging
-from fedad.banks.bank import by_value
 from fedad.banks.scale import gap_of
 from fedad.errors import DataError, UploadError
-from fedad.messages.coded import rounded
-from fedad.methods._batches import batches, some_patches
-from fedad.methods._generator import LAYERS, Layers, generated, started, turned
+from fedad.methods._batches import may_part, most_batches
+from fedad.methods._first_memory import first_memory, sums_of
+from fedad.methods._generator import LAYERS, Layers, generated
+from fedad.methods._local_memory import Part, part_of, upload_of
 from fedad.methods._memory import Memory, check_rows, check_sizes
 from fedad.methods.base import MethodBase, Round, Turn, check_scorable
 from fedad.plumbing.progress import track
-from fedad.seeding import stream
 from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used: a server may only average
@@ -81,15 +78,15 @@ class Knobs:
     tau: Annotated[float, Field(gt=0)] = 1.0  # how even averages are, in mean squared distances
     own: bool = False  # score by the site's own rows too, which stay
 
+    @property
+    def sends(self) -> bool:
+        """Whether sites send generators."""
+        return self.generator == "averaged"
 
-class Part(NamedTuple):
-    """What a site has learned of a group: rows, the patches that each stands for, a generator, and
-    patches of its own."""
-
-    rows: np.ndarray
-    patches: np.ndarray
-    layers: Layers
-    kept: np.ndarray
+    @property
+    def trains(self) -> bool:
+        """Whether sites train them."""
+        return self.metric and self.sends
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ class FedDyMem(MethodBase):
         """The sums that generators start from; then the site's memories, and their generators
         where they are averaged."""
         if turn.number == 1:
-            return self._sums(features)
+            return sums_of(features, self.knobs.generator)
         about, model = of_features(features), turn.model
         scope = self.config.bank.scope
         mixed = scope == "mixed"
@@ -131,15 +128,17 @@ class FedDyMem(MethodBase):
         parts = list[Part]()
         with track("training", len(groups)) as progress:
             for number, group in enumerate(groups, start=1):
-                parts.append(self._part(features, group, model, rng))
+                parts.append(
+                    part_of(features, group, model, self.config, rng=rng, device=self.device)
+                )
                 progress(number)
-        return self._memory(parts, model, about)
+        return upload_of(parts, model, about, scope=scope, sent=self.knobs.sends)
 
     def merge(self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator) -> Memory:
         """The generators that all start from; then the rows of all sites joined, and generators
         averaged. A product that no site sent anything of stays as it was."""
         if turn.number == 1:
-            return self._start(added(uploads))
+            return first_memory(added(uploads), self.config)
         model: Memory = turn.model
         if not sum(len(one.rows) for one in uploads):
             return model
@@ -147,7 +146,7 @@ class FedDyMem(MethodBase):
         about = of_all(uploads)
         groups = groups_of(model.scope, about["categories"])
         joined = [self._joined([*having(uploads, group)], rng) for group in groups]
-        if self.knobs.generator == "averaged":
+        if self.knobs.sends:
             layers = averaged_by_group(uploads, LAYERS, self.config.merge, self.knobs.averaging)
         else:
             at = [model.groups.index(group) for group in groups]
@@ -208,7 +207,7 @@ class FedDyMem(MethodBase):
             site,
             dimensions=min(self.knobs.dimensions, site.features),
             rows=0 if self._rests(turn.model) else self.knobs.rows,
-            sent=self.knobs.generator == "averaged",
+            sent=self.knobs.sends,
         )
         check_rows(upload, site)
         for at, group in enumerate(upload.groups if len(upload.linear) else ()):
@@ -245,137 +244,15 @@ class FedDyMem(MethodBase):
             for name, some in rows.items()
         }
 
-    @property
-    def _trains(self) -> bool:
-        return self.knobs.metric and self.knobs.generator == "averaged"
-
     def _steps(self, images: int, site: Enrolled) -> int:
-        """The most steps of a round: each image a part of its own (see `batches`), or, where tiles
-        of one may be apart, each patch."""
-        apart = bool(self.config.coreset.memory_gb and self.config.embedder.tile)
-        of_image = math.ceil(site.fingerprint.patches / (1 if apart else self.knobs.batch))
-        return self.knobs.epochs * images * of_image if self._trains else 0
+        """The most steps of a round."""
+        patches, apart = site.fingerprint.patches, may_part(self.config)
+        most = most_batches(images, patches, self.knobs.batch, apart=apart)
+        return self.knobs.epochs * most if self.knobs.trains else 0
 
     def _rests(self, model: Memory) -> bool:
         """Whether the last round moved so little that sites send nothing more."""
         return model.moved <= self.knobs.still
-
-    def _sums(self, features: Features | InParts) -> Sums:
-        """The moments of each product's patches, or of their lengths alone."""
-        about, size = of_features(features), features.shape[-1]
-        whole = self.knobs.generator == "moments"
-        wide = size if whole else 1
-        table = [
-            [moments_of(features.parts(n) if whole else _lengths(features.parts(n)), wide)]
-            for n in about["categories"]
-        ]
-        return Sums.made_of(table, cells=1, dimensions=wide, features=size, about=about)
-
-    def _start(self, total: Sums) -> Memory:
-        """Memories without a row, whose generators are as long as the sums say, and turned as the
-        seed says or as the moments."""
-        layers, scope = list[Layers](), self.config.bank.scope
-        size = min(self.knobs.dimensions, total.features)
-        for group in groups_of(scope, total.categories):
-            some = [k for k, n in enumerate(total.categories) if group in ("", n)]
-            pooled = total.of(some[0], 0)
-            for k in some[1:]:
-                pooled = pooled.plus(total.of(k, 0))
-            length = float(np.sqrt(np.trace(square(pooled.products)) / pooled.number))
-            layers.append(
-                started(self._axes(pooled, group, size, total.features), length * self.knobs.lift)
-            )
-        stacked: Any = {name: np.stack([one[name] for one in layers]) for name in LAYERS}
-        return Memory(
-            rows=np.empty((0, size), np.float32),
-            whose=np.empty(0, np.int32),
-            patches=np.empty(0, np.int64),
-            images=total.images,
-            categories=total.categories,
-            sites=total.sites,
-            fingerprint=total.fingerprint,
-            scope=scope,
-            **stacked,
-        ).rounded(self.config.wire.dtype)
-
-    def _axes(self, pooled: Moments, group: str, size: int, features: int) -> np.ndarray:
-        """(D, P): what a group's generator turns features to."""
-        if self.knobs.generator == "moments":
-            return principal_axes(pooled, size)[1]
-        return turned(features, size, stream(self.config.round.seed, "feddymem", group))
-
-    def _part(
-        self, features: Features | InParts, group: str, model: Memory, rng: np.random.Generator
-    ) -> Part:
-        """What a site learns of a group in a round."""
-        from fedad.coresets.kcenter import kcenter
-
-        knobs, at = self.knobs, model.groups.index(group)
-        category = group or None
-        points = some_patches(features, category, knobs.collected * knobs.rows, rng)
-        size = min(knobs.rows, len(points))
-        layers, rows = model.layers(at), model.rows_of(at)
-        if not len(rows):
-            embedded = generated(layers, points)
-            rows = embedded[kcenter(embedded, size, rng=rng, device=self.device)]
-        if self._trains or knobs.dynamic:
-            layers, rows = self._trained(features, category, layers, rows, rng)
-        embedded = generated(layers, points)
-        if knobs.reduce:
-            rows, patches = reduced(embedded, rows, passes=knobs.passes, tau=knobs.tau)
-        else:
-            rows = embedded[kcenter(embedded, size, rng=rng, device=self.device)]
-            rows, patches = standing_for(embedded, rows, np.ones(len(points), np.int64))
-        kept = points[:0]
-        if knobs.own:
-            kept = points[kcenter(points, size, rng=rng, device=self.device)]
-        order = by_value(rounded(rows, self.config.wire.dtype))
-        return Part(rows[order], patches[order], layers, kept)
-
-    def _trained(
-        self,
-        features: Features | InParts,
-        category: str | None,
-        layers: Layers,
-        rows: np.ndarray,
-        rng: np.random.Generator,
-    ) -> tuple[Layers, np.ndarray]:
-        """The generator and the memory after the epochs of a round."""
-        from fedad.methods._dynamic import updated
-        from fedad.plumbing.compute import threads
-
-        epochs = (
-            batches(features, category, self.knobs.batch, rng) for _ in range(self.knobs.epochs)
-        )
-        with threads(self.config.embedder.threads):
-            return updated(
-                epochs,
-                layers,
-                rows,
-                knobs=self.knobs,
-                metric=self._trains,
-                device=self.device,
-            )
-
-    def _memory(self, parts: Sequence[Part], model: Memory, about: dict[str, Any]) -> Memory:
-        """The upload: memories of all groups, and generators where they are averaged."""
-        sent = parts if self.knobs.generator == "averaged" else ()
-        numbers = np.arange(len(parts), dtype=np.int32)
-        layers: Any = {
-            name: np.stack([one.layers[name] for one in sent]) if sent else getattr(model, name)[:0]
-            for name in LAYERS
-        }
-        nothing = np.empty((0, model.linear.shape[2]), np.float32)
-        return Memory(
-            rows=np.concatenate([model.rows[:0], *(one.rows for one in parts)]),
-            whose=np.repeat(numbers, [len(one.rows) for one in parts]),
-            patches=np.concatenate([model.patches[:0], *(one.patches for one in parts)]),
-            scope=self.config.bank.scope,
-            kept=np.concatenate([nothing, *(one.kept for one in parts)]),
-            kept_of=np.repeat(numbers, [len(one.kept) for one in parts]),
-            **layers,
-            **about,
-        )
 
     def _joined(
         self, some: Sequence[tuple[Memory, int]], rng: np.random.Generator
@@ -402,11 +279,6 @@ class FedDyMem(MethodBase):
             return layers, rows
         kept = own.kept[own.kept_of == own.group(category)]
         return layers, np.concatenate([rows, generated(layers, kept)])
-
-
-def _lengths(parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """(n, 1): how long each of the points (n, D) is."""
-    return (np.linalg.norm(part.astype(np.float64), axis=1, keepdims=True) for part in parts)
 
 
 def _unseen(done: int) -> None:

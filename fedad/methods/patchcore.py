@@ -6,14 +6,15 @@ product has its own bank inside the one that travels; with `mixed` the patches o
 explain the defects of another.
 
 `patchcore.preset` says how patches are described before that and how distances are read afterwards:
-see `_presets.py`. Where it takes the spread of features, or evidence, of all sites, a round of
-counts comes first, and the bank's fingerprint says what came of it.
+see `_presets.py`. Rows that end with x and y come with sums that say what these count in: see
+`banks/measured.py`. Where `auto` chooses, a round of counts comes first. A bank's fingerprint says
+how its rows are described.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -22,23 +23,26 @@ from pydantic import Field
 
 from fedad.aggregation.base import Aggregation
 from fedad.banks.admission import admit_bank
-from fedad.banks.bank import Bank, by_value, join
+from fedad.banks.bank import SUMS, Bank, by_value, join
 from fedad.banks.describe import describe_bank
 from fedad.banks.halves import part_of
+from fedad.banks.measured import as_sent, in_place, measured, measures, measures_of
 from fedad.banks.origin import knows, of_site, pairs, with_everyone, without_images, without_site
 from fedad.banks.scale import scale_of
 from fedad.config import Config
 from fedad.coresets.base import Coreset
 from fedad.descriptors.apply import described_features
-from fedad.descriptors.settings import OFF, evidence_of, settings_of, table_of
+from fedad.descriptors.position import joined, places
+from fedad.descriptors.settings import ALL, Table, evidence_of, joins, settings_of, table_of
 from fedad.dp.released import admit_released, released_rows
 from fedad.messages.coded import rounded
 from fedad.messages.payload import Payload
+from fedad.methods._alike import most_alike
 from fedad.methods._counting import counted
-from fedad.methods._evidence import Evidence, Spread, added, check_counted
-from fedad.methods._judged import OWN, Judged, judged
+from fedad.methods._evidence import Evidence, added, check_counted
+from fedad.methods._judged import OWN, Judged, Kept, judged
 from fedad.methods._kept import check_seen, cover_of, valid_patches
-from fedad.methods._presets import CANDIDATES, Preset, preset_of, told_of
+from fedad.methods._presets import AUTO, CANDIDATES, Preset, preset_of, told_of
 from fedad.methods._sizes import by_group, foresee_size, sizes_of
 from fedad.methods.base import (
     NOBODY,
@@ -67,17 +71,20 @@ class Knobs:
     """`patchcore.*`: a preset, or with `custom` the four knobs as they are written; -1: by the
     preset, which is 0 with `custom`."""
 
-    preset: Literal["classic", "position", "auto", "custom"] = "classic"
+    preset: Literal["default", "classic", "position", "auto", "custom"] = "default"
     position: Annotated[float, Field(ge=-1, le=100)] = -1.0  # weight of x and y, in spreads
     standardise: Annotated[float, Field(ge=-1, le=1)] = -1.0  # blend, by each image's own measure
     density: Annotated[float, Field(ge=-1, le=4)] = -1.0  # power of how far apart rows lie
     smoothed_maximum: Annotated[float, Field(ge=-1, lt=1)] = -1.0  # share of patches; 0: the oddest
-    least_images: Annotated[int, Field(ge=1)] = 5  # of a product that a site counts something of
+    # Quarter turns, or eighths, at which patches of training images may become rows, for parts that
+    # lie in any pose; as many rows are kept as without, and one image remains one image.
+    turns: Literal[1, 2, 4, 8] = 1
+    least_images: Annotated[int, Field(ge=1)] = 5  # of a product that `auto` counts something of
 
     @property
     def counts(self) -> bool:
         """Whether sites count something before banks are made."""
-        return self.preset in ("position", "auto") or self.position > 0
+        return self.preset == AUTO
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class PatchCore(MethodBase):
     """The method; see the module."""
 
     leaves_out = True
+    kept: Kept | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, config: Config, *, device: str = "cpu") -> Self:
@@ -108,9 +116,9 @@ class PatchCore(MethodBase):
         return (Round(asked, asked), banks) if asked else (banks,)
 
     @property
-    def describes(self) -> bool:
-        """Whether rows may be anything else than features as the network gives them."""
-        return bool(self.preset.asks) or self.preset.wanted != OFF
+    def notes(self) -> tuple[str, ...]:
+        """What a run's record and console say of which preset it is."""
+        return self.preset.notes
 
     @property
     def rejoins(self) -> bool:  # type: ignore[override]
@@ -120,7 +128,12 @@ class PatchCore(MethodBase):
     @property
     def needs_pixels(self) -> bool:  # type: ignore[override]
         """Whether defects are drawn into images."""
-        return self.preset.asks is Evidence
+        return self.preset.asks is not None
+
+    @property
+    def turns(self) -> int:  # type: ignore[override]
+        """`patchcore.turns`."""
+        return int(self.preset.knobs.turns)
 
     @cached_property
     def select(self) -> Coreset:
@@ -144,7 +157,7 @@ class PatchCore(MethodBase):
         *,
         own: Payload | None = None,
         rng: np.random.Generator,
-    ) -> Bank | Spread:
+    ) -> Bank | Evidence:
         """Keep `coreset.local-ratio` of the patches: of each category, or of all where mixed.
 
         In a round before that of banks, count.
@@ -158,15 +171,14 @@ class PatchCore(MethodBase):
         groups = [(k, valid[of_patch[valid] == k]) for k in range(len(categories))]
         check_seen(patches[0], categories)
         if self._counts(turn):
-            of_product = {categories[k]: numbers for k, numbers in groups}
             preset, config, device = self.preset, self.config, self.device
-            return counted(
-                features, of_product, preset=preset, config=config, rng=rng, device=device
-            )
+            return counted(features, preset=preset, config=config, rng=rng, device=device)
         mark = self.preset.fingerprint(features.fingerprint, turn.model)
+        of_product = [(categories[k], numbers) for k, numbers in groups]
+        table, sums = self._measured(features, of_product, table_of(mark))
         covers = [
             cover_of(
-                *(features, None if self._mixed else categories[k], numbers, mark),
+                *(features, None if self._mixed else categories[k], numbers, table),
                 config=self.config,
                 select=self.select,
                 rng=rng,
@@ -176,6 +188,9 @@ class PatchCore(MethodBase):
         ]
         source = np.concatenate([cover.numbers for cover in covers])
         rows = np.concatenate([cover.points for cover in covers])
+        if sums:  # places travel as they are
+            h, w, size = features.shape
+            rows = joined(rows[:, :size], places(h, w)[source % (h * w)], 1.0)
         if not self._ranked:  # the order in which rows were drawn would tell which patches they are
             order = by_value(rounded(rows, self.config.wire.dtype))
             rows, source = rows[order], source[order]
@@ -190,13 +205,14 @@ class PatchCore(MethodBase):
             patches=patches,
             fingerprint=mark,
             scope=self.config.bank.scope,
+            **sums,
             source=source,
             radius=max(cover.radius for cover in covers),
         )
 
     def merge(
         self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator
-    ) -> Bank | Spread:
+    ) -> Bank | Evidence:
         """One bank of `bank.size` rows; where that is 0, of `coreset.local-ratio` of all patches.
 
         Each site has a row of each product that it gave rows of: a site may hold the server to it.
@@ -209,17 +225,20 @@ class PatchCore(MethodBase):
             return self.select(points, size, rng=rng, kept=kept, device=self.device)
 
         if self._counts(turn):
-            total = added(uploads)
+            found = added(uploads)
             # What cannot be described is refused now, and not by every site.
-            table_of(self.preset.fingerprint(total.fingerprint, total))
-            return total
+            table_of(self.preset.fingerprint(found.fingerprint, found))
+            return found
         if any(upload.fingerprint.projection for upload in uploads):
             return join([released_rows(upload) for upload in uploads])
-        groups = by_group(self.config, [self._in_order(upload) for upload in uploads])
+        total = join([_lean(upload) for upload in uploads])
+        groups = by_group(
+            self.config, [measured(self._in_order(upload), total) for upload in uploads]
+        )
         # Joined without their features, of which there should not be another copy in memory.
         lean = [join([_lean(bank) for bank in group]) for group in groups]
         sizes = sizes_of(self.config, lean, [pairs(group) for group in groups])
-        return join(
+        merged = join(
             [
                 with_everyone(
                     self.aggregate(group, size, knobs=self.config.merge, choose=choose), group
@@ -227,6 +246,7 @@ class PatchCore(MethodBase):
                 for group, size in zip(groups, sizes, strict=True)
             ]
         )
+        return as_sent(merged, uploads, total) if total.squares.size else merged
 
     def score(
         self, model: Bank, features: Features, *, own: Bank | None = None
@@ -250,6 +270,16 @@ class PatchCore(MethodBase):
             whose = np.where(features.valid, whose, NOBODY)
         return Traced(maps, scores, names, whose, alone)
 
+    def prepared(self, model: Bank, own: Bank | None) -> PatchCore:
+        """The same, which measures once how far apart rows are; see `base.Preparing`."""
+        return replace(self, kept=Kept(model, own))
+
+    def alike(
+        self, model: Bank, own: Bank, features: Features, patch: tuple[int, int]
+    ) -> tuple[int, int] | None:
+        """Where in the site's own images the row is that is nearest; see `base.Locating`."""
+        return most_alike(measured(model), measured(own, model), features, patch)
+
     def judges(self, model: Bank, category: str) -> bool:
         """Whether the bank has rows that an image of this category is compared with."""
         return knows(model, category)
@@ -265,7 +295,6 @@ class PatchCore(MethodBase):
             check_counted(
                 upload,
                 site,
-                blends=len(self.preset.blends),
                 candidates=len(CANDIDATES),
                 least=self.preset.knobs.least_images,
             )
@@ -277,11 +306,13 @@ class PatchCore(MethodBase):
     def describe(self, model: Bank) -> dict[str, Any]:
         """How many rows, of which site and category, how many images they stand for, and how they
         are described."""
-        told = told_of(model.fingerprint, evidence_of(model.fingerprint))
-        return {**describe_bank(model), **({"described": told} if told else {})}
+        table, why = measures_of(model), evidence_of(model.fingerprint)
+        told = told_of(table, why, in_place(model))
+        return {**describe_bank(model), "described": told or "as the network gives them"}
 
     def scale(self, model: Bank) -> dict[str, tuple[float, float]]:
         """0, and twice the usual gap between normal rows."""
+        model = measured(model)
         table = table_of(model.fingerprint)
         return {
             name: (low, high / (high / 2) ** settings_of(table, name).density)
@@ -296,6 +327,7 @@ class PatchCore(MethodBase):
 
     def leaving_out(self, model: Bank, own: Bank, site: str) -> LeftOut:
         """What `score` says of an image by `without_images`; see `base.LeavingOut`."""
+        own, model = measured(own, model), measured(model)
         plain, knobs = forgotten(self, model, own, site), self.config.score
         table = table_of(model.fingerprint)
         if any(one.density or one.smoothed_maximum for one in table.values()):
@@ -323,7 +355,7 @@ class PatchCore(MethodBase):
         return part_of(model, own, site, rng)
 
     def without_site(self, model: Bank, site: str) -> Bank:
-        """`model` less the rows of a site; see `base.Forgetting`."""
+        """`model` less the rows of a site, and its sums; see `base.Forgetting`."""
         return without_site(model, site)
 
     def foresee(self, images: Sequence[Mapping[str, int]], patches_per_image: int) -> None:
@@ -332,7 +364,27 @@ class PatchCore(MethodBase):
 
     def _judged(self, model: Bank, features: Features, own: Bank | None) -> Judged:
         knobs, scoring = self.config.score, self.nearest
-        return judged(model, features, own, scoring=scoring, knobs=knobs, device=self.device)
+        kept = self.kept.of(model, own) if self.kept else None
+        own = None if own is None else measured(own, model)
+        model = measured(model)
+        return judged(
+            model, features, own, scoring=scoring, knobs=knobs, device=self.device, kept=kept
+        )
+
+    def _measured(
+        self, features: Features | InParts, products: Sequence[tuple[str, np.ndarray]], table: Table
+    ) -> tuple[Table, dict[str, Any]]:
+        """How a site describes what it selects among, by sums of its own; and these sums."""
+        if not joins(table):
+            return table, {}
+        from fedad.methods._in_place import sums_of
+
+        sums = sums_of(features, products, table, self.device)
+        patches = np.array([[len(numbers) for _, numbers in products]])
+        of_each = [one.T for one in (patches, *(sums[name] for name in SUMS))]
+        if self._mixed:
+            return measures(table, (ALL,), *(one.reshape(1, -1) for one in of_each)), sums
+        return measures(table, [name for name, _ in products], *of_each), sums
 
     def _counts(self, turn: Turn) -> bool:
         """Whether this is a round of counts, before that of banks."""

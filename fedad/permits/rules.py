@@ -34,14 +34,16 @@ class Policy:
     largest_federation: Annotated[int, Field(ge=1)] = 32  # sites that a bank may name
     shallowest_layer: Annotated[str, Field(pattern=r"^layer\d+$")] = "layer2"
     smallest_pool: Annotated[int, Field(ge=1)] = 3
-    largest_size: Annotated[int, Field(ge=32)] = 256  # of the longer side
+    largest_size: Annotated[int, Field(ge=32)] = 384  # of the longer side
+    largest_untried_size: Annotated[int, Field(ge=32)] = 256  # where features are not as shipped
     smallest_tile: Annotated[int, Field(ge=32)] = 256  # a small one tells its own pixels alone
     largest_local_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1
     largest_rows_an_image: Annotated[float, Field(gt=0)] = 110.0  # in the mean
     backbones: Names = ("tf_efficientnet_lite0.in1k", "wide_resnet50_2.tv_in1k")
     selections: Names = ("kcenter",)
     aggregations: Names = ("concatenate", "diversity_preserving", "federated_coreset", "quota")
-    methods: Names = ("discriminator", "patchcore")
+    smallest_batch: Annotated[int, Field(ge=1)] = 256  # patches behind a step of training
+    methods: Names = ("coded_patchcore", "discriminator", "patchcore")
     releases: Names = ("dp_sgd", "dp_tree", "keep")
     requires_privacy: bool = False  # whether a release that protects nothing is refused
     largest_epsilon: Annotated[float, Field(gt=0)] = 10.0  # of one release, as it is asked for
@@ -50,6 +52,10 @@ class Policy:
     starts: Names = ("codebook", "positions")  # where a release begins: none is fitted on images
     reuse_releases: bool = False  # whether the next run that asks the same has the release again
     test_images_outside_the_unit: bool = False  # whether figures of test images may leave
+    # A new model judges at once if, of the site's own pictures, no more good parts are stopped than
+    # promised and this share more, and no larger share of found defects is lost.
+    gate_false_rejects: Annotated[float, Field(ge=0, le=1)] = 0.0
+    gate_lost_defects: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 def read_policy(path: Path) -> Policy:

@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from fedad.config import AT_THE_SITE, Config, words
+from fedad.config import AT_THE_SITE, Config, EmbedderKnobs, words
 from fedad.permits.rules import Policy
 from fedad.plugins import states
-from fedad.plumbing.sides import sides_of
+from fedad.plumbing.sides import also_of, sides_of
 
 
 def digest_of(config: Config) -> str:
@@ -59,6 +59,7 @@ def _named(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
         ("selections", "coreset.selection", config.coreset.selection),
         ("aggregations", "merge.aggregation", config.merge.aggregation),
         ("methods", "round.method", config.round.method),
+        *(("methods", "a member", name) for name in config.members()),
         ("releases", "privacy.release", config.privacy.release),
     )
     for line, knob, value in asked:
@@ -79,9 +80,14 @@ def _sizes(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
     if embedder.pool < policy.smallest_pool:
         told = f"embedder.pool = {embedder.pool}: {policy.smallest_pool} or more is allowed"
         yield "smallest-pool", told
-    if max(sides_of(embedder.size)) > policy.largest_size:
-        told = f"embedder.size = {embedder.size}: up to {policy.largest_size} is allowed"
-        yield "largest-size", told
+    for knob, sizes in (("size", (embedder.size,)), ("also", also_of(embedder.also))):
+        if max((side for one in sizes for side in sides_of(one)), default=0) > policy.largest_size:
+            told = f"embedder.{knob} = {getattr(embedder, knob)}: up to {policy.largest_size}"
+            yield "largest-size", f"{told} is allowed"
+    largest, most = max(sides_of(embedder.size)), policy.largest_untried_size
+    if most < largest <= policy.largest_size and (untried := _untried(embedder)):
+        told = f"embedder.size = {embedder.size}: up to {most} is allowed with {untried}"
+        yield "largest-untried-size", told
     if 0 < embedder.tile < policy.smallest_tile:
         told = f"embedder.tile = {embedder.tile}: {policy.smallest_tile} or more is allowed, or 0"
         yield "smallest-tile", told
@@ -97,6 +103,21 @@ def _sizes(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
         if getattr(asked, "counts", True) and least < policy.smallest_group:
             told = f"{name}.least-images = {least}: {policy.smallest_group} or more is allowed"
             yield "smallest-group", told
+        least = policy.smallest_batch
+        if name == config.round.method and (batch := getattr(asked, "batch", least)) < least:
+            told = f"{name}.batch = {batch}: {least} or more is allowed"
+            yield "smallest-batch", told
+
+
+def _untried(embedder: EmbedderKnobs) -> str:
+    """The knobs by which features are none that decoders were tried on above 256 pixels, which are
+    the shipped ones; empty where there is none."""
+    shipped = EmbedderKnobs()
+    return ", ".join(
+        f"embedder.{name} = {getattr(embedder, name)}"
+        for name in ("backbone", "layers", "grid", "pool", "also")
+        if getattr(embedder, name) != getattr(shipped, name)
+    )
 
 
 def _privacy(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 SMALLEST = 32  # side of what a network is given
+MOST = 4  # sizes that may be joined to `embedder.size`
 STEP = 32  # pixels that tiles begin apart by a multiple of: the stride of a network's deepest layer
 
 
@@ -34,6 +35,32 @@ def as_size(size: Any) -> int | str:
     if min(height, width) < SMALLEST:
         raise ValueError(f"expected a side greater than or equal to {SMALLEST}")
     return width if height == width else str(size)
+
+
+def also_of(text: str) -> tuple[int | str, ...]:
+    """`embedder.also`, a comma list of further sizes: `"384, 512x256"` -> `(384, "512x256")`.
+
+    Raises:
+        ValueError: one of them is none, or has a side that is too short.
+    """
+    named = [word.strip() for word in text.split(",") if word.strip()]
+    return tuple(as_size(int(word) if word.isdecimal() else word) for word in named)
+
+
+def as_also(text: Any) -> str:
+    """Further sizes as they are kept: a square as its side, with commas alone between.
+
+    Raises:
+        ValueError: they are none, or one is there twice.
+    """
+    if type(text) not in (int, str):
+        raise ValueError("expected a comma list of sizes such as '384', or '' for none")
+    sizes = also_of(str(text))
+    if len(sizes) > MOST:
+        raise ValueError(f"expected at most {MOST} sizes")
+    if len({*sizes}) < len(sizes):
+        raise ValueError("expected each size once")
+    return ",".join(map(str, sizes))
 
 
 def as_tile(side: int) -> int:

@@ -26,6 +26,24 @@ def check_tensors(path: Path) -> None:
         if size > LONGEST_HEADER:
             raise ValueError(f"a header of {size:,} bytes, expected {LONGEST_HEADER:,} at most")
         header = file.read(size)
+    _check_objects(header)
+
+
+def check_announced(data: bytes) -> bytes:
+    """The header of such a file in memory, if it announces no more tensors than any of ours has.
+
+    Raises:
+        ValueError: it does, or it is longer than the file.
+    """
+    size = int.from_bytes(data[:LENGTH], "little")
+    header = data[LENGTH : LENGTH + size]
+    if size > LONGEST_HEADER or len(header) < size:
+        raise ValueError(f"a header of {size:,} bytes in {len(data):,}")
+    _check_objects(header)
+    return header
+
+
+def _check_objects(header: bytes) -> None:
     objects = 0  # one is the header's own, one is for its texts, and each other is a tensor
     for found in _OBJECT.finditer(header):
         objects += found[0] == b"{"

@@ -10,7 +10,7 @@ from fedad.attacks.base import Attack, Defects, defects_of
 from fedad.banks.bank import Bank
 from fedad.config import Config
 from fedad.datasets.base import check_trainable, open_dataset
-from fedad.embedders.embedder import Embedder
+from fedad.embedders.embedder import Embed, Embedder
 from fedad.embedders.handshake import Probe, probe
 from fedad.errors import ConfigError, UploadError
 from fedad.methods.base import method_of
@@ -62,6 +62,12 @@ class Attacked:
         return sent
 
 
+def as_rows_are(method: Any, embed: Embed) -> Embed:
+    """An embedder whose features are what a method's rows are made of."""
+    preset = getattr(method, "preset", None)
+    return embed if preset is None else lambda samples: preset.written(embed(samples))
+
+
 def attacked_federation(config: Config, malicious: Sequence[str] = ()) -> Attacked:
     """The sites of a run, of which `malicious` will lie: the last one where none is named.
 
@@ -73,11 +79,6 @@ def attacked_federation(config: Config, malicious: Sequence[str] = ()) -> Attack
         raise ConfigError(
             f"round.method = {config.round.method!r}: the attacks are on banks: expected a method "
             "that sends one, such as patchcore"
-        )
-    if getattr(method_of(config), "describes", False):
-        raise ConfigError(
-            "patchcore.preset: the attacks send features as the network gives them: expected "
-            "patchcore.preset = 'classic'"
         )
     dataset = open_dataset(config.data)
     check_trainable(dataset)
@@ -92,5 +93,6 @@ def attacked_federation(config: Config, malicious: Sequence[str] = ()) -> Attack
     if not any(site.train for site in sites if site.name not in names):
         raise ConfigError(f"--site {', '.join(names)}: expected at least one site to stay honest")
     embed = Embedder(config.embedder)
-    defects = {site.name: defects_of(site.test, embed) for site in sites if site.name in names}
+    described = as_rows_are(method_of(config), embed)
+    defects = {site.name: defects_of(site.test, described) for site in sites if site.name in names}
     return Attacked(config, sites, defects, embed, probe(embed))

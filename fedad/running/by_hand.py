@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ from fedad.plumbing.files import private_folder
 from fedad.round import learn, merge
 from fedad.running.model_file import as_read
 
+log = logging.getLogger(__name__)
+
 
 def build(config: Config, site: str, out: Path) -> Bank:
     """Make the sealed bank of one plant's own folder, and write it to `out`.
@@ -30,8 +33,10 @@ def build(config: Config, site: str, out: Path) -> Bank:
         ConfigError: a method that takes more than carrying one bank.
         DataError: the folder has no good image of a category.
     """
-    _check_by_hand(config)
-    _check_out(out)
+    check_by_hand(config)
+    check_out(out)
+    for note in getattr(method_of(config), "notes", ()):
+        log.warning("%s", note)
     dataset = open_dataset(config.data)
     check_trainable(dataset)
     embed = Embedder(config.embedder)
@@ -55,7 +60,7 @@ def merge_files(config: Config, files: Sequence[Path], out: Path) -> tuple[Bank,
         ConfigError: a method that takes more than carrying one bank.
         UploadError, MismatchError: banks that do not mix; the message says whose file is whose.
     """
-    _check_by_hand(config)
+    check_by_hand(config)
     uploads, warnings = [load(file, Bank) for file in files], list[str]()
     _check_products(files, uploads)
     for number, bank in enumerate(uploads):
@@ -97,7 +102,7 @@ def _check_products(files: Sequence[Path], banks: Sequence[Bank]) -> None:
         )
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
     """Find out before images are embedded, not after, that a file cannot be written."""
     if out.is_dir():
         raise ConfigError(f"--out {out}: it is a folder, expected the file to write")
@@ -106,7 +111,7 @@ def _check_out(out: Path) -> None:
         raise ConfigError(f"--out {out}: its folder may not be written")
 
 
-def _check_by_hand(config: Config) -> None:
+def check_by_hand(config: Config) -> None:
     """Refuse a method that takes more than carrying one bank."""
     rounds = method_of(config).rounds
     if len(rounds) > 1 or not issubclass(rounds[0].upload, Bank):

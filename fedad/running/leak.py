@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedad.banks.bank import Bank
+from fedad.descriptors.settings import settings_of, table_of
 from fedad.embedders.embedder import Embedder
 from fedad.judging.verdicts import chunk_of
 from fedad.leakage.copies import Copies, copies
@@ -97,26 +98,29 @@ def _attack(
 def _looked(target: Target, embed: Embedder, samples: Sequence[Sample], stage: str) -> Looked:
     parts = []
     with track(stage, len(samples)) as progress:
-        for features, done in _chunks(embed, samples):
+        for features, done in _chunks(target, embed, samples):
             images = [patches_of(features, k)[0] for k in range(len(features.images))]
             parts.append(look(target, images, embed.backbone.device.type))
             progress(done)
     return joined(parts)
 
 
-def _chunks(embed: Embedder, samples: Sequence[Sample]) -> Iterator[tuple[Features, int]]:
-    """Features of some images at a time, and how many were given by then."""
+def _chunks(
+    target: Target, embed: Embedder, samples: Sequence[Sample]
+) -> Iterator[tuple[Features, int]]:
+    """Features of some images at a time, as a bank's rows are described, and how many were given
+    by then."""
     at_once = chunk_of(embed)
     for at in range(0, len(samples), at_once):
         some = samples[at : at + at_once]
-        yield embed(some), at + len(some)
+        yield target.described(embed(some)), at + len(some)
 
 
 def _drawn(
     target: Target, product: str, embed: Embedder, members: Sequence[Sample], inside: Looked
 ) -> Drawn:
     """The attack by decoders on rows that are members' patches, or on any where none is."""
-    from fedad.leakage.crops import Pairs, around
+    from fedad.leakage.crops import Described, Pairs, around
     from fedad.leakage.inversion import inverted
     from fedad.leakage.owners import owners
     from fedad.leakage.public import public_pairs
@@ -127,7 +131,7 @@ def _drawn(
     rows = target.rows[np.sort(rng.permutation(candidates)[:ROWS])]
 
     def images() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for features, _ in _chunks(embed, members):
+        for features, _ in _chunks(target, embed, members):
             for k in range(len(features.images)):
                 patches, numbers = patches_of(features, k)
                 yield target.seen(patches), numbers
@@ -141,6 +145,7 @@ def _drawn(
             crops = np.empty((len(rows), seen.shape[1]), np.float32)
         crops[here] = seen
     private = Pairs(rows, crops)
-    public, names = public_pairs(embed, product)
+    settings = settings_of(table_of(target.bank.fingerprint), product)
+    public, names = public_pairs(Described(embed, settings), product)
     public = public._replace(rows=target.seen(public.rows))
     return Drawn(tuple(inverted(private, public)), private, bool(len(of_members)), names)

@@ -27,7 +27,7 @@ from fedad.plumbing.shown import csv_text
 from fedad.reporting.heatmap import relative
 from fedad.running.model_file import embedder_of, open_model, read_notes
 from fedad.running.named import named
-from fedad.running.onboarding import read_thresholds
+from fedad.running.thresholds_file import read_thresholds
 from fedad.types import Dataset, Sample, Site
 
 HEADROOM = 4.0  # a 16-bit map ends at so many times the top of the colour scale
@@ -62,7 +62,7 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
     """
     asked, (config, model) = config, open_model(config, model_file)
     embed, notes = embedder_of(config, model, model_file), read_notes(asked, config)
-    dataset = dataset_read_so(_judged(config, folder, out, model.categories), config.data)
+    dataset = dataset_read_so(to_judge(config, folder, model.categories, out), config.data)
     dataset = replace(dataset, samples=with_roi(dataset.samples, dataset, config.data.roi))
     places = {sample: _place(sample, dataset) for sample in dataset.samples}
     _check_out(out, folder, dataset.samples, places)
@@ -99,12 +99,24 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
     return Written(len(scores), (*notes, *_notes(dataset)))
 
 
-def _judged(config: Config, folder: Path, out: Path, known: Sequence[str]) -> Dataset:
-    """The images to judge, each of a category; where a defect is does not matter here."""
+def to_judge(
+    config: Config, folder: Path, known: Sequence[str], out: Path | None = None
+) -> Dataset:
+    """The images to judge, each of a category; where a defect is does not matter here.
+
+    Args:
+        folder: a data set, of which the test images are judged, any folder of images, or an image.
+        known: the categories of the model.
+        out: where results go, which may lie below it.
+
+    Raises:
+        DataError: no image, or one of a category that the model does not know.
+    """
     name, text = config.data.dataset, config.data.categories
     if name == "folder" or (name == "auto" and recognise(folder).layout is None):
-        inside = out.absolute() != folder and out.absolute().is_relative_to(folder)
-        dataset = pictures(folder, without=out.absolute() if inside else None)
+        below = out.absolute() if out else folder
+        inside = below != folder and below.is_relative_to(folder)
+        dataset = pictures(folder, without=below if inside else None)
         return named(dataset, known, text)
     dataset = open_folder(folder, name)
     samples = tuple(

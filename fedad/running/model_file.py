@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fedad.banks.bank import Bank
+from fedad.banks.measured import measures_of
 from fedad.config import Config
 from fedad.descriptors.settings import embedded, table_of
 from fedad.embedders.box import knobs_named
@@ -42,6 +44,11 @@ def open_model(config: Config, path: Path) -> tuple[Config, Any]:
         table_of(model.fingerprint)
     except MismatchError as error:
         raise MismatchError(f"{path}: its model is of {error}") from error
+    if isinstance(model, Bank):
+        try:
+            measures_of(model)
+        except MismatchError as error:
+            raise MismatchError(f"{path}: {error}") from error
     return embedding_of(config, model.fingerprint, path), model
 
 

@@ -17,6 +17,7 @@ from fedad.config import Config
 from fedad.dp.noise import SeededNoise
 from fedad.embedders.embedder import Embedder
 from fedad.errors import ConfigError
+from fedad.methods._presets import settled
 from fedad.methods.base import method_of
 from fedad.round import fit
 from fedad.running.leak import measured
@@ -89,7 +90,9 @@ def upload_of(config: Config, site: Site, embed: Embedder) -> Bank:
     """What `fit` would let out, with seeded noise."""
     from fedad.embedders.in_parts import within_memory
 
-    plain = replace(config, privacy=replace(config.privacy, release="keep"))
+    plain = config
+    if config.privacy.release != "keep":
+        plain = replace(settled(config), privacy=replace(config.privacy, release="keep"))
     sealed: Bank = fit(plain, site, embed).upload
     if config.privacy.release == "keep":
         return sealed

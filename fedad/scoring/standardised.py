@@ -56,23 +56,41 @@ def standardised(
         own: the site's own bank, in its name: rows of that name in `bank` are left out. Without
             any row of it there is no measure, and this is `nearest`.
     """
-    if own is None or not len(own):
-        return nearest(bank, patches, knobs=knobs, device=device)
-    mine = nearest(own, patches, knobs=knobs, device=device)
-    found, factors = [Nearest(mine.distance, mine.row + len(bank))], [1.0]
-    if others := others_of(bank, own):
-        some = in_turn(own)[:SAMPLE]
-        gap = gap_of(Apart(own, some).distances(np.arange(len(some))))
-        between = to_others(bank, others, own.rows[some], knobs, device)
-        factors += factors_of(gap, between)
-    if len(others) > ONE_BY_ONE:
-        of_others = together(bank, others, factors[1:], patches, device)
-        return least([*found, of_others], [1.0, 1.0], len(patches))
-    for rows in others:
-        part = bank_of_rows(bank, bank.rows[rows])
-        one = nearest(part, patches, knobs=knobs, device=device)
-        found.append(Nearest(one.distance, rows[one.row]))
-    return least(found, factors, len(patches))
+    return Prepared(bank, own=own, knobs=knobs, device=device)(patches)
+
+
+class Prepared:
+    """`standardised` by one bank at one site: what is measured of their rows alone, and of no
+    patch, is measured once."""
+
+    def __init__(
+        self, bank: Bank, *, own: Bank | None, knobs: ScoreKnobs = PLAIN, device: str = "cpu"
+    ) -> None:
+        self.bank, self.own, self.knobs, self.device = bank, own, knobs, device
+        self.others, self.factors = list[np.ndarray](), [1.0]
+        if own is None or not len(own):
+            return
+        if others := others_of(bank, own):
+            some = in_turn(own)[:SAMPLE]
+            gap = gap_of(Apart(own, some).distances(np.arange(len(some))))
+            between = to_others(bank, others, own.rows[some], knobs, device)
+            self.others, self.factors = others, [1.0, *factors_of(gap, between)]
+
+    def __call__(self, patches: np.ndarray) -> Nearest:
+        """The least standardised distance of each patch."""
+        bank, own, knobs, device = self.bank, self.own, self.knobs, self.device
+        if own is None or not len(own):
+            return nearest(bank, patches, knobs=knobs, device=device)
+        mine = nearest(own, patches, knobs=knobs, device=device)
+        found = [Nearest(mine.distance, mine.row + len(bank))]
+        if len(self.others) > ONE_BY_ONE:
+            of_others = together(bank, self.others, self.factors[1:], patches, device)
+            return least([*found, of_others], [1.0, 1.0], len(patches))
+        for rows in self.others:
+            part = bank_of_rows(bank, bank.rows[rows])
+            one = nearest(part, patches, knobs=knobs, device=device)
+            found.append(Nearest(one.distance, rows[one.row]))
+        return least(found, self.factors, len(patches))
 
 
 def together(

@@ -23,3 +23,13 @@ def test_no_weight_moves_farther_than_adam_can(quiet):
     with pytest.raises(UploadError, match=r"a weight of f is .* off what was sent") as refused:
         check_reach({"f": moved}, {"f": np.zeros(2)}, rate=0.0001, steps=3)
     assert refused.value.reason == "norm"
+
+
+def test_weights_of_other_units_may_go_as_much_farther():
+    start, sent = {"f": np.zeros((2, 2))}, {"f": np.array([[0.0, 5.0], [0.0, 5.0]])}
+    widths = {"f": np.array([1.0, 100.0])}
+    check_reach(sent, start, rate=0.01, steps=3, widths=widths)
+    with pytest.raises(UploadError, match="is 5 off what was sent to the site"):
+        check_reach(sent, start, rate=0.01, steps=3)
+    with pytest.raises(UploadError, match=r"is 0\.5 off what was sent to the site"):
+        check_reach({"f": sent["f"] / 10 + [0.5, 0]}, start, rate=0.01, steps=3, widths=widths)

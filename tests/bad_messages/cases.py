@@ -12,7 +12,7 @@ import numpy as np
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from fedad import wire
-from fedad.banks.bank import Bank
+from fedad.banks.bank import SUMS, Bank
 from fedad.config import COVERAGE
 from fedad.evaluation import Counts
 from fedad.evaluation.tally import Line
@@ -109,6 +109,7 @@ BYTES = [
     for stage, arrays in ARRAYS.items()
     for record, name in arrays
     for what, (change, word) in FAULTS.items()
+    if (name, what) != ("squares", "of doubles")
 ]
 
 NO_NAMES = [  # of a product, which becomes a file's
@@ -145,13 +146,29 @@ def _scaled(scale: float, first: int | None = None) -> Callable[[np.ndarray], No
     return change
 
 
+def _drop(record: str, name: str = "") -> Change:
+    def change(content: RecordDict) -> None:
+        del (content[record] if name else content)[name or record]
+
+    return change
+
+
+def _outside(place: float) -> Callable[[np.ndarray], None]:
+    """A row's x."""
+
+    def change(rows: np.ndarray) -> None:
+        rows[0, -2] = place
+
+    return change
+
+
 def _all_but_one(scale: float) -> Callable[[np.ndarray], None]:
     """As long as before, by one feature alone; the others are tiny."""
 
     def change(rows: np.ndarray) -> None:
         lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
         rows[:] = scale * (1 + np.arange(rows.size).reshape(rows.shape) % 7)
-        rows[:, -1] = lengths
+        rows[:, -3] = lengths  # the last feature before x and y
 
     return change
 
@@ -206,6 +223,16 @@ BANKS = [
     Case("an image more than enrolled", TRAIN, _numbers("bank", "images", _first(3)), "counts"),
     Case("a patch more than enrolled", TRAIN, _numbers("bank", "patches", _first(129)), "counts"),
     Case("more rows than are kept", TRAIN, _twice, "counts"),
+    Case("patches far from their mean", TRAIN, _numbers("bank", "squares", _first(1e9)), "norm"),
+    Case("squares that are negative", TRAIN, _numbers("bank", "squares", _first(-1.0)), "range"),
+    Case("squares that overflow", TRAIN, _numbers("bank", "squares", _first(1e300)), "range"),
+    Case("squares of NaN", TRAIN, _numbers("bank", "squares", _first(np.nan)), "finite"),
+    Case("more patches in place", TRAIN, _numbers("bank", "placed", lambda t: t + 999), "counts"),
+    Case("more patches looked at", TRAIN, _numbers("bank", "looked", _first(2**40)), "counts"),
+    Case("2^62 patches looked at", TRAIN, _numbers("bank", "looked", _first(2**62)), "range"),
+    Case("a row outside its image", TRAIN, _numbers("bank", "rows", _outside(2.0)), "range"),
+    Case("a row far outside", TRAIN, _numbers("bank", "rows", _outside(-9e3)), "range"),
+    *(Case(f"no {name}", TRAIN, _drop("bank", name), "fields") for name in SUMS),
     Case("a table of two sites", TRAIN, _numbers("bank", "images", lambda t: t.T), "shape"),
     Case("another schema", TRAIN, _with("header", "schema", "99"), "schema"),
     Case("another dtype", TRAIN, _with("header", "dtype", "float64"), "header"),
@@ -252,13 +279,6 @@ BANKS = [
         "header",
     ),
 ]
-
-
-def _drop(record: str, name: str = "") -> Change:
-    def change(content: RecordDict) -> None:
-        del (content[record] if name else content)[name or record]
-
-    return change
 
 
 def _add(record: str, value: Any) -> Change:

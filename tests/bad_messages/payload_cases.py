@@ -16,11 +16,16 @@ from fedad.averaging.sums import Sums
 from fedad.banks.bank import Bank
 from fedad.banks.coded import FILTERS, CodedBank
 from fedad.config import read
+from fedad.ensembles.blocks import BlockSums
+from fedad.ensembles.calibrating import ScoreCounts, ScoreSums
+from fedad.ensembles.combining import Coefficients, Trees
 from fedad.messages import envelope
 from fedad.messages.coded import CODED
 from fedad.messages.payload import Payload
 from fedad.messages.schema import FLOATS, Array, Slot, slots
-from fedad.methods._evidence import Spread
+from fedad.methods._evidence import Evidence
+from fedad.methods._experts import Routes, SiteBank, SiteHeads, Tally, Votes
+from fedad.methods._layers import LAYERS
 from fedad.methods._memory import Memory
 from fedad.methods.base import method_of
 from fedad.methods.discriminator import Heads
@@ -41,6 +46,22 @@ METHODS: dict[str, dict[str, Any]] = {  # how each is tested: knobs that make it
         "discriminator.batch": 64,
         "discriminator.epochs": 1,
     },
+    "ensemble with a head": {
+        "ensemble.members": "patchcore",
+        "ensemble.combine": "logistic",
+        "ensemble.head": "nearest",
+        "ensemble.dimensions": 4,
+        "ensemble.rounds": 1,
+        "ensemble.draws": 1,
+        "ensemble.least-images": 1,
+    },
+    "ensemble of a forest": {
+        "ensemble.members": "patchcore",
+        "ensemble.combine": "forest",
+        "ensemble.trees": 2,
+        "ensemble.draws": 1,
+        "ensemble.least-images": 1,
+    },
     "gaussian": {"gaussian.least-images": 2, "gaussian.block": 4, "gaussian.dimensions": 8},
     "subspace": {"subspace.least-images": 2, "subspace.dimensions": 8},
     "feddymem": {"feddymem.rounds": 1, "feddymem.rows": 16, "feddymem.dimensions": 8},
@@ -50,6 +71,15 @@ METHODS: dict[str, dict[str, Any]] = {  # how each is tested: knobs that make it
         "feddymem.dimensions": 8,
         "wire.dtype": "int8",
     },
+    "experts": {"experts.calibrate": "quantile", "experts.held": 2},
+    "experts of heads": {
+        "experts.expert": "discriminator",
+        "experts.adapt": "median",
+        "experts.router": "pooled",
+        "discriminator.rounds": 1,
+        "discriminator.hidden": 8,
+        "discriminator.epochs": 1,
+    },
     "reconpatch": {
         "reconpatch.rounds": 1,
         "reconpatch.steps": 2,
@@ -57,9 +87,14 @@ METHODS: dict[str, dict[str, Any]] = {  # how each is tested: knobs that make it
         "reconpatch.projected": 4,
     },
     "coded_patchcore": {"coded_patchcore.loss": 0.01},
-    "patchcore of positions": {"patchcore.preset": "position", "patchcore.least-images": 1},
+    "patchcore classic": {"patchcore.preset": "classic"},
+    "patchcore of auto": {"patchcore.preset": "auto", "patchcore.least-images": 1},
     "patchcore of int8": {"wire.dtype": "int8"},
 }
+
+
+# Those whose rows have positions, and so sums.
+DESCRIBED = ("coded_patchcore", "patchcore of int8")
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -73,12 +108,17 @@ def cases_of(name: str) -> list[Case]:
     return [
         case
         for number, kinds in enumerate(method_of(config).rounds, start=1)
-        for case in _cases(kinds.upload, envelope.train_stage(number), config.wire.dtype)
+        for case in _cases(
+            kinds.upload,
+            envelope.train_stage(number),
+            config.wire.dtype,
+            every=name in DESCRIBED,
+        )
     ]
 
 
-def _cases(kind: type[Payload], stage: str, dtype: str) -> Iterator[Case]:
-    yield from _arrays(kind, stage, dtype)
+def _cases(kind: type[Payload], stage: str, dtype: str, *, every: bool) -> Iterator[Case]:
+    yield from _arrays(kind, stage, dtype, every=every)
     yield from _texts(kind, stage)
     yield from _claims(kind, stage)
     yield from _bonds(stage)
@@ -87,10 +127,13 @@ def _cases(kind: type[Payload], stage: str, dtype: str) -> Iterator[Case]:
             yield from more[kind](stage)
 
 
-def _arrays(kind: type[Payload], stage: str, dtype: str) -> Iterator[Case]:
+def _arrays(kind: type[Payload], stage: str, dtype: str, *, every: bool) -> Iterator[Case]:
     record = kind.record()
     for name, slot in slots(kind).items():
         if not isinstance(slot.kind, Array) or slot.stays:
+            continue
+        if slot.kind.optional and not every:
+            yield Case(f"{record}/{name} of its own", stage, _added(record, name), "fields")
             continue
         for what, (change, word) in FAULTS.items():
             if what == "of doubles" and slot.kind.kinds == ("float64",):
@@ -102,6 +145,16 @@ def _arrays(kind: type[Payload], stage: str, dtype: str) -> Iterator[Case]:
 
 
 Numbers = Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], str]]
+
+
+def _added(record: str, name: str) -> Callable[[RecordDict], None]:
+    """A table that such uploads do not have."""
+
+    def change(content: RecordDict) -> None:
+        dtype = np.float64 if name == "squares" else np.int64
+        content[record][name] = plain(np.ones((1, 2), dtype))
+
+    return change
 
 
 def _numbers(kind: Array, dtype: str) -> Numbers:
@@ -216,6 +269,9 @@ def _heads(stage: str) -> Iterator[Case]:
             "heads", "hidden", lambda t, s=scale: (t.astype(np.float64) * s).astype(np.float32)
         )
         yield Case(f"weights {scale:g} times as large", stage, tiny, "norm")
+    for name in LAYERS:
+        far = _values("heads", name, _far_last)
+        yield Case(f"a weight of {name} farther than training goes", stage, far, "norm")
     square = _values("heads", "adapt", lambda t: t[..., :-1])
     yield Case("an adaptor that is not square", stage, square, "shape")
 
@@ -323,24 +379,157 @@ def _coded_banks(stage: str) -> Iterator[Case]:
     yield Case("rows that were to stay", stage, _staying, "fields")
 
 
-def _spreads(stage: str) -> Iterator[Case]:
-    wide = _values("spread", "squares", lambda t: np.concatenate([t, t], 1))
-    yield Case("spreads of other blends", stage, wide, "shape")
-    long = _values("spread", "squares", lambda t: t * 0 + 1e17)
-    yield Case("patches far from their mean", stage, long, "norm")
-    none = _values("spread", "patches", np.zeros_like)
-    yield Case("a spread of no patches", stage, none, "counts")
+def _evidence(stage: str) -> Iterator[Case]:
+    def of(name: str, change: Callable[[np.ndarray], np.ndarray], what: str, word: str) -> Case:
+        return Case(f"{name} {what}", stage, _values("evidence", name, change), word)
+
+    for name in ("held", "defects", "pairs"):
+        yield of(name, lambda t: t + 1, "one too many", "counts")
+        yield of(name, lambda t: t - 1, "one too few", "counts")
+    for name in ("looked", "placed", "defective", "ordered", "found"):
+        yield of(name, lambda t: t * 0 + 2**40, "more than there are", "counts")
+    for name in ("pairs", "defects", "held", "looked", "ordered", "found"):
+        yield of(name, lambda t: t * 0 + 2**62, "whose product overflows", "range")
+    more = _values("evidence", "ordered", lambda t: np.concatenate([t, t], 1))
+    yield Case("pairs of more candidates", stage, more, "shape")
+    yield of("found", lambda t: t[..., :-1], "at fewer levels", "shape")
+    yield of("found", lambda t: t[..., ::-1].copy() + _rising(t), "that fall with levels", "counts")
+
+
+def _rising(found: np.ndarray) -> np.ndarray:
+    """Added to counts turned round: they are not all alike."""
+    return (np.arange(found.shape[-1]) == 0).astype(found.dtype)
+
+
+def _routes(stage: str) -> Iterator[Case]:
+    def values(what: str, name: str, change: Callable[[np.ndarray], np.ndarray], word: str) -> Case:
+        return Case(what, stage, _values("routes", name, change), word)
+
+    yield values("signatures of the length 99", "centroids", lambda t: t * 0 + 99, "norm")
+    yield values("what is usual twice as long", "usual", lambda t: 9 * t + 1, "norm")
+    yield values("all of one product", "product", np.zeros_like, "shape")
+    yield values("an image more than there are", "routed", lambda t: t + 1, "counts")
+    yield values("keys that nobody asked for", "key", lambda t: t + 7, "column")
+
+    def narrow(content: RecordDict) -> None:
+        for name in ("centroids", "usual"):
+            _values("routes", name, lambda t: t[:, :-1])(content)
+
+    yield Case("signatures of a number less", stage, narrow, "shape")
+    for scale in (1e-20, 1e-40):
+        tiny = _values("routes", "centroids", lambda t, s=scale: t * 0 + np.float32(s))
+        yield Case(f"signatures of {scale:g}", stage, tiny, "norm")
+
+
+def _votes(stage: str) -> Iterator[Case]:
+    def values(what: str, name: str, change: Callable[[np.ndarray], np.ndarray], word: str) -> Case:
+        return Case(what, stage, _values("votes", name, change), word)
+
+    yield values("images that go nowhere", "routed", np.zeros_like, "counts")
+    yield values("silhouettes of 2", "silhouette", lambda t: t * 0 + 99, "counts")
+    yield values("a patch too many", "patches", lambda t: t + 1, "counts")
+    yield values("variances below 0", "squares", np.zeros_like, "counts")
+
+    def scaled(factor: float) -> Callable[[RecordDict], None]:
+        def change(content: RecordDict) -> None:
+            _values("votes", "sums", lambda t: t * factor)(content)
+            _values("votes", "squares", lambda t: t * factor**2)(content)
+
+        return change
+
+    yield Case("patches 1,000 times as long", stage, scaled(1000.0), "norm")
+    yield Case("patches 1e-20 times as long", stage, scaled(1e-20), "norm")
+
+
+def _tallies(stage: str) -> Iterator[Case]:
+    def values(what: str, change: Callable[[np.ndarray], np.ndarray]) -> Case:
+        return Case(what, stage, _values("tally", "counts", change), "counts")
+
+    yield values("scores of more patches than there are", lambda t: t + 1000)
+    yield values("2^48 scores in each bin", lambda t: t * 0 + 2**48)
+
+    def fewer(content: RecordDict) -> None:
+        _values("tally", "counts", lambda t: t[:, :-1])(content)
+
+    yield Case("counts of a bin less", stage, fewer, "shape")
+
+
+def _score_sums(stage: str) -> Iterator[Case]:
+    def narrow(content: RecordDict) -> None:
+        for name in ("count", "sums", "squares"):
+            _values("scoresums", name, lambda t: t[:, :-1])(content)
+
+    yield Case("scores of an output less", stage, narrow, "shape")
+    fewer = _values("scoresums", "count", lambda t: t - 1)
+    yield Case("a score less than its images have", stage, fewer, "counts")
+    none = _values("scoresums", "squares", np.zeros_like)
+    yield Case("scores whose variance is below 0", stage, none, "counts")
+
+
+def _score_counts(stage: str) -> Iterator[Case]:
+    def narrow(content: RecordDict) -> None:
+        for name in ("good", "drawn"):
+            _values("scorecounts", name, lambda t: t[:, :, :-1])(content)
+
+    yield Case("scores in a bin less", stage, narrow, "shape")
+    more = _values("scorecounts", "good", lambda t: t + 1)
+    yield Case("a score more in each bin", stage, more, "counts")
+    drawn = _values("scorecounts", "defects", lambda t: t + 99)
+    yield Case("more drawn defects than asked for", stage, drawn, "counts")
+
+
+def _block_sums(stage: str) -> Iterator[Case]:
+    less = _values("blocksums", "products", lambda t: -t)
+    yield Case("channels whose variance is below 0", stage, less, "counts")
+    fewer = _values("blocksums", "count", lambda t: t - 1)
+    yield Case("a patch less than its images have", stage, fewer, "counts")
+    narrow = _values("blocksums", "sums", lambda t: t[:, :-1])
+    yield Case("sums of a channel less", stage, narrow, "shape")
+
+
+def _coefficients(stage: str) -> Iterator[Case]:
+    narrow = _values("coefficients", "values", lambda t: t[:, :-1])
+    yield Case("a coefficient less", stage, narrow, "shape")
+    far = _values("coefficients", "values", _with_first(9e3))
+    yield Case("a coefficient far off", stage, far, "norm")
+
+
+def _trees(stage: str) -> Iterator[Case]:
+    def narrow(content: RecordDict) -> None:
+        for name in ("asks", "limit", "share"):
+            _values("trees", name, lambda t: t[:, :, :-1])(content)
+
+    yield Case("trees of a node less", stage, narrow, "shape")
+    asks = _values("trees", "asks", _with_first(99))
+    yield Case("a tree that asks another member", stage, asks, "shape")
+    behind = _values("trees", "behind", lambda t: t + 1)
+    yield Case("trees of more images", stage, behind, "counts")
 
 
 _OWN: dict[type[Payload], Callable[[str], Iterator[Case]]] = {
     Heads: _heads,
+    Routes: _routes,
+    SiteBank: lambda stage: iter(()),
+    SiteHeads: lambda stage: iter(()),
     Sums: _sums,
+    Tally: _tallies,
+    Votes: _votes,
     Memory: _memories,
     Maps: _maps,
+    BlockSums: _block_sums,
+    ScoreSums: _score_sums,
+    ScoreCounts: _score_counts,
+    Coefficients: _coefficients,
+    Trees: _trees,
     CodedBank: _coded_banks,
-    Spread: _spreads,
+    Evidence: _evidence,
 }
 _NOT_CODED: dict[type[Payload], Callable[[str], Iterator[Case]]] = {Memory: _memories_of_floats}
+
+
+def _far_last(values: np.ndarray) -> np.ndarray:
+    values.reshape(-1)[-1] += 10
+    return values
 
 
 def _times(values: np.ndarray, scale: float) -> np.ndarray:

@@ -42,6 +42,7 @@ def test_the_matrices_that_are_shipped():
         "autovi",
         "bytes",
         "cost",
+        "experts",
         "feddymem",
         "gain",
         "gain_natural",
@@ -51,6 +52,7 @@ def test_the_matrices_that_are_shipped():
         "partitions",
         "privacy",
         "reconpatch",
+        "survey",
         "systems",
         "weighting",
     ]

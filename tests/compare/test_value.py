@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from fedad.banks.bank import Bank
+from fedad.banks.measured import measured
 from fedad.banks.origin import without_site
 from fedad.compare import rescored
 from fedad.compare.cells import cells_of
 from fedad.compare.plan import FEDERATED
 from fedad.compare.value import _local_of, learned_anew, leave_one_out, worth
 from fedad.config import Config, read
+from fedad.descriptors.apply import described_features
+from fedad.descriptors.settings import table_of
 from fedad.embedders.embedder import Embedder
 from fedad.judging.verdicts import judge
 from fedad.messages.file import load
@@ -56,11 +59,13 @@ def test_a_patch_is_as_far_as_from_the_nearest_row_of_the_others(plant):
     config, sites, embed, uploads = plant
     bank = merge(config, list(uploads.values()))
     sample = sites[0].test[0]
-    patches = embed([sample]).patches
     mine = (bank.site != bank.sites.index(SITE)) & (
         bank.category == bank.categories.index(sample.category)
     )
-    gaps = np.linalg.norm(patches[:, None].astype(float) - bank.rows[mine][None], axis=-1)
+    less = measured(without_site(bank, SITE))  # x and y count what the others' sums say
+    patches = described_features(embed([sample]), table_of(less.fingerprint)).patches
+    rows = less.rows[mine[bank.site != bank.sites.index(SITE)]]
+    gaps = np.linalg.norm(patches[:, None].astype(float) - rows[None], axis=-1)
     (verdict,) = judge(config, [sample], embed, without_site(bank, SITE), site=sites[0].name)
     assert verdict.trace.distance.ravel() == pytest.approx(gaps.min(1), rel=1e-3, abs=1e-2)
 

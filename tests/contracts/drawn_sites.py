@@ -16,6 +16,8 @@ D = 6
 # What makes a method's laws quick to test; one that is not here is tested with its defaults.
 QUICK = {
     "discriminator": {"rounds": 3, "epochs": 2, "hidden": 8, "batch": 64, "rate": 0.01},
+    "experts": {"adapt": "off", "calibrate": "quantile", "held": 2, "separation": 0.6},
+    "ensemble": {"members": "patchcore", "combine": "rank", "least-images": 1, "dimensions": 4},
     "feddymem": {"rounds": 2, "rows": 24, "batch": 256, "dimensions": 16, "passes": 1},
     "gaussian": {"least-images": 2, "block": 2, "dimensions": 4},
     "reconpatch": {"rounds": 1, "steps": 4, "batch": 32, "rate": 1e-3},
@@ -23,10 +25,28 @@ QUICK = {
 }
 # Presets that make another method of one, by that one's name and a word: they obey the same laws.
 PRESETS = {
+    "ensemble headed": {
+        **QUICK["ensemble"],
+        "members": "patchcore,discriminator",
+        "head": "nearest",
+        "combine": "mean",
+        "extra": "both",
+    },
     "patchcore position": {"preset": "position", "least-images": 1},
     "patchcore smoothed": {"preset": "custom", "smoothed-maximum": 0.2},
 }
-ON_IMAGES = {"patchcore auto": {"preset": "auto", "least-images": 1}}  # those that draw into them
+ON_IMAGES = {  # those that draw into them, or turn them
+    "ensemble weighted": {**QUICK["ensemble"], "combine": "weighted", "draws": 1},
+    "patchcore auto": {"preset": "auto", "least-images": 1},
+    "patchcore turned": {"preset": "custom", "turns": 4},
+}
+# Knobs of other plug-ins that a method works by.
+BESIDE: dict[str, dict[str, object]] = {
+    "ensemble": {
+        **{f"discriminator.{k}": v for k, v in QUICK["discriminator"].items()},
+        "discriminator.rounds": 1,
+    }
+}
 
 
 def cases(*, images: bool = False) -> list[str]:
@@ -39,12 +59,13 @@ def knobs_of(case: str, **more: object) -> dict[str, object]:
     """The run-config of a method or preset, with `more` knobs of its own."""
     method = case.partition(" ")[0]
     own = {**(PRESETS | ON_IMAGES).get(case, QUICK.get(method, {})), **more}
-    return {"round.method": method, **{f"{method}.{knob}": value for knob, value in own.items()}}
+    named = {f"{method}.{knob}": value for knob, value in own.items()}
+    return {"round.method": method, **BESIDE.get(method, {}), **named}
 
 
 def config_of(name: str, **more: object) -> Config:
     """A configuration of the method or preset of this name, with `more` knobs of its own."""
-    return read({"coreset.local-ratio": 0.5, **knobs_of(name, **more)})
+    return read({"coreset.local-ratio": 0.5, "embedder.cache": "off", **knobs_of(name, **more)})
 
 
 def site(name: str, *, count: int = 4, categories: Sequence[str] = ("bolt", "hose")) -> Site:

@@ -38,7 +38,7 @@ def images():
 
 
 def upload(members, dtype, ratio=0.6):
-    config = config_of("patchcore")
+    config = config_of("patchcore", preset="classic")
     config = read({**config.flat(), "wire.dtype": dtype, "coreset.local-ratio": ratio})
     return fit(config, Site("lyon", tuple(members), ()), embed).upload
 

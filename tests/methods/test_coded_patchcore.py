@@ -9,7 +9,7 @@ import pytest
 from fedad.banks.coded import FILTERS, LARGEST_ROWS, CodedBank, chosen, coded_bank, encoded
 from fedad.errors import UploadError
 from fedad.judging.admission import admit_upload
-from fedad.methods.base import FIRST, method_of
+from fedad.methods.base import FIRST, Dividing, LeavingOut, forgotten, method_of
 from fedad.round import fit, learn
 from tests.conftest import bank_of
 from tests.contracts.drawn_sites import D, config_of, embed, site
@@ -212,5 +212,38 @@ def test_it_says_how_many_bytes_its_rows_take():
     model = learn(config, SITES, embed).model
     told = method_of(config).describe(model)
     assert told["coded_bytes"] == model.packed.size
-    assert 1 <= told["axes"] <= D
+    assert 1 <= told["axes"] <= D + 2
     assert told["rows"] == len(model)
+
+
+@pytest.mark.parametrize("scoring", ["nearest", "with_own", "standardised"])
+def test_training_images_are_left_out_quickly_as_they_are_slowly(scoring):
+    config = config_of("coded_patchcore", loss=0.05)
+    config = replace(config, score=replace(config.score, scoring=scoring))
+    learned, method = learn(config, SITES, embed), method_of(config)
+    assert isinstance(method, LeavingOut)
+    model, own, features = learned.model, learned.own("lyon"), embed(SITES[1].train)
+    quick, slow = (of(model, own, "lyon") for of in (method.leaving_out, _forgotten(method)))
+    for image in range(len(SITES[1].train)):
+        found = quick(features.take([image]), [image])
+        assert found == pytest.approx(slow(features.take([image]), [image]), rel=1e-5)
+        assert found >= method.score(model, features.take([image]), own=own)[1][0]
+
+
+def _forgotten(method):
+    return lambda model, own, site: forgotten(method, model, own, site)
+
+
+def test_a_sites_part_are_its_rows_as_others_have_them_and_a_half_of_its_images():
+    config = config_of("coded_patchcore", loss=0.05)
+    learned, method = learn(config, SITES, embed), method_of(config)
+    model, own = learned.model, learned.own("lyon")
+    assert isinstance(method, Dividing)
+    mine, exact = method.part(model, own, "lyon")
+    sent = learned.local["lyon"].upload.bank
+    np.testing.assert_array_equal(mine.rows[mine.row.argsort()], sent.rows[sent.row.argsort()])
+    np.testing.assert_array_equal(exact.rows, own.exact.rows)
+    half, kept = method.part(model, own, "lyon", rng=np.random.default_rng(0))
+    images = {*kept.image.tolist()}
+    assert len(images) == len(SITES[1].train) // 2
+    assert 0 < len(half) == len(kept) < len(mine)

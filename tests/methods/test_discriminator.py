@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from fedad.averaging.reach import ADAM
+from fedad.errors import UploadError
+from fedad.judging.admission import admit_upload
 from fedad.methods.base import FIRST, Turn, method_of
 from fedad.methods.discriminator import LAYERS, MARGIN, logits
 from fedad.round import fit, learn, merge
 from tests.contracts.drawn_sites import D, config_of, embed, far, site
+from tests.contracts.test_methods import enrolled
 
 SITES = [site("graz", count=6), site("lyon", count=6), site("turin", categories=("bolt",))]
 
@@ -87,3 +91,31 @@ def test_one_liar_of_three_does_not_move_a_median():
     averaged = merge(config_of("discriminator"), [*uploads[:2], lie])
     assert np.abs(averaged.out).max() > 1000
     assert plain.knobs("discriminator").averaging == "mean"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_heads_that_no_training_gives_are_refused_and_honest_ones_are_not(dtype, number):
+    config = config_of("discriminator", rounds=2)
+    config = replace(config, wire=replace(config.wire, dtype=dtype))
+    turn = FIRST
+    if number == 2:
+        turn = Turn(2, merge(config, [fit(config, one, embed).upload for one in SITES]))
+    honest = fit(config, SITES[0], embed, turn).upload
+    who = enrolled(SITES[0])._replace(train=dict.fromkeys(("bolt", "hose"), 6))
+    assert admit_upload(config, honest, who, turn) == (honest, [])
+    knobs = config.knobs("discriminator")
+    steps = knobs.epochs * 6 * -(-16 // knobs.batch)
+    for layer in LAYERS:
+        far = getattr(honest, layer).copy()
+        far.reshape(len(far), -1)[1, -1] += 2.1 * ADAM * knobs.rate * steps + 0.1
+        with pytest.raises(UploadError, match=f"a weight of {layer} is") as refused:
+            admit_upload(config, honest.replace(**{layer: far}), who, turn)
+        assert refused.value.reason == "norm"
+
+
+def test_heads_of_other_features_are_refused():
+    config, who = config_of("discriminator"), enrolled(SITES[0])
+    honest = fit(config, SITES[0], embed).upload
+    with pytest.raises(UploadError, match=r"neurons and features, expected \(8, 7\)"):
+        method_of(config).admit(honest, who._replace(features=D + 1), FIRST)

@@ -113,15 +113,15 @@ def test_one_image_is_all_the_difference_that_one_image_makes(plant):
 
 
 def test_a_head_in_public_units_is_the_head_of_the_features():
-    from fedad.methods import _head
+    from fedad.methods import _layers
 
     rng = np.random.default_rng(0)
     head = method_of(private())._head("bolt", D, None)
     head = {name: a + 0.1 * rng.normal(size=a.shape).astype("f4") for name, a in head.items()}
-    spread = _head._spread(PUBLIC)
+    spread = _layers.spread_of(PUBLIC)
     assert (spread > 0).all()
-    there = _head._standardised(head, PUBLIC.mean, spread)
-    back = _head._in_features(there, PUBLIC.mean, spread)
+    there = _layers.standardised(head, PUBLIC.mean, spread)
+    back = _layers.in_features(there, PUBLIC.mean, spread)
     for name, array in head.items():
         np.testing.assert_allclose(back[name], array, rtol=1e-4, atol=1e-5)
 
@@ -143,10 +143,10 @@ def loss_on(head, plant):
     """What training brings down, on the plant's test images."""
     import torch
 
-    from fedad.methods import _head
+    from fedad.methods import _head, _layers
 
-    spread, points = _head._spread(PUBLIC), embed(plant.test).grid.reshape(-1, 16, D)
-    module = _head.Head(_head._standardised(head, PUBLIC.mean, spread))
+    spread, points = _layers.spread_of(PUBLIC), embed(plant.test).grid.reshape(-1, 16, D)
+    module = _head.Head(_layers.standardised(head, PUBLIC.mean, spread))
     off = 0.5 * np.random.default_rng(3).normal(size=(16, D))
     told = module(torch.from_numpy((points - PUBLIC.mean) / spread), torch.from_numpy(off))
     return _head.loss(told).mean().item()

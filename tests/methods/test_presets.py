@@ -6,19 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedad.banks.bank import Bank
+from fedad.banks.admission import clamped
+from fedad.banks.bank import SUMS, Bank
 from fedad.banks.coreset_in_parts import cover_in_parts
+from fedad.banks.measured import in_place, measured, measures_of
 from fedad.compare.value import leave_one_out
 from fedad.config import read
-from fedad.descriptors.apply import described_features
+from fedad.descriptors.position import places
 from fedad.descriptors.settings import ALL, OFF, described, table_of
 from fedad.embedders.embedder import Embedder
 from fedad.embedders.in_parts import InParts
-from fedad.errors import ConfigError, DataError, MismatchError, UploadError
+from fedad.errors import ConfigError, MismatchError, UploadError
 from fedad.judging.admission import admit_upload
-from fedad.leakage.gaps import target_of
+from fedad.leakage.gaps import look, target_of
 from fedad.messages.file import load, save
-from fedad.methods._evidence import LEVELS, Evidence, Spread, added
+from fedad.methods._evidence import LEVELS, Evidence, added
 from fedad.methods._presets import CANDIDATES, FIXED, MARGIN, PLACED, PRODUCTS, chosen
 from fedad.methods.base import FIRST, Turn, forgotten, method_of
 from fedad.permits.settings import beyond
@@ -27,10 +29,12 @@ from fedad.policy import Policy
 from fedad.round import fit, learn, merge
 from fedad.running.attacked import attacked_federation
 from fedad.running.model_file import embedder_of, open_model
+from fedad.types import Site
 from tests.contracts.drawn_sites import MARK_16, D, embed, far, site
 from tests.contracts.test_methods import enrolled, same
 
 SITES = [site("graz"), site("lyon"), site("turin", categories=("bolt",))]
+SHADES = 30 * np.random.default_rng(3).normal(size=(16, D)).astype(np.float32)
 EVERYTHING = {
     "patchcore.position": 0.5,
     "patchcore.standardise": 0.5,
@@ -40,6 +44,18 @@ EVERYTHING = {
 ALONE = [{key: value} for key, value in EVERYTHING.items()]
 CUSTOM = {"patchcore.preset": "custom", "patchcore.least-images": 2, "coreset.local-ratio": 0.5}
 POSITION = {**CUSTOM, "patchcore.preset": "position"}
+
+
+def shaded(samples, order=lambda sample: np.arange(16)):
+    """Features in which each cell of a part has a shade of its own, wherever it lies."""
+    features = embed(samples)
+    moved = np.stack([SHADES[order(sample)].reshape(4, 4, D) for sample in samples])
+    return replace(features, grid=features.grid + moved)
+
+
+def in_any_pose(samples):
+    """The same of parts whose cells lie anywhere."""
+    return shaded(samples, lambda one: np.random.default_rng([*one.name.encode()]).permutation(16))
 
 
 def custom(**more):
@@ -65,10 +81,10 @@ def test_rounds_and_pixels_are_asked_for_only_where_they_are_needed():
         method = method_of(read({f"patchcore.{key}": value for key, value in knobs.items()}))
         return [one.upload for one in method.rounds], method.needs_pixels
 
-    assert asked(preset="classic") == ([Bank], False)
+    assert asked() == asked(preset="classic") == ([Bank], False)
     assert asked(preset="custom", standardise=1.0, density=1.0) == ([Bank], False)
-    assert asked(preset="custom", position=0.1) == ([Spread, Bank], False)
-    assert asked(preset="position") == ([Spread, Bank], False)
+    assert asked(preset="custom", position=0.1) == ([Bank], False)
+    assert asked(preset="position") == ([Bank], False)
     assert asked(preset="auto") == ([Evidence, Bank], True)
 
 
@@ -82,17 +98,26 @@ def test_custom_without_a_knob_is_classic():
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    ("preset", "key", "value"),
     [
-        {"privacy.release": "noisy_rows"},
-        {"merge.weighting": "coverage"},
+        ("position", "privacy.release", "noisy_rows"),
+        ("auto", "privacy.release", "noisy_rows"),
+        ("auto", "merge.weighting", "coverage"),
     ],
 )
-@pytest.mark.parametrize("preset", ["position", "auto"])
-def test_what_presets_do_not_go_with_is_said_in_a_line(preset, knobs):
-    ((key, value),) = knobs.items()
+def test_what_presets_do_not_go_with_is_said_in_a_line(preset, key, value):
+    knobs = {key: value}
     with pytest.raises(ConfigError, match=rf"{key} = '{value}'.*patchcore\.preset = '{preset}'"):
         method_of(read({"patchcore.preset": preset, **knobs}))
+
+
+def test_the_default_is_positions_and_classic_where_a_release_is_made_and_says_so():
+    assert method_of(read({})).preset.wanted == FIXED
+    assert method_of(read({})).notes == ()
+    private = method_of(read({"privacy.release": "noisy_rows"}))
+    assert private.preset.wanted == OFF
+    (note,) = private.notes
+    assert note.startswith("patchcore.preset = 'default' is 'classic' with privacy.release = ")
 
 
 def test_a_smoothed_maximum_and_weighing_one_patch_exclude_each_other():
@@ -101,36 +126,113 @@ def test_a_smoothed_maximum_and_weighing_one_patch_exclude_each_other():
         method_of(read({**CUSTOM, **both}))
 
 
-def test_the_scale_is_that_of_all_sites_features_by_product():
-    learned = learn(read(POSITION), SITES, embed)
-    table = table_of(learned.model.fingerprint)
+def scales(sites):
+    """The definition: the root of the mean squared distance of all sites' patches to the mean of
+    their own site's, product by product."""
+    found = {}
     for name in ("bolt", "hose"):
         squares, count = 0.0, 0
-        for plant in SITES:
-            mine = [s for s in plant.train if s.category == name]
-            if mine:
-                patches = embed(mine).patches.astype(float)
+        for plant in sites:
+            if mine := [s for s in plant.train if s.category == name]:
+                patches = shaded(mine).patches.astype(float)
                 squares += np.square(patches - patches.mean(0)).sum()
                 count += len(patches)
-        assert table[name].scale == pytest.approx(np.sqrt(squares / count), rel=1e-5)
+        found[name] = np.sqrt(squares / count)
+    return found
+
+
+def test_one_round_gives_the_scale_of_all_sites_features_by_product():
+    learned = learn(read(POSITION), SITES, shaded)
+    table = measures_of(learned.model)
+    for name, scale in scales(SITES).items():
+        assert table[name].scale == pytest.approx(scale, rel=1e-5)
         assert table[name].position == FIXED.position
-    assert learned.model.rows.shape[1] == D + 2
+    assert table_of(learned.model.fingerprint) == {ALL: FIXED}
+    for bank in (learned.model, *(one.upload for one in learned.local.values())):
+        assert bank.rows.shape[1] == D + 2
+        assert set(np.abs(bank.rows[:, D:]).round(6).ravel()) == {np.float32(1 / 3).round(6), 1}
     reach = table["bolt"].position * table["bolt"].scale
-    bolts = learned.model.of_category("bolt").rows[:, D:]
+    bolts = measured(learned.model).of_category("bolt").rows[:, D:]
     np.testing.assert_allclose(np.abs(bolts).max(), reach, rtol=1e-6)
 
 
-def test_a_product_that_no_site_has_enough_images_of_has_no_positions():
+def test_distances_are_those_of_patches_with_their_places_in_features_units():
+    learned, scale = learn(read(POSITION), SITES, shaded), scales(SITES)
+    method = method_of(read({**POSITION, "score.scoring": "nearest"}))
+    features = shaded(SITES[0].test)
+    maps, _ = method.score(learned.model, features)
+    for k, name in enumerate(features.categories):
+        rows = learned.model.of_category(name).rows.astype(float)
+        points = np.column_stack([features.grid[k].reshape(16, D), places(4, 4)])
+        weights = np.append(np.ones(D), [0.5 * scale[name]] * 2)
+        gaps = np.linalg.norm((points[:, None] - rows) * weights, axis=-1).min(1)
+        np.testing.assert_allclose(maps[k].ravel(), gaps, rtol=1e-4)
+
+
+def test_a_bank_without_a_site_is_the_bank_that_never_had_it():
+    config = read(POSITION)
+    uploads = [fit(config, plant, shaded).upload for plant in SITES]
+    method, features = method_of(config), shaded(SITES[1].test)
+    less = method.without_site(merge(config, uploads), "graz")
+    never = merge(config, uploads[1:])
+    assert measures_of(less)["hose"] == measures_of(never)["hose"]
+    assert measures_of(less) != measures_of(merge(config, uploads))
+    for one, other in zip(method.score(less, features), method.score(never, features), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_one_site_is_the_centralised_method_and_the_order_of_sites_is_none_of_its_business():
+    config, method = read(POSITION), method_of(read(POSITION))
+    whole = Site("all", tuple(s for plant in SITES for s in plant.train), ())
+    upload = fit(config, whole, shaded).upload
+    one = merge(config, [upload])
+    same(one, upload.in_selection_order().replace(row=one.row))
+    uploads = [fit(config, plant, shaded).upload for plant in SITES]
+    same(merge(config, uploads), merge(config, uploads[::-1]))
+    assert method.describe(one)["described"]["bolt"]["position"] == 0.5
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_positions_of_parts_in_any_pose_count_nothing_in_the_same_round(moved):
+    plants = [site(name, count=6, categories=("bolt",)) for name in ("graz", "lyon")]
+    config, seen = read(POSITION), in_any_pose if moved else shaded
+    learned, method = learn(config, plants, seen), method_of(config)
+    model = learned.model
+    assert (model.looked == 6 * 16).all()
+    share = in_place(model)["bolt"]
+    assert (share < PLACED) == moved
+    assert bool(measures_of(model)["bolt"].position) != moved
+    told = method.describe(model)["described"]["bolt"]
+    assert told["in their own place"] == round(share, 4)
+    if moved:  # as the network gives them, to the last bit
+        classic = method_of(read({**POSITION, "patchcore.preset": "classic"}))
+        plain = learn(read({**POSITION, "patchcore.preset": "classic"}), plants, seen)
+        for one, other in zip(
+            method.score(model, seen(plants[0].test), own=learned.own("graz")),
+            classic.score(plain.model, seen(plants[0].test), own=plain.own("graz")),
+            strict=True,
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_site_of_one_image_looks_at_nothing_and_positions_stay():
     few = [site("graz", count=1), site("lyon", count=1)]
     model = learn(read(POSITION), few, embed).model
-    assert table_of(model.fingerprint) == {ALL: OFF} or model.fingerprint == MARK_16
-    assert model.rows.shape[1] == D
+    assert not model.looked.any()
+    assert measures_of(model)["bolt"].position == FIXED.position
+    assert in_place(model) == {}
+
+
+def test_images_of_one_part_do_not_find_each_others_places():
+    features = replace(embed(SITES[0].train), shown=("a part",) * 8)
+    sums = method_of(read(POSITION)).fit(features, FIRST, rng=np.random.default_rng(0))
+    assert not sums.looked.any()
 
 
 def test_what_is_normal_here_is_not_normal_there():
     """The same look at another place of the image."""
-    learned = learn(read(POSITION), SITES, embed)
-    method, features = method_of(read(POSITION)), embed(SITES[0].train)
+    learned = learn(read(POSITION), SITES, shaded)
+    method, features = method_of(read(POSITION)), shaded(SITES[0].train)
     turned = replace(features, grid=np.ascontiguousarray(features.grid[:, ::-1, ::-1]))
     here, there = (
         method.score(learned.model, seen, own=learned.own("graz"))[0] for seen in (features, turned)
@@ -149,13 +251,12 @@ def test_a_bank_of_another_weight_does_not_mix_and_is_not_let_in():
     assert refused.value.reason == "fingerprint"
 
 
-def test_a_second_round_of_another_weight_is_not_let_in():
-    counted = merge(read(POSITION), [fit(read(POSITION), plant, embed).upload for plant in SITES])
+def test_an_upload_of_another_weight_of_positions_is_not_let_in():
     other = custom(patchcore__position=0.25)
-    upload = fit(other, SITES[0], embed, Turn(2, counted)).upload
-    assert admit_upload(other, upload, enrolled(SITES[0]), Turn(2, counted))
+    upload = fit(other, SITES[0], embed).upload
+    assert admit_upload(other, upload, enrolled(SITES[0]), FIRST)
     with pytest.raises(UploadError) as refused:
-        admit_upload(read(POSITION), upload, enrolled(SITES[0]), Turn(2, counted))
+        admit_upload(read(POSITION), upload, enrolled(SITES[0]), FIRST)
     assert refused.value.reason == "fingerprint"
 
 
@@ -182,8 +283,8 @@ def test_every_knob_works_with_every_scoring_and_scope(knobs, scope, scoring):
 @pytest.mark.parametrize("knobs", [*ALONE, EVERYTHING])
 def test_a_training_image_is_judged_without_its_rows_the_quick_way_and_the_plain_way(knobs):
     config = read({**CUSTOM, **knobs})
-    learned, method = learn(config, SITES, embed), method_of(config)
-    model, own, features = learned.model, learned.own("graz"), embed(SITES[0].train)
+    learned, method = learn(config, SITES, shaded), method_of(config)
+    model, own, features = learned.model, learned.own("graz"), shaded(SITES[0].train)
     quick = method.leaving_out(model, own, "graz")
     plain = forgotten(method, model, own, "graz")
     whole = method.score(model, features, own=own)[1]
@@ -197,12 +298,12 @@ def test_a_training_image_is_judged_without_its_rows_the_quick_way_and_the_plain
 def test_a_banks_file_says_all_that_scoring_takes(tmp_path):
     """Whoever opens it needs no knob of the run that made it."""
     config = read({**CUSTOM, **EVERYTHING})
-    model = learn(config, SITES, embed).model
+    model = learn(config, SITES, shaded).model
     save(tmp_path / "bank", model)
     opened, plain = load(tmp_path / "bank", Bank), method_of(read({}))
     for found, expected in zip(
-        plain.score(opened, embed(SITES[1].test)),
-        method_of(config).score(model, embed(SITES[1].test)),
+        plain.score(opened, shaded(SITES[1].test)),
+        method_of(config).score(model, shaded(SITES[1].test)),
         strict=True,
     ):
         np.testing.assert_array_equal(found, expected)
@@ -230,8 +331,6 @@ def evidence(**changed):
     k, levels = len(CANDIDATES), len(LEVELS)
     table = {
         "images": [8],
-        "patches": [128],
-        "squares": [[40.0, 90.0]],
         "held": [8],
         "looked": [128],
         "placed": [80],
@@ -242,10 +341,7 @@ def evidence(**changed):
         "found": np.full((1, k, levels), 10),
         **changed,
     }
-    arrays = {
-        name: np.asarray(value, np.float64 if name == "squares" else np.int64)
-        for name, value in table.items()
-    }
+    arrays = {name: np.asarray(value, np.int64) for name, value in table.items()}
     return Evidence(**arrays, categories=("bolt",), sites=("graz",), fingerprint=MARK_16)
 
 
@@ -285,13 +381,13 @@ def test_without_evidence_a_product_stays_classic():
 
 
 def test_what_sites_counted_adds_product_by_product():
-    one, other = evidence(), evidence(held=[7], squares=[[1.0, 2.0]])
+    one, other = evidence(), evidence(held=[7])
     other = other.replace(sites=("lyon",), categories=("hose",))
-    third = evidence(squares=[[5.0, 6.0]]).replace(sites=("turin",))
+    third = evidence(placed=[70]).replace(sites=("turin",))
     found = added([one, other, third])
     assert found.categories == ("bolt", "hose")
     assert found.held.tolist() == [16, 7]
-    assert found.squares.tolist() == [[45.0, 96.0], [1.0, 2.0]]
+    assert found.placed.tolist() == [150, 80]
     assert found.pooled().held.tolist() == [23]
     same(found.of("hose"), other.replace(sites=found.sites))
 
@@ -305,10 +401,7 @@ LIES = {
     "pairs": {"pairs": [65]},
     "ordered": {"ordered": np.full((1, len(CANDIDATES)), 129)},
     "found": {"found": np.full((1, len(CANDIDATES), len(LEVELS)), 21)},
-    "spread": {"squares": [[1e12, 1.0]]},
-    "blends": {"squares": [[1.0]]},
     "candidates": {"ordered": np.full((1, 2), 1)},
-    "patches in all": {"patches": [161]},
 }
 
 
@@ -324,38 +417,74 @@ def test_counts_that_no_site_can_have_are_refused(lie):
     told = enrolled(SITES[0], train={"bolt": 10})
     with pytest.raises(UploadError) as refused:
         admit_upload(config, evidence(**LIES[lie]), told, FIRST)
-    assert refused.value.reason in ("counts", "norm", "shape")
+    assert refused.value.reason in ("counts", "shape")
 
 
 def test_a_product_of_few_images_is_in_no_count():
-    config = read({"patchcore.preset": "position", "patchcore.least-images": 5})
-    some = site("graz", count=5)
-    few = site("lyon", count=4)
-    assert fit(config, some, embed).upload.categories == ("bolt", "hose")
-    upload = fit(config, few, embed).upload
-    assert upload.categories == ()
-    assert not upload.squares.size
+    knobs = {"patchcore.least-images": 5}
+    some, few = (pictured(site("graz", count=count).train) for count in (5, 4))
+    assert counted(some, **knobs).categories == ("bolt", "hose")
+    assert counted(few, **knobs).categories == ()
 
 
-def test_what_looks_at_features_as_the_network_gives_them_refuses_other_rows():
-    """Attacks by rows of the site's own making, and attacks that compare rows with features."""
-    config = custom(patchcore__standardise=0.5)
-    with pytest.raises(ConfigError, match=r"expected patchcore\.preset = 'classic'"):
-        attacked_federation(config)
+@pytest.mark.parametrize("knobs", [{}, {"patchcore.standardise": 0.5}, {"patchcore.density": 0.5}])
+def test_who_holds_described_rows_finds_whose_they_are(knobs):
+    """Members' patches are in the bank bit for bit, and those of others are not."""
+    config = read({**CUSTOM, "patchcore.position": 0.5, **knobs})
+    target = target_of(learn(config, SITES, embed).model, "bolt")
+    bolts = [s for s in SITES[0].train if s.category == "bolt"]
+    inside, outside = (
+        look(target, [*target.described(seen).grid.reshape(len(seen.grid), 16, -1)])
+        for seen in (embed(bolts), embed([s for s in SITES[0].test if s.category == "bolt"]))
+    )
+    assert len(inside.row) > 0
+    assert len(outside.row) == 0
+    assert (inside.statistics[:, 2] < outside.statistics[:, 2]).all()
+
+
+def test_places_have_a_share_in_what_a_coded_row_is_rounded_by():
+    """Also where no feature is as large as they are, and where positions count nothing."""
+
+    def faint(samples):
+        features = embed(samples)
+        return replace(features, grid=features.grid / 50)
+
+    config = read({**POSITION, "wire.dtype": "int8"})
+    model = learn(config, SITES, faint).model
+    bolts = faint([s for s in SITES[0].train if s.category == "bolt"])
+    lost = model.replace(looked=model.looked + 9, placed=model.placed * 0)
+    for bank in (model, lost):
+        target = target_of(bank, "bolt")
+        patches = target.described(bolts).grid.reshape(len(bolts.grid), 16, -1)
+        assert set(look(target, [*patches]).image) == set(range(len(patches)))
+
+
+def test_a_site_is_believed_the_sums_of_as_many_patches_as_its_rows_pay_for():
+    config = read(POSITION)
+    upload = fit(config, SITES[0], shaded).upload
+    assert (upload.looked == 4 * 16).all()
+    assert clamped(config, upload, per_image=16) == (upload, [])
+    few = upload.take(np.flatnonzero(upload.row % 4 == 0))
+    found, told = clamped(config, few, per_image=16)
+    assert told
+    assert (found.images < upload.images).all()
+    assert (found.placed <= found.looked).all()
+    assert (found.looked <= 16 * found.images).all()
+    np.testing.assert_allclose(found.squares / found.patches, upload.squares / upload.patches)
+
+
+def test_attacks_are_on_banks_of_one_round():
     with pytest.raises(ConfigError, match="the attacks are on banks"):
-        attacked_federation(read(POSITION))
-    model = learn(config, SITES, embed).model
-    with pytest.raises(DataError, match=r"described further, by patchcore\.preset"):
-        target_of(model, "bolt")
-    model = learn(custom(patchcore__density=0.5), SITES, embed).model
-    assert len(target_of(model, "bolt").rows)
+        attacked_federation(read({"patchcore.preset": "auto"}))
+    written = method_of(read(POSITION)).preset.written(embed(SITES[0].test))
+    np.testing.assert_array_equal(written.grid[0, ..., D:].reshape(16, 2), places(4, 4))
 
 
 def test_a_site_holds_out_as_many_as_the_least_it_counts_of():
     """Of 13 images 12, and all where a site counts nothing of fewer; no site says more."""
     knobs = {"patchcore.preset": "auto", "patchcore.least-images": 13}
     told = enrolled(SITES[0], train={"bolt": 13})
-    many = {"images": [13], "patches": [208]}
+    many = {"images": [13]}
     all_ = {"held": [13], "defects": [13], "pairs": [169]}
     assert admit_upload(read(knobs), evidence(**many, **all_), told, FIRST)[1] == []
     with pytest.raises(UploadError) as refused:
@@ -390,7 +519,6 @@ def test_images_of_which_nothing_is_valid_are_counted_as_nothing():
 @pytest.mark.parametrize(
     "changed",
     [
-        {"squares": [[1.0]]},
         {"ordered": np.full((1, 2), 1), "found": np.full((1, 2, len(LEVELS)), 1)},
         {"found": np.full((1, len(CANDIDATES), 2), 1)},
     ],
@@ -412,29 +540,56 @@ def test_counts_of_very_many_products_are_refused_by_a_site_in_a_line():
         method.fit(embed(SITES[0].train), Turn(2, told), rng=None)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_a_spread_that_positions_cannot_travel_with_is_refused_in_a_line(dtype):
-    config = read({**POSITION, "wire.dtype": dtype})
-    upload = fit(config, SITES[0], embed).upload
+def test_a_spread_that_positions_cannot_travel_with_is_refused_in_a_line():
+    config = read(POSITION)
+    upload = fit(config, SITES[0], shaded).upload
     huge = upload.replace(squares=np.full_like(upload.squares, 1e18))
     for ask in (
         lambda: method_of(config).merge([huge], FIRST, rng=None),
-        lambda: fit(config, SITES[0], embed, Turn(2, huge)),
+        lambda: method_of(config).score(huge, shaded(SITES[0].test)),
     ):
         with pytest.raises(ConfigError, match=r"patchcore\.position = 0\.5: the features of bolt"):
             ask()
 
 
-@pytest.mark.parametrize("knobs", [POSITION, {"round.method": "coded_patchcore"}])
+@pytest.mark.parametrize(
+    "knobs", [{"patchcore.preset": "auto"}, {"round.method": "coded_patchcore"}]
+)
 def test_what_a_site_is_worth_is_asked_only_of_banks_of_one_round(knobs):
-    """A preset's counts, too, would have to be added anew without it."""
+    """What `auto` counted, too, would have to be added anew without it."""
     assert leave_one_out(Path("no such folder"), read(knobs), ["image_auroc"]) == {}
 
 
-def test_a_bank_whose_rows_are_not_what_its_fingerprint_says_is_refused_in_a_line():
-    model = learn(read(POSITION), SITES, embed).model
+def test_a_bank_whose_sums_are_not_what_its_fingerprint_says_is_refused_in_a_line():
+    model, method = learn(read(POSITION), SITES, shaded).model, method_of(read({}))
+    features = shaded(SITES[0].test)
+    with pytest.raises(MismatchError, match="has squares, placed, looked, and its fingerprint"):
+        method.score(model.replace(fingerprint=MARK_16), features)
+    none = {name: np.empty((0, 0)) for name in SUMS}
+    with pytest.raises(MismatchError, match="lacks squares, placed, looked, and its fingerprint"):
+        method.score(model.replace(**none), features)
     with pytest.raises(MismatchError, match=rf"rows of {D + 2} features, expected {D}"):
-        method_of(read({})).score(model.replace(fingerprint=MARK_16), embed(SITES[0].test))
+        method.score(model.replace(**none, fingerprint=MARK_16), features)
+
+
+def test_a_bank_with_its_scale_in_its_fingerprint_is_scored_and_mixes_with_no_other(tmp_path):
+    """As banks with positions were before they had sums."""
+    config = read(POSITION)
+    learned, method = learn(config, SITES, shaded), method_of(config)
+    save(tmp_path / "former", measured(learned.model))
+    _, former = open_model(read({}), tmp_path / "former")
+    features = shaded(SITES[0].test)
+    for one, other in zip(
+        method.score(former, features), method.score(learned.model, features), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    upload = learned.local["graz"].upload
+    with pytest.raises(MismatchError, match=r"do not mix \(transform"):
+        merge(config, [upload, former.replace(sites=("a", "b", "c"))])
+    alone = measured(upload)
+    with pytest.raises(UploadError) as refused:
+        admit_upload(config, alone, enrolled(SITES[0]), FIRST)
+    assert refused.value.reason == "fingerprint"
 
 
 def test_a_file_in_words_of_a_later_version_is_named(tmp_path):
@@ -458,11 +613,11 @@ def test_a_policy_is_asked_for_the_least_images_only_of_what_counts_some(method)
 
     assert not told()
     assert not told(preset="custom", standardise=1.0)
-    for knobs in ({"preset": "auto"}, {"preset": "custom", "position": 0.1}):
-        ((line, why),) = told(**knobs)
-        assert line == "smallest-group"
-        assert why == "patchcore.least-images = 5: 6 or more is allowed"
-        assert not told(**knobs, least_images=6)
+    assert not told(preset="custom", position=0.1)
+    ((line, why),) = told(preset="auto")
+    assert line == "smallest-group"
+    assert why == "patchcore.least-images = 5: 6 or more is allowed"
+    assert not told(preset="auto", least_images=6)
     assert read({"round.method": method, "patchcore.preset": "auto"}).unused() == []
 
 
@@ -559,13 +714,12 @@ def test_banks_are_made_of_images_that_come_in_parts(knobs):
     config = read({**CUSTOM, **knobs, "coreset.local-ratio": 0.1})
     method, rng = method_of(config), np.random.default_rng(0)
     features = in_parts(MANY.train)
-    told = method.fit(features, FIRST, rng=rng)
-    model = method.merge([told.sealed("graz", "float32")], FIRST, rng=rng)
-    bank = method.fit(features, Turn(2, model), rng=rng)
-    whole = method.fit(pictured(MANY.train), Turn(2, model), rng=rng)
+    bank = method.fit(features, FIRST, rng=rng)
+    whole = method.fit(pictured(MANY.train), FIRST, rng=rng)
     assert len(bank) == len(whole) == 2 * 19
-    table = table_of(bank.fingerprint)
-    every = described_features(pictured(MANY.train), table).patches
+    for name in SUMS:
+        np.testing.assert_allclose(getattr(bank, name), getattr(whole, name), rtol=1e-6)
+    every = method.preset.written(pictured(MANY.train)).patches
     np.testing.assert_allclose(bank.rows, every[bank.source], rtol=1e-5, atol=1e-5)
 
 

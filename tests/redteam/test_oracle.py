@@ -155,8 +155,7 @@ def test_a_bank_of_invented_sites_is_not_answered(plant):
             **vars(bank.take(np.arange(len(bank)))),
             "sites": names,
             "site": (np.arange(len(bank)) % len(names)).astype(np.int32),
-            "images": np.repeat(bank.images, len(names), 0),
-            "patches": np.repeat(bank.patches, len(names), 0),
+            **{name: np.repeat(getattr(bank, name), len(names), 0) for name in bank.tables},
         }
     )
     for kind in ("evaluate", "query.coverage"):

@@ -23,13 +23,16 @@ def features(seed: int, images: int = 4):
     return features_of(grid, ["bolt", "hose"] * (images // 2))
 
 
-def uploaded(some, selection: str, dtype: str = "float32", scope: str = "category") -> Bank:
+def uploaded(
+    some, selection: str, dtype: str = "float32", scope: str = "category", preset: str = "default"
+) -> Bank:
     config = read(
         {
             "coreset.selection": selection,
             "coreset.local-ratio": 0.4,
             "wire.dtype": dtype,
             "bank.scope": scope,
+            "patchcore.preset": preset,
         }
     )
     rng = stream(0, "lyon", "fit")
@@ -65,7 +68,7 @@ def test_the_order_of_the_images_is_not_in_the_bytes(scope):
 def test_who_replays_the_draw_cannot_tell_which_patches_they_are():
     """With rows as they were drawn, the server knew the place of each from seed and name."""
     some = features(0, 2)
-    bank = uploaded(some, "uniform")
+    bank = uploaded(some, "uniform", preset="classic")
     patches = some.grid.reshape(-1, 5)
     replayed = np.concatenate(
         [
@@ -87,7 +90,7 @@ def _draws(rng):
 
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_the_server_takes_the_rows_in_the_order_of_selection(selection):
-    bank = uploaded(features(1), selection)
+    bank = uploaded(features(1), selection, preset="classic")
     assert sorted(bank.row.tolist()) == list(range(len(bank)))
     ordered = bank.in_selection_order()
     assert ordered.row.tolist() == list(range(len(bank)))
@@ -98,7 +101,7 @@ def test_the_server_takes_the_rows_in_the_order_of_selection(selection):
 
 
 def test_a_site_knows_its_own_rows_by_rank():
-    config = read({"coreset.local-ratio": 0.4})
+    config = read({"coreset.local-ratio": 0.4, "patchcore.preset": "classic"})
     made = method_of(config).fit(features(2), FIRST, own=None, rng=stream(0, "lyon", "fit"))
     sealed = made.sealed("lyon", "float32")
     own = made.with_own(sealed)

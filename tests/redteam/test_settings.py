@@ -149,8 +149,12 @@ def test_a_whole_answer_opens_no_path_of_the_servers(plant, factory, knobs, tmp_
         ("embedder.layers", "layer2,layer0", "shallowest-layer"),
         ("embedder.grid", "layer1", "shallowest-layer"),
         ("embedder.pool", 1, "smallest-pool"),
-        ("embedder.size", 288, "largest-size"),
-        ("embedder.size", "64x288", "largest-size"),
+        ("embedder.size", 416, "largest-size"),
+        ("embedder.size", "64x416", "largest-size"),
+        ("embedder.also", "64,512", "largest-size"),
+        ("embedder.also", "256", "largest-untried-size"),
+        ("embedder.pool", 5, "largest-untried-size"),
+        ("embedder.layers", "layer2", "largest-untried-size"),
         ("coreset.local-ratio", 0.11, "largest-local-ratio"),
         ("data.images", 4, "smallest-group"),
         ("coreset.selection", "uniform", "selections"),
@@ -167,11 +171,39 @@ def test_what_the_defaults_refuse_is_noted(knob, value, line, plant, tmp_path):
     assert f"{knob} = {value}" in noted["told"]
 
 
+def test_what_no_decoder_was_tried_on_is_let_in_at_256_pixels():
+    for knobs in ({"pool": 5}, {"layers": "layer3", "grid": "layer3"}, {"also": "192"}):
+        made = {f"embedder.{name}": value for name, value in knobs.items()}
+        small = read({**made, "embedder.size": 256, "coreset.local-ratio": 0.1})
+        assert not [*beyond(Policy(), small, lambda: 1024)]
+        ((line, _),) = beyond(Policy(), read(made), lambda: 2304)
+        assert line == "largest-untried-size"
+        assert not [*beyond(Policy(largest_untried_size=384), read(made), lambda: 2304)]
+    assert not [*beyond(Policy(), read({}), lambda: 2304)]
+
+
 def test_small_tiles_are_bound():
     made = read({"embedder.tile": 128, "embedder.overlap": 32})
     ((line, told),) = beyond(Policy(), made, partial(patches_of, made))
     assert line == "smallest-tile"
     assert "embedder.tile = 128: 256 or more is allowed, or 0" in told
+
+
+@pytest.mark.parametrize("name", ["discriminator", "reconpatch"])
+def test_steps_of_few_patches_are_bound(name):
+    made = read({"round.method": name, f"{name}.batch": 255})
+    allowed = Policy(methods=(name,))
+    told = dict(beyond(allowed, made, lambda: 1024))
+    assert told == {"smallest-batch": f"{name}.batch = 255: 256 or more is allowed"}
+    assert not dict(beyond(allowed, read({"round.method": name}), lambda: 1024))
+
+
+@pytest.mark.parametrize("name", ["feddymem", "gaussian", "reconpatch", "subspace"])
+def test_methods_whose_uploads_tell_more_or_were_not_tried_are_refused(name):
+    told = dict(beyond(Policy(), read({"round.method": name}), lambda: 1024))
+    assert told == {
+        "methods": f"round.method = {name}: allowed are coded_patchcore, discriminator, patchcore"
+    }
 
 
 def test_rows_an_image_are_bound_whatever_the_share(plant, tmp_path):
