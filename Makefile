@@ -10,9 +10,10 @@ SYSTEMS := $(BIN)/fedad compare configs/compare/systems.yaml
 demo: .venv/installed
 	$(BIN)/fedad demo
 
-# A file of tests at a time on each core, on four at most: each may take a gigabyte and a half.
+# A file of tests at a time on each core, on four at most: each may take a gigabyte and a half. One
+# thread each, since several that share a core wait for one another.
 test: .venv/installed
-	$(BIN)/pytest -rs -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs -n auto --maxprocesses 4 --dist loadfile
 
 # All that docker/compose.yaml starts, without Docker, and one run on it; needs nginx.
 federation: .venv/installed
