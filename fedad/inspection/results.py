@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from fedad.inspection.inspection import AGAIN, NOK, UNREADABLE, Inspection
 from fedad.plumbing.files import flush_folder, private_file, private_folder
+from fedad.plumbing.parse import from_json
 from fedad.plumbing.shown import csv_text
 
 COLUMNS = (
@@ -99,7 +100,7 @@ class Lines:
         rows = []
         for line in content[:end].splitlines():
             try:
-                rows.append(dict(json.loads(line)))
+                rows.append(dict(from_json(line)))
             except (ValueError, TypeError):
                 continue  # somebody else's line
         return rows, end, end < size

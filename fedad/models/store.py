@@ -23,7 +23,14 @@ from pathlib import Path
 
 from fedad.errors import ConfigError, DataError
 from fedad.messages.file import checksum
-from fedad.plumbing.files import flush_folder, private_file, private_folder, read_json, write_json
+from fedad.plumbing.files import (
+    FOLDER_MODE,
+    flush_folder,
+    private_file,
+    private_folder,
+    read_json,
+    write_json,
+)
 
 MODELS, CURRENT, HISTORY = "models", "current", "history.json"
 NEW, TENSORS = ".new-", ".safetensors"
@@ -107,7 +114,7 @@ def publish(models: Path, fill: Callable[[Path], None], keyed: Sequence[str]) ->
     """
     with _alone(models):
         part = models / f"{NEW}{uuid.uuid4().hex}"
-        part.mkdir(0o700)
+        part.mkdir(FOLDER_MODE)
         try:
             fill(part)
             flush_folder(part)

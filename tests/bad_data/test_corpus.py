@@ -23,6 +23,7 @@ from tests.bad_data.tree_cases import TREES
 from tests.bounds import bounded
 
 CASES = [*IMAGES, *TREES]
+OTHERS = 0o005  # may read a folder and go through it
 NOBODY = 65534  # a user to whom file modes apply, as they do not to root
 
 
@@ -65,7 +66,9 @@ def ordinary_user(wanted: bool, folder: Path) -> Iterator[None]:
     if not wanted or os.geteuid() != 0:
         yield
         return
-    for path in folder.parents[:3]:  # pytest's own, which it keeps from others
+    for path in folder.parents:  # those of pytest and its worker, which keep them from others
+        if path.stat().st_mode & OTHERS == OTHERS:
+            break
         path.chmod(0o755)
     folder.chmod(0o755)
     os.seteuid(NOBODY)
