@@ -38,10 +38,10 @@ def outcome(config, sites, embed):
     return run_round(config, sites, embed)
 
 
-def test_a_training_image_is_scored_without_its_own_rows(config, sites, embed):
+def test_a_training_image_is_scored_without_its_own_rows(knobs, sites, embed):
     """The obvious way: fit the bank, take out every row of that image by hand, score it."""
     site = sites[1]
-    eager = replace(config, score=replace(config.score, false_rejects=0.49))
+    eager = read({**knobs, "patchcore.preset": "classic", "score.false-rejects": 0.49})
     own = fit(eager, site, embed).own
     bank = merge(eager, [fit(eager, s, embed).upload for s in sites])
     found = calibrate(eager, site, embed, bank, own)
