@@ -25,7 +25,8 @@ def plant(knobs, tmp_path_factory):
     draw_category(root / "bolt", "bolt", train=2 * IMAGES - 20)  # names of two sites meet
     (root / "bolt" / "sites.csv").unlink()
     one = {"data.dir": str(root), "data.partition": "iid", "data.sites": 1}
-    config = read({**knobs, **one, "coreset.local-ratio": 0.1})
+    plain = {"coreset.local-ratio": 0.1, "patchcore.preset": "classic"}
+    config = read({**knobs, **one, **plain})
     (site,) = partition(open_dataset(config.data), config.data, seed=0)
     assert len(site.train) == 2 * IMAGES
     return config, replace(site, train=site.train[:IMAGES]), site.train[IMAGES:]
