@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from fedad.banks.bank import Bank
+from fedad.banks.measured import measured
 from fedad.config import ScoreKnobs
 from fedad.descriptors.apply import described_features
 from fedad.descriptors.density import divided, gaps
@@ -42,36 +42,34 @@ class Part(NamedTuple):
 
 
 class Kept:
-    """What was found out of one bank and what one site has, product by product."""
+    """What was found out of one bank and what one site has: both as they are measured, and how
+    patches are scored by them, product by product."""
 
     def __init__(self, model: Bank, own: Bank | None) -> None:
-        self.model, self.own, self.parts = model, own, dict[str, Part]()
+        self.model, self.own = model, own
+        self.bank = measured(model)
+        self.mine = None if own is None else measured(own, model)
+        self.parts = dict[str, Part]()
 
-    def of(self, model: Bank, own: Bank | None) -> dict[str, Part] | None:
-        """It, if it is of these very ones."""
-        return self.parts if model is self.model and own is self.own else None
+    def is_of(self, model: Bank, own: Bank | None) -> bool:
+        """Whether it is of these very ones."""
+        return model is self.model and own is self.own
 
 
 def judged(
-    model: Bank,
-    features: Features,
-    own: Bank | None,
-    *,
-    scoring: Scoring,
-    knobs: ScoreKnobs,
-    device: str,
-    kept: dict[str, Part] | None = None,
+    kept: Kept, features: Features, *, scoring: Scoring, knobs: ScoreKnobs, device: str
 ) -> Judged:
     """What a bank says of images, product by product unless it is mixed.
 
     Args:
-        kept: what an earlier call found out of the same bank and own rows; it grows.
+        kept: the bank and the site's own rows, and what earlier calls found out of them; it grows.
 
     Raises:
         MismatchError: features of another backbone than the bank's, or that are described in words
             that this version does not know, or to another width than its rows have.
         DataError: an image of a category that no site had a good image of.
     """
+    model = kept.bank
     check_scorable(model, features)
     from fedad.search.image_scores import image_scores
 
@@ -80,7 +78,7 @@ def judged(
     _check_width(model, features)
     maps = np.empty(features.grid.shape[:3], np.float32)
     scores, whose = np.empty(len(maps), np.float32), np.empty(maps.shape, np.int32)
-    parts = _parts(model, features, own, scoring=scoring, knobs=knobs, device=device, kept=kept)
+    parts = _parts(kept, features, scoring=scoring, knobs=knobs, device=device)
     for images, (bank, mine, score) in parts:
         settings = settings_of(table, features.categories[int(images[0])])
         grid = features.grid if len(images) == len(maps) else features.grid[images]
@@ -109,17 +107,10 @@ def judged(
 
 
 def _parts(
-    model: Bank,
-    features: Features,
-    own: Bank | None,
-    *,
-    scoring: Scoring,
-    knobs: ScoreKnobs,
-    device: str,
-    kept: dict[str, Part] | None,
+    kept: Kept, features: Features, *, scoring: Scoring, knobs: ScoreKnobs, device: str
 ) -> Iterator[tuple[np.ndarray, Part]]:
     """Numbers of images, and the part of the bank that they are scored with."""
-    groups = {"": np.arange(len(features.grid))}
+    model, groups = kept.bank, {"": np.arange(len(features.grid))}
     if model.scope != "mixed":
         names = features.categories
         groups = {
@@ -127,17 +118,11 @@ def _parts(
             for name in sorted(set(names))
         }
     for name, images in groups.items():
-        if kept is not None and name in kept:
-            yield images, kept[name]
-            continue
-        bank = model.of_category(name) if name else model
-        mine = _same_part(own, bank)
-        if kept is None:
-            score: Ready = partial(scoring, bank, own=mine, knobs=knobs, device=device)
-            yield images, Part(bank, mine, score)
-        else:
-            kept[name] = Part(bank, mine, prepared(bank, mine, knobs, device))
-            yield images, kept[name]
+        if name not in kept.parts:
+            bank = model.of_category(name) if name else model
+            mine = _same_part(kept.mine, bank)
+            kept.parts[name] = Part(bank, mine, prepared(scoring, bank, mine, knobs, device))
+        yield images, kept.parts[name]
 
 
 def _same_part(own: Bank | None, bank: Bank) -> Bank | None:

@@ -363,13 +363,10 @@ class PatchCore(MethodBase):
         foresee_size(self.config, images, patches_per_image)
 
     def _judged(self, model: Bank, features: Features, own: Bank | None) -> Judged:
-        knobs, scoring = self.config.score, self.nearest
-        kept = self.kept.of(model, own) if self.kept else None
-        own = None if own is None else measured(own, model)
-        model = measured(model)
-        return judged(
-            model, features, own, scoring=scoring, knobs=knobs, device=self.device, kept=kept
-        )
+        kept, knobs = self.kept, self.config.score
+        if kept is None or not kept.is_of(model, own):
+            kept = Kept(model, own)
+        return judged(kept, features, scoring=self.nearest, knobs=knobs, device=self.device)
 
     def _measured(
         self, features: Features | InParts, products: Sequence[tuple[str, np.ndarray]], table: Table

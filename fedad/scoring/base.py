@@ -10,7 +10,7 @@ import numpy as np
 
 from fedad.banks.bank import Bank
 from fedad.config import ScoreKnobs
-from fedad.plugins import declared, plugin
+from fedad.plugins import declared
 from fedad.search.base import Nearest
 
 PLAIN = ScoreKnobs()
@@ -38,14 +38,16 @@ Ready = Callable[[np.ndarray], Nearest]
 """A scoring of patches (N, D) by one bank at one site."""
 
 
-def prepared(bank: Bank, own: Bank | None, knobs: ScoreKnobs, device: str) -> Ready:
-    """`score.scoring` by one bank at one site, for many calls: the same bits as `Scoring` gives.
+def prepared(
+    scoring: Scoring, bank: Bank, own: Bank | None, knobs: ScoreKnobs, device: str
+) -> Ready:
+    """`scoring`, which `score.scoring` names, by one bank at one site: the same bits.
 
-    A file that measures something of rows alone declares a class `Prepared` that keeps it.
+    A file that measures something of rows alone declares a class `Prepared` that keeps it for many
+    calls.
     """
     made = declared("scoring", knobs.scoring, "Prepared")
     if made is not None:
         ready: Ready = made(bank, own=own, knobs=knobs, device=device)
         return ready
-    scoring: Scoring = plugin("scoring", knobs.scoring)
     return partial(scoring, bank, own=own, knobs=knobs, device=device)

@@ -101,6 +101,27 @@ def test_what_is_measured_once_is_the_same_to_the_last_bit(settings, plants):
     )
 
 
+def test_a_scoring_keeps_its_own_knobs_where_a_model_is_opened_once(settings):
+    """`own_first` by the factor of the run, not by its default."""
+    config = read(
+        {
+            **settings.flat(),
+            "data.partition": "natural",
+            "data.dataset": "autovi",
+            "score.scoring": "own_first",
+            "own_first.factor": 3.0,
+        }
+    )
+    sites = partition(open_dataset(config.data), config.data, seed=0)
+    embed = Embedder(config.embedder)
+    local = {site.name: fit(config, site, embed) for site in sites}
+    model, own = merge(config, [one.upload for one in local.values()]), local["lyon"].own
+    method, features = method_of(config), embed(sites[0].test)
+    kept = method.prepared(model, own).score(model, features, own=own)
+    for plain, ready in zip(method.score(model, features, own=own), kept, strict=True):
+        np.testing.assert_array_equal(ready, plain)
+
+
 def test_gaps_are_measured_once_for_many_pictures(settings, monkeypatch):
     config = read({**settings.flat(), "data.partition": "natural", "data.dataset": "autovi"})
     sites = partition(open_dataset(config.data), config.data, seed=0)
