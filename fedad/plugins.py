@@ -15,7 +15,10 @@ from typing import Any
 from fedad.errors import ConfigError
 
 # Files beside plug-ins that are none.
-SHARED = ("base", "cross_product", "join", "layout", "parts", "sites_table", "without_images")
+SHARED = (
+    *("base", "learner"),
+    *("cross_product", "join", "layout", "parts", "sites_table", "without_images"),
+)
 
 
 def names(kind: str) -> list[str]:

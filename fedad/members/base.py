@@ -27,18 +27,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fedad.averaging.counted import check_images
 from fedad.config import Config
-from fedad.errors import ConfigError
 from fedad.messages.payload import Payload
-from fedad.methods.base import Round, Turn
+from fedad.methods.learner import Learner, LearnerBase, Round, Turn, check_whole
 from fedad.plugins import plugin
-from fedad.plumbing.compute import device_of
 from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
@@ -53,60 +49,12 @@ class Tap(NamedTuple):
     anomaly: np.ndarray  # (B, h, w) float32: how odd that is; higher is more anomalous
 
 
-class Member(Protocol):
-    """Pure functions in the order they run, and what builds them from a configuration.
+class Member(Learner, Protocol):
+    """What learns as every `Learner` does, and what is tapped once it is frozen.
 
-    `rounds`, `fit`, `merge`, `expected` and `admit` mean what they do in `methods/base.py`. A
-    `turn` counts the member's own rounds from 1, and its model is the member's alone.
+    A `turn` counts the member's own rounds from 1, and its model is the member's alone.
+    `features.pixels[k]` is image k, (H, W, 3) uint8 of its own size, in `fit` and in `tap`.
     """
-
-    rounds: Sequence[Round]
-    needs_pixels: bool  # whether `features.pixels` is there in `fit` and `tap`, at the site alone
-
-    @classmethod
-    def of(cls, config: Config, *, device: str) -> Self:
-        """The member with its knobs; `device` is settled when something is computed.
-
-        Raises:
-            ConfigError: a knob that it cannot heed.
-        """
-        ...
-
-    def fit(
-        self,
-        features: Features | InParts,
-        turn: Turn,
-        *,
-        own: Any | None,
-        rng: np.random.Generator,
-    ) -> Payload:
-        """At a site: learn from good images; what is returned is rounded, sealed and uploaded.
-
-        Args:
-            features: of the training images; read them by `parts()`, since they need not all be in
-                memory. `features.pixels[k]` is image k, (H, W, 3) uint8 of its own size.
-            turn: `turn.model` is what the member's last `merge` gave; None in its first round.
-            own: what this `fit` returned in the member's last round; None in the first, or if the
-                site missed it.
-        """
-        ...
-
-    def merge(self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator) -> Payload:
-        """At the server: the uploads of a round -> what comes down, already rounded to
-        `wire.dtype`; after the last round the frozen member."""
-        ...
-
-    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
-        """What a site enrolled with, as its upload of this round has it."""
-        ...
-
-    def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
-        """At the server: the upload as far as this site can have made it, and what was odd.
-
-        Raises:
-            UploadError: no honest site can have made it.
-        """
-        ...
 
     def tap(self, model: Any, features: Features, *, own: Any | None = None) -> Tap:
         """At a site: what the frozen member makes of images of products that it `judges`.
@@ -125,50 +73,15 @@ class Member(Protocol):
         """(B,) float32: the images' scores by their maps (B, h, w) of `tap`."""
         ...
 
-    def judges(self, model: Any, category: str) -> bool:
-        """Whether the frozen member knows what is normal of a product."""
-        ...
-
-    def describe(self, model: Any) -> dict[str, Any]:
-        """What the record says of the frozen member: plain values that JSON holds."""
-        ...
-
 
 @dataclass(frozen=True)
-class MemberBase:
+class MemberBase(LearnerBase):
     """What most members have in common; a member may start from it and replace any of it."""
-
-    config: Config
-    on: str = "cpu"  # auto, cpu or cuda
-    needs_pixels = False
-
-    @classmethod
-    def of(cls, config: Config, *, device: str = "cpu") -> Self:
-        """The member with its knobs."""
-        return cls(config, device)
-
-    @cached_property
-    def device(self) -> str:
-        """Where tensors are computed; settled when something is."""
-        return device_of(self.on)
-
-    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
-        """What the site enrolled with."""
-        return site
-
-    def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
-        """The upload, if it stands for no more images than the site enrolled."""
-        check_images(upload, site)
-        return upload, []
 
     def image_scores(self, anomaly: np.ndarray) -> np.ndarray:
         """An image's score is the highest of its map."""
         found: np.ndarray = anomaly.max((1, 2))
         return found
-
-    def judges(self, model: Any, category: str) -> bool:
-        """Whether any site had good images of the product."""
-        return category in model.categories
 
     def describe(self, model: Any) -> dict[str, Any]:
         """How many images of each product it stands for."""
@@ -234,11 +147,7 @@ def member_of(config: Config, name: str) -> Member:
         ConfigError: no such file, or its class lacks a function.
     """
     kind = plugin("members", name)
-    if missing := [part for part in _PARTS if not hasattr(kind, part)]:
-        raise ConfigError(
-            f"fedad/members/{name}.py: {kind.__name__} lacks {', '.join(missing)}: "
-            "fedad/members/base.py says what a member has"
-        )
+    check_whole(kind, "members", name, _PARTS)
     member: Member = kind.of(config, device=config.embedder.device)
     return member
 

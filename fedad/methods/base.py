@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from fedad.averaging.counted import check_images
 from fedad.banks.bank import Bank
 from fedad.config import COVERAGE, Config
 from fedad.descriptors.settings import embedded
@@ -19,29 +17,37 @@ from fedad.dp.sgd import Budget
 from fedad.embedders.box import leaving_out
 from fedad.errors import ConfigError, DataError, MismatchError
 from fedad.messages.payload import Payload
+from fedad.methods.learner import FIRST, Learner, LearnerBase, Round, Turn, check_whole
 from fedad.plugins import plugin, states
-from fedad.plumbing.compute import device_of
-from fedad.types import Enrolled, Features
+from fedad.types import Features
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.in_parts import InParts
 
+__all__ = [
+    "FIRST",
+    "NOBODY",
+    "Dividing",
+    "Foreseeing",
+    "Forgetting",
+    "LeavingOut",
+    "LeftOut",
+    "Locating",
+    "Method",
+    "MethodBase",
+    "Preparing",
+    "PrivateFit",
+    "Round",
+    "Traced",
+    "Tracing",
+    "Turn",
+    "budget_of",
+    "check_scorable",
+    "forgotten",
+    "method_of",
+    "scores_where_judged",
+]
 
-class Round(NamedTuple):
-    """What goes up in a round, and what comes down after it."""
-
-    upload: type[Payload]
-    model: type[Payload]
-
-
-class Turn(NamedTuple):
-    """Which round it is, from 1, and the model that the last one ended with."""
-
-    number: int = 1
-    model: Any = None  # the `Payload` of the last round; None in the first
-
-
-FIRST = Turn()
 NOBODY = -1  # in place of a site's number: the patch is not valid
 
 
@@ -63,49 +69,16 @@ LeftOut = Callable[[Features, Sequence[int]], float | None]
 None if nothing is left."""
 
 
-class Method(Protocol):
+class Method(Learner, Protocol):
     """Pure functions in the order they run, and what builds them from a configuration.
 
-    In each of `rounds` every site fits, what it may send goes up, and the server merges it into the
-    model that comes down. What a payload marks as staying is given back to `fit` as `own` in the
-    next round. `merge` gets the uploads in the order of their sites' names, so a run does not
-    depend on who answered first. With one site, `score` after the last `merge` is the centralised
-    method. A method never sees a test image before `score`.
+    It learns as every `Learner` does. With one site, `score` after the last `merge` is the
+    centralised method. A method never sees a test image before `score`.
 
     A method's file may declare a frozen dataclass `Knobs`: the run-config table of its name.
     """
 
-    rounds: Sequence[Round]
     rejoins: bool  # whether a site that missed a round may come back in the next
-    needs_pixels: bool  # whether `features.pixels` is there, at the site alone
-
-    @classmethod
-    def of(cls, config: Config, *, device: str) -> Self:
-        """The method with its knobs; `device` is a knob that `compute.device_of` settles when
-        something is computed."""
-        ...
-
-    def fit(
-        self,
-        features: Features | InParts,
-        turn: Turn,
-        *,
-        own: Any | None,
-        rng: np.random.Generator,
-    ) -> Payload:
-        """At a site: learn from its good images, and return what may travel once it is sealed.
-
-        Args:
-            features: of all its training images. Read them by `parts()`: under
-                `coreset.memory-gb` they do not fit in memory at once.
-            own: what this site's `fit` returned in the last round; None in the first, or if the
-                site missed it.
-        """
-        ...
-
-    def merge(self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator) -> Payload:
-        """At the server: merge the uploads of a round, which mix, into its model."""
-        ...
 
     def score(
         self, model: Any, features: Features, *, own: Any | None = None
@@ -121,68 +94,18 @@ class Method(Protocol):
         """
         ...
 
-    def judges(self, model: Any, category: str) -> bool:
-        """Whether the model knows what is normal of a category."""
-        ...
-
-    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
-        """At the server: what a site enrolled with, as its upload of this round has it: another
-        fingerprint or width, where the method makes something else of features first."""
-        ...
-
-    def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
-        """At the server: the upload as far as this site can have made it, and what was odd.
-
-        Its form is checked already, and its names, its fingerprint and its width are those that
-        the site enrolled with.
-
-        Raises:
-            UploadError: no honest site can have made it.
-        """
-        ...
-
-    def describe(self, model: Any) -> dict[str, Any]:
-        """What the record says of the model: plain values that JSON holds."""
-        ...
-
     def scale(self, model: Any) -> dict[str, tuple[float, float]]:
         """Category -> the scores at the two ends of a map's colours, from the model alone."""
         ...
 
 
 @dataclass(frozen=True)
-class MethodBase:
+class MethodBase(LearnerBase):
     """What most methods have in common; a method may start from it and replace any of it."""
 
-    config: Config
-    on: str = "cpu"  # auto, cpu or cuda
     rejoins = False
-    needs_pixels = False
     turns = 1  # at which `fit` wants training images: see `Features.turned`
     leaves_out = False  # whether patches that are not valid are left out, with 0 in maps
-
-    @classmethod
-    def of(cls, config: Config, *, device: str = "cpu") -> Self:
-        """The method with its knobs."""
-        return cls(config, device)
-
-    @cached_property
-    def device(self) -> str:
-        """Where tensors are computed; settled when something is."""
-        return device_of(self.on)
-
-    def judges(self, model: Any, category: str) -> bool:
-        """Whether any site had good images of the category."""
-        return category in model.categories
-
-    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
-        """What the site enrolled with."""
-        return site
-
-    def admit(self, upload: Any, site: Enrolled, turn: Turn) -> tuple[Any, list[str]]:
-        """The upload, if it stands for no more images than the site enrolled."""
-        check_images(upload, site)
-        return upload, []
 
     def describe(self, model: Any) -> dict[str, Any]:
         """How many images of each product the model stands for."""
@@ -350,11 +273,7 @@ def method_of(config: Config) -> Method:
     """
     name = config.round.method
     kind = plugin("methods", name)
-    if missing := [part for part in _PARTS if not hasattr(kind, part)]:
-        raise ConfigError(
-            f"fedad/methods/{name}.py: {kind.__name__} lacks {', '.join(missing)}: "
-            "fedad/methods/base.py says what a method has"
-        )
+    check_whole(kind, "methods", name, _PARTS)
     method: Method = kind.of(config, device=config.embedder.device)
     if not getattr(method, "leaves_out", False) and (knob := leaving_out(config)):
         raise ConfigError(
@@ -407,16 +326,6 @@ def _ends_in_a_bank(method: Method) -> bool:
 
 
 _PARTS = (
-    "of",
-    "rounds",
-    "rejoins",
-    "needs_pixels",
-    "fit",
-    "merge",
-    "score",
-    "judges",
-    "expected",
-    "admit",
-    "describe",
-    "scale",
+    *("of", "rounds", "rejoins", "needs_pixels", "fit", "merge", "score"),
+    *("judges", "expected", "admit", "describe", "scale"),
 )
