@@ -3,8 +3,9 @@ own, which is frozen and does not travel."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ import numpy as np
 
 from fedad.config import Config
 from fedad.errors import ConfigError, MismatchError, UploadError
-from fedad.members._images import pixels_of
+from fedad.members._images import batches_of, numbers_of, pixels_of
 from fedad.members._networked import Networked
 from fedad.members._presets import settled
 from fedad.members._weights import (
@@ -35,7 +36,10 @@ from fedad.methods.base import Turn, check_scorable
 from fedad.types import Enrolled, Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used
+    import torch
     from torch import nn
+
+    from fedad.embedders.in_parts import InParts
 
 MARKS = 2**48  # encoders that are told apart
 EXTRA = "anomalib"
@@ -57,6 +61,7 @@ class Borrowed(Networked):
     HOLDS: ClassVar[type[Weights]] = EncodedWeights
     PAPER: ClassVar[Mapping[str, Any]]
     MULTIPLE: ClassVar[int]  # of which a picture's side is one
+    CLIP: ClassVar[float] = math.inf  # the longest that a gradient may be
     needs_pixels = True
 
     @classmethod
@@ -105,6 +110,14 @@ class Borrowed(Networked):
     def seeing(self) -> tuple[nn.Module, int]:
         """The network with its encoder's weights, and what tells the encoder from others; the same
         network for all groups."""
+
+    @abstractmethod
+    def shown(self, network: Any, picture: torch.Tensor) -> Sequence[torch.Tensor]:
+        """What it is trained on of a picture (1, 3, side, side): some tensors (1, ...)."""
+
+    @abstractmethod
+    def loss(self, network: Any, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Of what is `shown` of some pictures, joined."""
 
     @abstractmethod
     def tapped(self, network: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,6 +172,46 @@ class Borrowed(Networked):
             "means": laid_out(means),
             "spreads": laid_out(spreads),
         }
+
+    def trained(
+        self, features: Features | InParts, group: str, start: Arrays, rng: np.random.Generator
+    ) -> Arrays:
+        """What is trained of the network, after the epochs of a round of the site's pictures."""
+        from fedad.members._torched import trained
+        from fedad.plumbing.compute import threads
+
+        with threads(self.config.embedder.threads):
+            network = self.filled(start).train()
+            trained(
+                network,
+                self._batches(network, features, group or None, rng),
+                lambda batch: self.loss(network, batch),
+                rate=self.knobs.rate,
+                knob=f"{self.NAME}.rate",
+                clip=self.CLIP,
+            )
+        return self.emptied(network)
+
+    def _batches(
+        self,
+        network: Any,
+        features: Features | InParts,
+        category: str | None,
+        rng: np.random.Generator,
+    ) -> Iterator[Sequence[torch.Tensor]]:
+        """What is shown of the pictures of a product, or of all, in the batches of all epochs; of
+        each picture once."""
+        import torch
+
+        from fedad.members._anomalib import prepared
+
+        pixels, numbers, size = pixels_of(features), numbers_of(features, category), self.knobs.size
+        with torch.no_grad():
+            shown = [self.shown(network, prepared(pixels[k], size, self.device)) for k in numbers]
+        joined = [torch.cat(some) for some in zip(*shown, strict=True)]
+        for _ in range(self.knobs.epochs):
+            for some in batches_of(len(numbers), self.knobs.batch, rng):
+                yield [one[some] for one in joined]
 
     def merge(self, uploads: Sequence[Any], turn: Turn, *, rng: np.random.Generator) -> Weights:
         """Each product's network averaged over the sites that have it, and the statistics of its

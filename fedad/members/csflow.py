@@ -12,7 +12,7 @@ downloaded. Of Adam the betas are the usual ones, and the volume in the loss is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -22,16 +22,12 @@ from pydantic import Field
 
 from fedad.averaging.tensors import Averaging
 from fedad.members._borrowed import Borrowed
-from fedad.members._images import batches_of, numbers_of, pixels_of
 from fedad.members._presets import Preset
-from fedad.members._weights import Arrays
-from fedad.types import Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used
     import torch
     from torch import nn
 
-    from fedad.embedders.in_parts import InParts
 
 __all__ = ["CsFlow"]
 
@@ -62,6 +58,7 @@ class CsFlow(Borrowed):
     """The member; see the module."""
 
     NAME: ClassVar[str] = "csflow"
+    CLIP: ClassVar[float] = CLIP
     MULTIPLE: ClassVar[int] = 128
     PAPER: ClassVar[Mapping[str, Any]] = {
         "rounds": 24,
@@ -82,24 +79,14 @@ class CsFlow(Borrowed):
         knobs = self.knobs
         return _seeing(knobs.size, knobs.hidden, knobs.blocks, knobs.weights)
 
-    def trained(
-        self, features: Features | InParts, group: str, start: Arrays, rng: np.random.Generator
-    ) -> Arrays:
-        """The flow after `csflow.epochs` of the site's pictures."""
-        from fedad.members._torched import trained
-        from fedad.plumbing.compute import threads
+    def shown(self, network: Any, picture: torch.Tensor) -> Sequence[torch.Tensor]:
+        """What the encoder sees of a picture, at each scale."""
+        found: Sequence[torch.Tensor] = network.scales(picture)
+        return found
 
-        with threads(self.config.embedder.threads):
-            network = self.filled(start).train()
-            trained(
-                network,
-                self._batches(network, features, group or None, rng),
-                lambda scales: _loss(network, scales),
-                rate=self.knobs.rate,
-                knob="csflow.rate",
-                clip=CLIP,
-            )
-        return self.emptied(network)
+    def loss(self, network: Any, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+        """How unlikely the flow finds them."""
+        return _loss(network, batch)
 
     def tapped(self, network: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The latents (h, w, D) of one image, h and w a sixteenth of `csflow.size`, and anomalib's
@@ -122,29 +109,6 @@ class CsFlow(Borrowed):
         """(B,): the mean of each image's map, as the paper has it."""
         found: np.ndarray = anomaly.mean((1, 2), dtype=np.float64)
         return found.astype(np.float32)
-
-    def _batches(
-        self,
-        network: Any,
-        features: Features | InParts,
-        category: str | None,
-        rng: np.random.Generator,
-    ) -> Iterator[Sequence[torch.Tensor]]:
-        """What the encoder sees of the pictures of a product, or of all, of `csflow.epochs`; each
-        picture goes through it once."""
-        import torch
-
-        from fedad.members._anomalib import prepared
-
-        pixels, numbers = pixels_of(features), numbers_of(features, category)
-        with torch.no_grad():
-            seen = [
-                network.scales(prepared(pixels[k], self.knobs.size, self.device)) for k in numbers
-            ]
-        scales = [torch.cat(some) for some in zip(*seen, strict=True)]
-        for _ in range(self.knobs.epochs):
-            for some in batches_of(len(numbers), self.knobs.batch, rng):
-                yield [one[some] for one in scales]
 
 
 def _loss(network: Any, scales: Sequence[torch.Tensor]) -> torch.Tensor:

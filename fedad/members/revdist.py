@@ -12,7 +12,7 @@ It takes the extra `fedad[anomalib]`. The encoder's weights are a file's that ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -22,16 +22,12 @@ from pydantic import Field
 
 from fedad.averaging.tensors import Averaging
 from fedad.members._borrowed import Borrowed
-from fedad.members._images import batches_of, numbers_of, pixels_of
 from fedad.members._presets import Preset
-from fedad.members._weights import Arrays
-from fedad.types import Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used
     import torch
     from torch import nn
 
-    from fedad.embedders.in_parts import InParts
 
 __all__ = ["RevDist"]
 
@@ -80,23 +76,13 @@ class RevDist(Borrowed):
         """The network with its encoder's weights, and what tells the encoder from others."""
         return _seeing(self.knobs.backbone, self.knobs.size, self.knobs.weights)
 
-    def trained(
-        self, features: Features | InParts, group: str, start: Arrays, rng: np.random.Generator
-    ) -> Arrays:
-        """The bottleneck and the decoder after `revdist.epochs` of the site's pictures."""
-        from fedad.members._torched import trained
-        from fedad.plumbing.compute import threads
+    def shown(self, network: Any, picture: torch.Tensor) -> Sequence[torch.Tensor]:
+        """The picture itself."""
+        return [picture]
 
-        with threads(self.config.embedder.threads):
-            network = self.filled(start).train()
-            trained(
-                network,
-                self._batches(features, group or None, rng),
-                lambda pictures: _loss(*network(pictures)),
-                rate=self.knobs.rate,
-                knob="revdist.rate",
-            )
-        return self.emptied(network)
+    def loss(self, network: Any, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+        """How far what is decoded is from what was encoded."""
+        return _loss(*network(*batch))
 
     def tapped(self, network: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The differences (h, w, D) of one image, h and w an eighth of `revdist.size`, and
@@ -115,20 +101,6 @@ class RevDist(Borrowed):
             channels = torch.cat(resized, 1)[0].permute(1, 2, 0).contiguous()
             whole = network.anomaly_map_generator(there, back)[0, 0]
         return channels.cpu().numpy(), whole.cpu().numpy()
-
-    def _batches(
-        self, features: Features | InParts, category: str | None, rng: np.random.Generator
-    ) -> Iterator[torch.Tensor]:
-        """The pictures of a product, or of all, of `revdist.epochs`."""
-        import torch
-
-        from fedad.members._anomalib import prepared
-
-        pixels, numbers = pixels_of(features), numbers_of(features, category)
-        pictures = torch.cat([prepared(pixels[k], self.knobs.size, self.device) for k in numbers])
-        for _ in range(self.knobs.epochs):
-            for some in batches_of(len(numbers), self.knobs.batch, rng):
-                yield pictures[some]
 
 
 def _loss(there: list[torch.Tensor], back: list[torch.Tensor]) -> torch.Tensor:
