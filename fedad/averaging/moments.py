@@ -71,6 +71,12 @@ def principal_axes(moments: Moments, size: int) -> tuple[np.ndarray, np.ndarray]
     return mean, axes[:, :size]
 
 
+def random_axes(features: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """(D, P): orthogonal axes in random directions."""
+    axes, upper = np.linalg.qr(rng.normal(size=(features, features)))
+    return (axes * np.sign(np.diag(upper)))[:, :size]
+
+
 def triangle(matrix: np.ndarray) -> np.ndarray:
     """The upper triangle (D (D + 1) / 2,) of a symmetric matrix (D, D)."""
     return matrix[np.triu_indices(len(matrix))]

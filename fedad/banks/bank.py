@@ -19,6 +19,18 @@ SQUARES = 1e18  # the largest sum of squared distances that is read
 TABLES = ("images", "patches")
 SUMS = ("squares", "placed", "looked")
 _COUNT = ("int64",)
+Squares = Annotated[np.ndarray, Array("S C", DOUBLES, least=0, most=SQUARES, optional=True)]
+Places = Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)]
+
+
+def no_squares() -> np.ndarray:
+    """(0, 0) float64: of a bank whose rows have no places."""
+    return np.empty((0, 0))
+
+
+def no_places() -> np.ndarray:
+    """(0, 0) int64: the same."""
+    return np.empty((0, 0), np.int64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,15 +63,9 @@ class Bank(Payload):
     fingerprint: Fingerprint
     dtype: Dtype = "float32"  # what the rows were rounded to when sealed
     scope: Literal["category", "mixed"] = "category"  # whose rows a patch is compared with
-    squares: Annotated[np.ndarray, Array("S C", DOUBLES, least=0, most=SQUARES, optional=True)] = (
-        field(default_factory=lambda: np.empty((0, 0)))
-    )
-    placed: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
-        field(default_factory=lambda: np.empty((0, 0), np.int64))
-    )
-    looked: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
-        field(default_factory=lambda: np.empty((0, 0), np.int64))
-    )
+    squares: Squares = field(default_factory=no_squares)
+    placed: Places = field(default_factory=no_places)
+    looked: Places = field(default_factory=no_places)
     source: Annotated[np.ndarray, Array("M", ("int64",), least=0, most=COUNTS, stays=True)] = field(
         default_factory=lambda: np.empty(0, np.int64)
     )

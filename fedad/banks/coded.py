@@ -23,13 +23,13 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from fedad.banks.bank import MOST_ROWS, SQUARES, SUMS, Bank
+from fedad.banks.bank import MOST_ROWS, SUMS, Bank, Places, Squares, no_places, no_squares
 from fedad.descriptors.position import COLUMNS
 from fedad.descriptors.settings import ALL, settings_of, table_of
 from fedad.errors import UploadError
 from fedad.messages.coded import CODED, SCALE, packed, rounded, unpacked
 from fedad.messages.payload import Payload
-from fedad.messages.schema import COUNTS, DOUBLES, LARGEST, Array, Names, Number
+from fedad.messages.schema import COUNTS, LARGEST, Array, Names, Number
 from fedad.types import Fingerprint
 
 MOST = 127  # the largest whole number of a coordinate, of either sign
@@ -37,7 +37,6 @@ MOST = 127  # the largest whole number of a coordinate, of either sign
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
 LONGEST = 1.01  # the largest value of an axis, whose length is 1 before it is coded
 TINY = 2.0**-60  # a value closer to 0 is 0: a processor takes 100 times as long for its square
-_COUNT = ("int64",)
 LARGEST_ROWS = 2**32  # bytes of decoded rows; what is packed in a few kilobytes may ask for more
 TRIES = 40  # halvings of the range in which the step is looked for
 # The columns and names of a `Bank` that a `CodedBank` has as they are.
@@ -116,15 +115,9 @@ class CodedBank(Payload):
     patches: Annotated[np.ndarray, Array("S C", ("int64",), least=0, most=COUNTS)]
     fingerprint: Fingerprint
     scope: Literal["category", "mixed"] = "category"
-    squares: Annotated[np.ndarray, Array("S C", DOUBLES, least=0, most=SQUARES, optional=True)] = (
-        field(default_factory=lambda: np.empty((0, 0)))
-    )
-    placed: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
-        field(default_factory=lambda: np.empty((0, 0), np.int64))
-    )
-    looked: Annotated[np.ndarray, Array("S C", _COUNT, least=0, most=COUNTS, optional=True)] = (
-        field(default_factory=lambda: np.empty((0, 0), np.int64))
-    )
+    squares: Squares = field(default_factory=no_squares)
+    placed: Places = field(default_factory=no_places)
+    looked: Places = field(default_factory=no_places)
     rows: Annotated[np.ndarray, Array("M D", ("float32",), stays=True)] = field(
         default_factory=lambda: np.empty((0, 0), np.float32)
     )

@@ -22,13 +22,12 @@ from typing import Annotated, Literal
 import numpy as np
 
 from fedad.averaging.counted import Counted, of_all
-from fedad.averaging.moments import Moments, mean_and_covariance, moments_of, square
+from fedad.averaging.moments import Moments, mean_and_covariance, moments_of, random_axes, square
 from fedad.averaging.sums import BELOW, PRODUCTS, SUMS
 from fedad.ensembles.taps import resized
 from fedad.errors import MismatchError, UploadError
 from fedad.members.base import Tap
 from fedad.messages.schema import COUNTS, DOUBLES, Array
-from fedad.methods._generator import turned
 from fedad.seeding import stream
 
 WIDEST = 256  # channels of a member
@@ -124,7 +123,7 @@ def narrowed(channels: np.ndarray, name: str, seed: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _axes(name: str, seed: int, width: int) -> np.ndarray:
-    axes = turned(width, WIDEST, stream(seed, "ensemble", "channels", name))
+    axes = random_axes(width, WIDEST, stream(seed, "ensemble", "channels", name))
     return np.ascontiguousarray(axes, np.float32)
 
 

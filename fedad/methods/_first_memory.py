@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedad.averaging.counted import of_features
-from fedad.averaging.moments import Moments, moments_of, principal_axes, square
+from fedad.averaging.moments import Moments, moments_of, principal_axes, random_axes, square
 from fedad.averaging.scoped import groups_of
 from fedad.averaging.sums import Sums
 from fedad.config import Config
-from fedad.methods._generator import LAYERS, Layers, started, turned
+from fedad.methods._generator import LAYERS, Layers, started
 from fedad.methods._memory import Memory
 from fedad.seeding import stream
 from fedad.types import Features
@@ -48,7 +48,7 @@ def first_memory(total: Sums, config: Config) -> Memory:
         if knobs.generator == WHOLE:
             axes = principal_axes(pooled, size)[1]
         else:
-            axes = turned(total.features, size, stream(config.round.seed, "feddymem", group))
+            axes = random_axes(total.features, size, stream(config.round.seed, "feddymem", group))
         layers.append(started(axes, length * knobs.lift))
     stacked: Any = {name: np.stack([one[name] for one in layers]) for name in LAYERS}
     return Memory(

@@ -32,12 +32,6 @@ def started(axes: np.ndarray, length: float) -> Layers:
     }
 
 
-def turned(features: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """(D, P): orthogonal axes in random directions."""
-    axes, upper = np.linalg.qr(rng.normal(size=(features, features)))
-    return (axes * np.sign(np.diag(upper)))[:, :size]
-
-
 def generated(layers: Layers, points: np.ndarray) -> np.ndarray:
     """(n, P) float32, of length 1: the points (n, D) as rows of a memory are."""
     found = points @ layers["linear"].T + layers["shift"]

@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from fedad.averaging.counted import check_images, of_all, of_features
+from fedad.averaging.moments import random_axes
 from fedad.averaging.reach import check_reach
 from fedad.averaging.scoped import ALL, Scoped, averaged_by_group, groups_of
 from fedad.averaging.tensors import Averaging
@@ -31,7 +32,6 @@ from fedad.errors import UploadError
 from fedad.messages.coded import rounded
 from fedad.messages.schema import FLOATS, Array, Dtype
 from fedad.methods._batches import batches
-from fedad.methods._generator import turned
 from fedad.methods.base import FIRST, LeftOut, MethodBase, Round, Traced, Turn, check_scorable
 from fedad.methods.patchcore import Knobs as BankKnobs
 from fedad.methods.patchcore import PatchCore
@@ -266,7 +266,7 @@ class ReConPatch(MethodBase):
         wide = min(self.knobs.dimensions, features)
         narrow = min(self.knobs.projected, wide)
         rng = stream(self.config.round.seed, "reconpatch", group)
-        f, g = (turned(*sizes, rng).T for sizes in ((features, wide), (wide, narrow)))
+        f, g = (random_axes(*sizes, rng).T for sizes in ((features, wide), (wide, narrow)))
         dtype = self.config.wire.dtype
         return rounded(f.astype(np.float32), dtype), rounded(g.astype(np.float32), dtype)
 

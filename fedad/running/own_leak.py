@@ -9,7 +9,6 @@ stays at the site. Its noise is seeded, so that it is never the noise of a relea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from fedad.banks.bank import Bank
@@ -17,13 +16,13 @@ from fedad.config import Config
 from fedad.dp.noise import SeededNoise
 from fedad.embedders.embedder import Embedder
 from fedad.errors import ConfigError
-from fedad.methods._presets import settled
 from fedad.methods.base import method_of
 from fedad.round import fit
 from fedad.running.leak import measured
 from fedad.running.leak_told import verdict
 from fedad.seeding import stream
 from fedad.types import Sample, Site
+from fedad.yardsticks import exact
 
 IMAGES = 100  # members, and others, of all products together: so many take below a minute
 STAYS = "this stays here: told to others, it would tell them of the images"
@@ -90,10 +89,7 @@ def upload_of(config: Config, site: Site, embed: Embedder) -> Bank:
     """What `fit` would let out, with seeded noise."""
     from fedad.embedders.in_parts import within_memory
 
-    plain = config
-    if config.privacy.release != "keep":
-        plain = replace(settled(config), privacy=replace(config.privacy, release="keep"))
-    sealed: Bank = fit(plain, site, embed).upload
+    sealed: Bank = fit(exact(config), site, embed).upload
     if config.privacy.release == "keep":
         return sealed
     noise = SeededNoise(stream(config.round.seed, site.name, "leak", "noise"))

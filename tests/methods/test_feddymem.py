@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from fedad.averaging.moments import random_axes
 from fedad.embedders.in_parts import InParts
 from fedad.errors import DataError, UploadError
 from fedad.judging.admission import admit_upload
 from fedad.methods import _dynamic
-from fedad.methods._generator import LAYERS, generated, started, turned
+from fedad.methods._generator import LAYERS, generated, started
 from fedad.methods.base import FIRST, Turn, method_of
 from fedad.methods.feddymem import Knobs
 from fedad.round import fit, learn, merge
@@ -26,7 +27,7 @@ def begun(config):
 
 
 def layers(seed=0, length=4.0):
-    return started(turned(D, D, np.random.default_rng(seed)), length)
+    return started(random_axes(D, D, np.random.default_rng(seed)), length)
 
 
 def test_a_generator_is_a_linear_layer_and_layer_norm_onto_the_sphere():
