@@ -16,7 +16,7 @@ from fedad.embedders.embedder import Embed, Embedder
 from fedad.embedders.turns import copies, sources
 from fedad.embedders.valid import valid_patches
 from fedad.errors import ConfigError
-from fedad.types import Features, Fingerprint, Pixels, Sample, Turned, parts_shown
+from fedad.types import Features, Fingerprint, Pixels, Sample, Some, Turned, parts_shown
 
 FIXED = (
     256 * 2**20
@@ -42,6 +42,11 @@ class InParts:
         return tuple(sample.category for sample in self.samples)
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """(B,): the images' names."""
+        return tuple(sample.name for sample in self.samples)
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """(B,): the part that each image shows; empty: nobody says."""
         return parts_shown(self.samples)
@@ -65,6 +70,19 @@ class InParts:
         if isinstance(self.embed, Embedder):
             return self.embed.fingerprint
         return self.embed(self.samples[:1]).fingerprint
+
+    def take(self, images: Sequence[int]) -> InParts:
+        """The features of these images, in this order; none of copies."""
+        samples = tuple(self.samples[k] for k in images)
+        return replace(self, samples=samples, pixels=self._pixels_of(images), turned=None)
+
+    def in_memory(self, images: Sequence[int]) -> Features:
+        """The features of these images, all at once, with their pixels where there are any."""
+        found = self.embed([self.samples[k] for k in images])
+        return found if self.pixels is None else replace(found, pixels=self._pixels_of(images))
+
+    def _pixels_of(self, images: Sequence[int]) -> Pixels | None:
+        return None if self.pixels is None else Some(self.pixels, tuple(images))
 
     def parts(self, category: str | None = None) -> Iterator[np.ndarray]:
         """The patches (n, D) of a category, or of all, that are valid: at most half the memory at a

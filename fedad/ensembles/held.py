@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from fedad.types import Features, Sample, Some
+from fedad.types import Features, Sample
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.in_parts import InParts
@@ -26,7 +26,7 @@ def split(features: Features | InParts, share: float, seed: int) -> tuple[list[i
     """The numbers of the images that are learned from, and of those held out: of each product
     `share` of its images, at least one where it has two parts or more, and never all of its parts.
     """
-    named = _names(features)
+    named = features.images
     parts = features.shown or named
     held = set[int]()
     for category in sorted({*features.categories}):
@@ -46,31 +46,12 @@ def split(features: Features | InParts, share: float, seed: int) -> tuple[list[i
     return learned, sorted(held)
 
 
-def some(features: F, numbers: Sequence[int]) -> F:
-    """The features of these images."""
-    if isinstance(features, Features):
-        return features.take(numbers)
-    pixels = None if features.pixels is None else Some(features.pixels, tuple(numbers))
-    samples = tuple(features.samples[k] for k in numbers)
-    return replace(features, samples=samples, pixels=pixels)
-
-
 def in_turn(features: Features | InParts) -> Iterator[Features]:
     """All images, a few in memory at a time, with their pixels where there are any."""
     count = len(features.categories)
     for at in range(0, count, AT_ONCE):
         numbers = range(at, min(at + AT_ONCE, count))
-        yield in_memory(features, numbers)
-
-
-def in_memory(features: Features | InParts, numbers: Sequence[int]) -> Features:
-    """The features of these images, in memory, with their pixels where there are any."""
-    if isinstance(features, Features):
-        return features.take(numbers)
-    found = features.embed([features.samples[k] for k in numbers])
-    if features.pixels is None:
-        return found
-    return replace(found, pixels=Some(features.pixels, tuple(numbers)))
+        yield features.in_memory(numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +64,7 @@ class Joined:
     def __call__(self, samples: Sequence[Sample]) -> Features:
         at = {id(sample): k for k, sample in enumerate(self.features.samples)}
         numbers = [at[id(sample)] for sample in samples]
-        return joined(in_memory(self.features, numbers), self.make, None)
+        return joined(self.features.in_memory(numbers), self.make, None)
 
 
 def joined(features: F, make: object, shape: tuple[int, int, int] | None) -> F:
@@ -97,12 +78,6 @@ def joined(features: F, make: object, shape: tuple[int, int, int] | None) -> F:
         return replace(features, embed=Joined(features, make), grid=shape or features.grid)
     grids = [make(part) for part in in_turn(features)]  # type: ignore[operator]
     return replace(features, grid=np.concatenate(grids))
-
-
-def _names(features: Features | InParts) -> tuple[str, ...]:
-    if isinstance(features, Features):
-        return features.images
-    return tuple(sample.name for sample in features.samples)
 
 
 def _drawn(seed: int, name: str) -> bytes:

@@ -36,7 +36,7 @@ from fedad.ensembles.combining import (
 )
 from fedad.ensembles.composite import Composite
 from fedad.ensembles.drawing import drawn_into, features_of, masks_of
-from fedad.ensembles.held import in_memory, split
+from fedad.ensembles.held import split
 from fedad.ensembles.parts import Images, with_some
 from fedad.ensembles.seen import COMBINER, COUNTS, SUMS, Seen
 from fedad.ensembles.settings import LEARNED
@@ -87,7 +87,7 @@ class _Judging:
             if count[product] < knobs.least_images or not self.seen.knows(model, product):
                 continue
             mine = [k for k in numbers if features.categories[k] == product]
-            good = in_memory(features, mine)
+            good = features.in_memory(mine)
             scores, maps = self.seen.outputs(model, good)
             some = [self._of_defects(model, good, k, draws) for k in range(len(mine)) if draws]
             drawn = [np.concatenate(parts) for parts in zip(*some, strict=True)]

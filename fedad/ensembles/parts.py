@@ -23,7 +23,7 @@ from fedad.ensembles.blocks import (
     sums_of,
 )
 from fedad.ensembles.composite import Composite
-from fedad.ensembles.held import in_turn, joined, some, split
+from fedad.ensembles.held import in_turn, joined, split
 from fedad.ensembles.seen import BLOCKS, HEAD, Seen
 from fedad.ensembles.taps import part_of
 from fedad.errors import ConfigError, DataError
@@ -114,7 +114,7 @@ class Learner:
                     f"images of {', '.join(sorted({*features.categories}))!s:.80}, of which alone "
                     "this site has any: a head on joined features needs them"
                 )
-        images = some(features, numbers)
+        images = features.take(numbers)
         if self.headed:
             width = self.seen.width(model.part(BLOCKS, Blocks))
             images = joined(images, self.seen.joined(model), (*images.shape[:2], width))
@@ -165,7 +165,7 @@ class BlockPart:
         """The moments of the site's channels."""
         knobs, model, found = self.seen.knobs, turn.model, dict[str, Any]()
         numbers, _ = split(features, knobs.holdout, self.seen.config.round.seed)
-        images, taps = some(features, numbers), self.seen.taps(turn.model)
+        images, taps = features.take(numbers), self.seen.taps(turn.model)
         count = Counter(images.categories)
         for few in in_turn(images):
             for name in sorted({*few.categories}):

@@ -20,7 +20,7 @@ from fedad.methods._router import (
     split,
     unit,
 )
-from fedad.methods._seen import grids_of, names_of
+from fedad.methods._seen import grids_of
 from fedad.types import Features
 
 if TYPE_CHECKING:  # who only merges needs no network in memory
@@ -69,7 +69,7 @@ def points_of(
         found = centred(found, products, usual)
     keys = None
     if pattern is not None:
-        keys = np.array([key_of(name, pattern) for name in names_of(features)], np.int64)
+        keys = np.array([key_of(name, pattern) for name in features.images], np.int64)
     return Points(found, products, keys, usual)
 
 

@@ -26,27 +26,6 @@ def grids_of(features: Features | InParts) -> Iterator[np.ndarray]:
             yield features.embed([sample]).grid[0]
 
 
-def names_of(features: Features | InParts) -> tuple[str, ...]:
-    """(B,): the images' names."""
-    if isinstance(features, Features):
-        return features.images
-    return tuple(sample.name for sample in features.samples)
-
-
-def one_of(features: Features | InParts, image: int) -> Features:
-    """The features of one image."""
-    if isinstance(features, Features):
-        return features.take([image])
-    return features.embed([features.samples[image]])
-
-
-def some_of(features: Features | InParts, images: np.ndarray) -> Features | InParts:
-    """The features of these images, in this order."""
-    if isinstance(features, Features):
-        return features.take(images.tolist())
-    return replace(features, samples=tuple(features.samples[k] for k in images))
-
-
 def seen_as(features: F, names: Sequence[str], move: Move | None) -> F:
     """The images (B,) with other names in place of their products', and their patches moved."""
     if isinstance(features, Features):

@@ -21,7 +21,7 @@ from fedad.descriptors.position import near_own_place, places
 from fedad.descriptors.settings import ALL, OFF, Settings
 from fedad.descriptors.smoothed_maximum import smoothed_maximum
 from fedad.methods._evidence import LEVELS, held_out
-from fedad.types import Features, Some
+from fedad.types import Features
 
 if TYPE_CHECKING:  # what takes torch is imported when it is used
     from fedad.embedders.in_parts import InParts
@@ -72,7 +72,7 @@ def counts(
 ) -> Counts:
     """What is counted of a product, on `held_out` of these images of it, as they are drawn."""
     most = int(held_out(len(images), least))
-    good = _some(features, sorted(rng.permutation(images)[:most].tolist()))
+    good = features.in_memory(sorted(rng.permutation(images)[:most].tolist()))
     if not _valid(good).any():
         return nothing(len(candidates))._replace(held=most)
     bad, where = _drawn(good, config, rng)
@@ -203,16 +203,6 @@ def _drawn(good: Features, config: Config, rng: np.random.Generator) -> tuple[Fe
         made.append(one.image)
         shown.append(valid_of(box, (h, w), image.shape[:2], one.mask).ravel())
     return replace(good, grid=good.pixels.embed(made)), np.array(shown) & _valid(good)
-
-
-def _some(features: Features | InParts, numbers: Sequence[int]) -> Features:
-    """The features of these images, in memory, with their pixels."""
-    if isinstance(features, Features):
-        return features.take(numbers)
-    found = features.embed([features.samples[k] for k in numbers])
-    if features.pixels is None:
-        return found
-    return replace(found, pixels=Some(features.pixels, tuple(numbers)))
 
 
 def _valid(features: Features) -> np.ndarray:

@@ -62,7 +62,7 @@ from fedad.methods._routing import (
     usual_at,
     votes_of,
 )
-from fedad.methods._seen import one_of, seen_as, some_of
+from fedad.methods._seen import seen_as
 from fedad.methods._settling import candidates, scaled, settled
 from fedad.methods.base import MethodBase, Round, Turn, check_scorable
 from fedad.methods.discriminator import Discriminator
@@ -188,7 +188,7 @@ class AdaptedExperts(MethodBase):
         if not len(chosen):
             raise DataError("no image of any product that an expert is of: was the site away?")
         names, move = as_seen(model, numbers[chosen])
-        some = seen_as(some_of(features, chosen), names, move if knobs.learned else None)
+        some = seen_as(features.take(chosen.tolist()), names, move if knobs.learned else None)
         made: Any = self.inner.fit(some, self._inner_turn(turn), rng=rng)
         return at_site(made, model, points.usual)
 
@@ -306,7 +306,7 @@ class AdaptedExperts(MethodBase):
     ) -> Tally:
         counts = np.zeros((len(model.experts), BINS), np.int64)
         for image in np.flatnonzero((numbers != NOBODY) & self._held(numbers)).tolist():
-            maps, _ = self._judged(model, one_of(features, image), numbers[[image]])
+            maps, _ = self._judged(model, features.in_memory([image]), numbers[[image]])
             counts[numbers[image]] += counted(maps)
         about = known(of_features(features), model)
         return Tally(counts=counts, usual=usual_rows(points.usual, about["categories"]), **about)
