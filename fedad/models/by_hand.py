@@ -108,21 +108,12 @@ def add_file(
         own = kept.own(config)
     name, images = kept.images() if kept else ("", ())
     site = Site(name, (), ())
-    beside = thresholds or thresholds_file(file)
-    source = f"brought as {file.name}"
     if good is None and thresholds is None and own is not None and images:
         site = site_of(name, images, config.data)
         embed = embedder_of(config, model, file)
         found = found_at(config, ready(config, site, embed).site, embed, model, own)
     else:
-        if good is not None:
-            beside = onboard(config, file, good, None).file
-        if not beside.exists():
-            raise DataError(
-                f"{file}: nothing says where its thresholds come from: expected {beside.name} "
-                "beside it, as fedad calibrate writes it, or --good with images of good parts"
-            )
-        found = Found(read_limits(beside, file, config.score), (), own_judges=False)
+        found = _told(config, file, thresholds, good)
     return add(
         models,
         config,
@@ -131,6 +122,19 @@ def add_file(
         own=own,
         found=found,
         gate=gate,
-        source=f"{source} ({checksum(file)[:16]})",
+        source=f"brought as {file.name} ({checksum(file)[:16]})",
         file=file,
     )
+
+
+def _told(config: Config, file: Path, thresholds: Path | None, good: Path | None) -> Found:
+    """What a file of thresholds says of a model, or good parts that nothing was learned from."""
+    beside = thresholds or thresholds_file(file)
+    if good is not None:
+        beside = onboard(config, file, good, None).file
+    if not beside.exists():
+        raise DataError(
+            f"{file}: nothing says where its thresholds come from: expected {beside.name} "
+            "beside it, as fedad calibrate writes it, or --good with images of good parts"
+        )
+    return Found(read_limits(beside, file, config.score), (), own_judges=False)

@@ -66,10 +66,9 @@ def ordinary_user(wanted: bool, folder: Path) -> Iterator[None]:
     if not wanted or os.geteuid() != 0:
         yield
         return
-    for path in folder.parents:  # those of pytest and its worker, which keep them from others
-        if path.stat().st_mode & OTHERS == OTHERS:
-            break
-        path.chmod(0o755)
+    for path in folder.parents[:4]:  # those of pytest and its worker, which keep them from others
+        if path.stat().st_mode & OTHERS != OTHERS:
+            path.chmod(0o755)
     folder.chmod(0o755)
     os.seteuid(NOBODY)
     try:
