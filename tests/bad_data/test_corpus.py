@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,10 +20,9 @@ from tests.bad_data.cases import REFUSE, SKIP, USE, WARN, Case, copied, draw_pla
 from tests.bad_data.image_cases import IMAGES
 from tests.bad_data.tree_cases import TREES
 from tests.bounds import bounded
+from tests.users import ordinary_user
 
 CASES = [*IMAGES, *TREES]
-OTHERS = 0o005  # may read a folder and go through it
-NOBODY = 65534  # a user to whom file modes apply, as they do not to root
 
 
 @pytest.fixture(scope="module")
@@ -60,30 +58,13 @@ def outcome(
     return (SKIP if words & set(SKIPPED) else WARN if words else USE), words
 
 
-@contextmanager
-def ordinary_user(wanted: bool, folder: Path) -> Iterator[None]:
-    """Inside, file modes count, even where the tests run as root."""
-    if not wanted or os.geteuid() != 0:
-        yield
-        return
-    for path in folder.parents[:4]:  # those of pytest and its worker, which keep them from others
-        if path.stat().st_mode & OTHERS != OTHERS:
-            path.chmod(0o755)
-    folder.chmod(0o755)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_case_ends_as_its_rule_says_and_so_a_second_time(case: Case, plant, tmp_path):
-    root = copied(plant, tmp_path / "plant")
+def test_each_case_ends_as_its_rule_says_and_so_a_second_time(case: Case, plant, public_path):
+    root = copied(plant, public_path / "plant")
     case.build(root)
     for _ in range(2):  # the second time good images are remembered
-        with bounded(), ordinary_user(case.read == "ordinary user", tmp_path):
-            listed, cache = case.read == "sites.csv", str(tmp_path / "cache")
+        with bounded(), ordinary_user() if case.read == "ordinary user" else nullcontext():
+            listed, cache = case.read == "sites.csv", str(public_path / "cache")
             rule, words = outcome(root, cache, listed=listed, knobs=case.knobs)
         assert rule == case.rule, words
         assert case.reason in words or not (case.reason or words)

@@ -11,9 +11,9 @@ import pytest
 from fedad.datasets._place import unreadable
 from fedad.datasets.base import open_folder, pictures
 from fedad.errors import DataError
-from tests.bad_data.test_corpus import ordinary_user
 from tests.datasets import drawn
 from tests.datasets.drawn import PRODUCTS, draw, pixels, save
+from tests.users import ordinary_user
 
 LAYOUTS = dict(drawn.layouts())
 
@@ -149,12 +149,14 @@ def test_what_is_there_is_said_of_what_cannot_be_read(read, tmp_path):
 
 
 @pytest.mark.parametrize("closed", ["", "clip", "clip/train/good", "clip/ground_truth"])
-def test_a_folder_that_may_not_be_read_is_named_and_not_what_was_looked_for_in_it(closed, tmp_path):
-    root = draw(LAYOUTS["mvtec_ad"], tmp_path / "data").root
+def test_a_folder_that_may_not_be_read_is_named_and_not_what_was_looked_for_in_it(
+    closed, public_path
+):
+    root = draw(LAYOUTS["mvtec_ad"], public_path / "data").root
     (root / closed).chmod(0)
     try:
         with (
-            ordinary_user(True, tmp_path),
+            ordinary_user(),
             pytest.raises(DataError, match=rf"'{root / closed}' cannot be read \(Permission"),
         ):
             open_folder(root)
