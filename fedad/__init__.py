@@ -1,3 +1,3 @@
 """Find defects across plants without moving an image."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
