@@ -36,8 +36,15 @@ def _own_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _umask_of_the_module():
+    """What a command set for its process, or a shell for this one, is not that of a module's
+    fixtures: others may read what they make."""
+    os.umask(0o022)
+
+
 @pytest.fixture(autouse=True)
-def _own_umask():
+def _umask_of_the_test():
     """What a command sets for its process ends with the test."""
     before = os.umask(0o022)
     yield
