@@ -126,7 +126,7 @@ def judge(node: Node, folder: Path, received: Received, leave: Leave) -> RecordD
     )
     for name, threshold in thresholds.items():
         faults += repetitions(threshold.repeated, name)
-    gallery.write(node.folder)
+    gallery.write(node.folder, thresholds)
     write_json(
         node.folder / "thresholds.json",
         {name: asdict(threshold) for name, threshold in thresholds.items()},

@@ -18,6 +18,7 @@ from scipy import stats
 
 ALPHA = 0.05
 FEWEST_SETS, FEWEST_IMAGES = 6, 20  # below them, nothing much can be said
+FEWEST_BLOCKS = 5  # sets of test images that an effect size may be told of
 FEWEST_DRAWN = 5  # of a category; redrawing fewer says less scatter than there is
 
 
@@ -106,7 +107,10 @@ def wilcoxon(differences: np.ndarray) -> float:
 
 
 def effect(differences: np.ndarray) -> Effect:
-    """The effect sizes of paired differences (n,)."""
+    """The effect sizes of paired differences (n,); NaN of fewer than `FEWEST_BLOCKS`, whose scatter
+    nobody knows."""
+    if len(differences) < FEWEST_BLOCKS:
+        return Effect(math.nan, math.nan)
     apart = differences[differences != 0]
     if not apart.size:
         return Effect(0.0, 0.0)

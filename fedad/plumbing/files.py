@@ -24,7 +24,7 @@ from fedad.plumbing import parse
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 OTHERS = 0o077  # the rights of everybody but the owner
 # What figures of several sites or products are called: no site or product may be.
-TOTALS = ("all sites", "mean", "mean of sites", "pooled", "together")
+TOTALS = ("all sites", "all sites together", "mean", "mean of sites", "pooled", "together")
 LONGEST_NAME = 160  # bytes; with its ending it stays below 255
 LONGEST_PART = 40  # letters of a file's name that its part file has, for the same reason
 

@@ -9,28 +9,35 @@ from __future__ import annotations
 import heapq
 import io
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from fedad.errors import DataError
+from fedad.judging.thresholds import Threshold
 from fedad.judging.verdicts import Trace, Verdict
 from fedad.plumbing.files import write_atomic
 from fedad.plumbing.parse import read_json
-from fedad.plumbing.shown import csv_text, for_terminal
+from fedad.plumbing.shown import csv_text
 from fedad.reporting.heatmap import Scale, draw, relative
 from fedad.reporting.per_image import Collector
 
 KEPT = 10  # pictures of each sort
-HITS, MISSES = "hit", "miss"
+HITS, MISSES, ALARMS = "hit", "miss", "alarm"
+SORTS = (HITS, MISSES, ALARMS)
+SEEN = 3 * KEPT  # good parts that may turn out to be false alarms, once thresholds are known
+NO_THRESHOLDS: Mapping[str, Threshold] = MappingProxyType({})
 TOLD = {"file", "sort", "rank", "site", "image", "score", "scale"}  # of every picture
 
 
 class Pick(NamedTuple):
-    """A verdict worth a picture; the surer the hit or the worse the miss, the higher it ranks."""
+    """A verdict worth a picture; the surer the hit, or the worse the miss or the false alarm, the
+    higher it ranks."""
 
     rank: float
     number: int  # breaks ties by the order of the samples
@@ -38,16 +45,28 @@ class Pick(NamedTuple):
     verdict: Verdict
 
 
+class Row(NamedTuple):
+    """An image's score, and whose row is nearest to its oddest patch."""
+
+    image: str
+    category: str
+    defect: str
+    kind: str
+    score: float
+    oddest: str
+
+
 class Gallery:
-    """Sees every verdict once and keeps the ten surest hits and the ten worst misses.
+    """Sees every verdict once and keeps the ten surest hits, the ten worst misses and the ten worst
+    false alarms.
 
     Scores of different products compare by their category's scale.
     """
 
     def __init__(self, site: str, scales: dict[str, Scale]) -> None:
         self.site, self.scales = site, scales
-        self.rows: list[tuple[str, str, str, str, float]] = []
-        self.picks: dict[str, list[Pick]] = {HITS: [], MISSES: []}
+        self.rows: list[Row] = []
+        self.picks: dict[str, list[Pick]] = {sort: [] for sort in SORTS}
         self.every = Collector()
 
     def watch(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
@@ -56,24 +75,32 @@ class Gallery:
             self._see(verdict)
             yield verdict
 
-    def write(self, folder: Path) -> None:
-        """`scores.csv`, `images.safetensors`, the pictures, and `index.json`, which ranks them."""
-        write_atomic(folder / "scores.csv", self._csv())
+    def write(self, folder: Path, thresholds: Mapping[str, Threshold] = NO_THRESHOLDS) -> None:
+        """`scores.csv`, `images.safetensors`, the pictures, and `index.json`, which ranks them.
+
+        Args:
+            thresholds: of each product that has one: without, nothing is a false alarm.
+        """
+        write_atomic(folder / "scores.csv", self._csv(thresholds))
         self.every.write(folder)
         index = []
         for sort, picks in self.picks.items():
-            for place, pick in enumerate(sorted(picks, reverse=True), start=1):
+            told = [(pick, self._about(pick, thresholds)) for pick in sorted(picks, reverse=True)]
+            if sort == ALARMS:
+                told = [(pick, about) for pick, about in told if about["stopped"]]
+            for place, (pick, about) in enumerate(told[:KEPT], start=1):
                 sample = pick.verdict.sample
                 name = f"{sort}-{place:02d}-{sample.category}-{sample.defect}-{sample.path.stem}"
-                about = self._about(pick)
-                picture = draw(pick.verdict, self._scale(pick.verdict), _caption(about))
+                picture = draw(pick.verdict, self._scale(pick.verdict))
                 write_atomic(folder / "pictures" / f"{name}.png", _png(picture), flush=False)
                 index.append({"file": f"{name}.png", **about})
         write_atomic(folder / "pictures" / "index.json", json.dumps(index, indent=1))
 
-    def _about(self, pick: Pick) -> dict[str, Any]:
+    def _about(self, pick: Pick, thresholds: Mapping[str, Threshold]) -> dict[str, Any]:
         """What there is to say of a picture."""
-        sample, scored = pick.verdict.sample, pick.verdict.scored
+        sample, scored, trace = pick.verdict.sample, pick.verdict.scored, pick.verdict.trace
+        known = thresholds.get(sample.category)
+        limit = known.limit(trace.oddest if trace else "") if known else math.nan
         return {
             "sort": pick.sort,
             "rank": pick.rank,
@@ -82,29 +109,43 @@ class Gallery:
             "category": sample.category,
             "defect": sample.defect,
             "score": scored.image_score,
+            "threshold": limit if math.isfinite(limit) else None,
+            "stopped": None if math.isnan(limit) else scored.image_score > limit,
             "scale": list(self._scale(pick.verdict)),
-            "nearest": _nearest(pick.verdict.trace) if pick.verdict.trace else None,
+            "nearest": _nearest(trace) if trace else None,
         }
 
     def _see(self, verdict: Verdict) -> None:
         sample, score = verdict.sample, verdict.scored.image_score
-        self.rows.append((sample.name, sample.category, sample.defect, sample.kind, score))
+        oddest = verdict.trace.oddest if verdict.trace else ""
+        self.rows.append(
+            Row(sample.name, sample.category, sample.defect, sample.kind, score, oddest)
+        )
         self.every.see(verdict)
-        if sample.is_good:
-            return
         height = relative(score, self._scale(verdict))
-        for sort, rank in ((HITS, height), (MISSES, -height)):
+        sorts = ((ALARMS, height),) if sample.is_good else ((HITS, height), (MISSES, -height))
+        for sort, rank in sorts:
             pick = Pick(rank, -len(self.rows), sort, verdict)
             heapq.heappush(self.picks[sort], pick)
-            if len(self.picks[sort]) > KEPT:
+            if len(self.picks[sort]) > (SEEN if sort == ALARMS else KEPT):
                 heapq.heappop(self.picks[sort])
 
     def _scale(self, verdict: Verdict) -> Scale:
         return self.scales[verdict.sample.category]
 
-    def _csv(self) -> str:
-        rows = ((*row[:-1], f"{row[-1]:.6g}") for row in self.rows)
-        return csv_text(("image", "category", "defect", "kind", "score"), rows)
+    def _csv(self, thresholds: Mapping[str, Threshold]) -> str:
+        rows = (
+            (*row[:4], f"{row.score:.9g}", _limit(thresholds, row.category, row.oddest))
+            for row in self.rows
+        )
+        return csv_text(("image", "category", "defect", "kind", "score", "threshold"), rows)
+
+
+def _limit(thresholds: Mapping[str, Threshold], category: str, oddest: str) -> str:
+    """The score above which an image is stopped; nothing where its product has no threshold."""
+    known = thresholds.get(category)
+    limit = known.limit(oddest) if known else math.nan
+    return "" if math.isnan(limit) else f"{limit:.9g}"
 
 
 def _nearest(trace: Trace) -> dict[str, Any]:
@@ -114,20 +155,12 @@ def _nearest(trace: Trace) -> dict[str, Any]:
     return {"site": site, "distance": float(trace.distance[y, x]), "patch": [int(y), int(x)]}
 
 
-def _caption(about: dict[str, Any]) -> str:
-    near = about["nearest"]
-    whose = f", nearest normal row: {near['site']}, {near['distance']:.2f} away" if near else ""
-    return for_terminal(
-        f"{about['sort']}  {about['site']}  {about['image']}  score {about['score']:.2f}, "
-        f"colours from {about['scale'][0]:.3g} to {about['scale'][1]:.3g}{whose}"
-    )
-
-
 def gather(sites: Path, into: Path) -> None:
-    """Copy the ten surest hits and the ten worst misses of all sites into one folder, ranked."""
+    """Copy the ten surest hits, worst misses and worst false alarms of all sites into one folder,
+    ranked."""
     found = read_index(sites, "*/pictures")
     index = []
-    for sort in (HITS, MISSES):
+    for sort in SORTS:
         best = sorted((e for e in found if e["sort"] == sort), key=_by_rank)[:KEPT]
         for place, entry in enumerate(best, start=1):
             path = Path(entry["path"])

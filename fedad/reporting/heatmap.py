@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from fedad.images.pixels import read_image
@@ -40,8 +40,9 @@ def relative(scores: Scores, scale: Scale) -> Scores:
     return (scores - low) / (high - low)
 
 
-def draw(verdict: Verdict, scale: Scale, caption: str) -> Image.Image:
-    """Image, map over the grey image, and image with the mask's outline, side by side."""
+def draw(verdict: Verdict, scale: Scale) -> Image.Image:
+    """Image, map over the grey image, and image with the mask's outline, side by side; what there
+    is to say of it stands beside it."""
     image = read_image(verdict.sample.path, verdict.sample.reading)
     pixels = np.asarray(image)
     grey = np.asarray(image.convert("L"))[..., None]
@@ -50,11 +51,10 @@ def draw(verdict: Verdict, scale: Scale, caption: str) -> Image.Image:
     width, height = image.size
     shrink = SIDE / max(width, height)
     size = (round(width * shrink), round(height * shrink))
-    picture = Image.new("RGB", (3 * size[0] + 16, size[1] + 22), "white")
+    picture = Image.new("RGB", (3 * size[0] + 16, size[1]), "white")
     for number, panel in enumerate(panels):
         part = Image.fromarray(panel).resize(size, Image.Resampling.BILINEAR)
         picture.paste(part, (number * (size[0] + 8), 0))
-    ImageDraw.Draw(picture).text((2, size[1] + 5), caption, fill="black")
     return picture
 
 

@@ -45,7 +45,7 @@ def ledger(record: Mapping[str, Any]) -> tuple[Section, list[Plot]]:
     """The section on cost, and its plot."""
     up, down = record["bytes"]["up"], record["bytes"]["down"]
     ways = [("this run, up", up), ("this run, up and down", up + down)]
-    ways += [("all good images, up", size)] if (size := image_bytes(record)) else []
+    ways += [("all good images, sent once", size)] if (size := image_bytes(record)) else []
     fedavg = fedavg_bytes(record)
     ways += [("FedAvg of the backbone, a round", fedavg)] if fedavg else []
     plot = bars("cost", "Bytes, one way or another", [(n, b / 1e6) for n, b in ways], "MB")
@@ -56,12 +56,11 @@ def ledger(record: Mapping[str, Any]) -> tuple[Section, list[Plot]]:
 
 
 def _beside(record: Mapping[str, Any], total: int, fedavg: int | None) -> str:
-    said = [f"{megabytes(total)} moved in one round."]
+    rounds = record.get("rounds", 1)
+    said = [f"{megabytes(total)} moved in all, up and down, in {rounds_of(rounds)}."]
     if images := image_bytes(record):
-        said.append(
-            f"Sending {_good_images(record)} would take {megabytes(images)}, "
-            f"{images / max(1, record['bytes']['up']):.2g} times what went up."
-        )
+        said.append(f"{_good_images(record).capitalize()} weigh {megabytes(images)}:")
+        said.append(_against_images(total, images))
     else:
         said.append("What the images weigh is known at the sites only.")
     if fedavg:
@@ -70,6 +69,20 @@ def _beside(record: Mapping[str, Any], total: int, fedavg: int | None) -> str:
             f"{fedavg / total:.2g} times as much, and would need many."
         )
     return paragraph(" ".join(said))
+
+
+def rounds_of(count: int) -> str:
+    return "one round" if count == 1 else f"{count} rounds"
+
+
+def _against_images(total: int, images: int) -> str:
+    """What moved beside the images sent once, whichever is more."""
+    if images >= total:
+        return f"sending them once would have moved {images / max(1, total):.2g} times as much."
+    return (
+        f"this run moved {total / images:.2g} times as much as sending them once would have. "
+        "It saves no bytes here: it keeps the images at the sites."
+    )
 
 
 def _good_images(record: Mapping[str, Any]) -> str:

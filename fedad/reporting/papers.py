@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedad.plumbing.shown import for_markdown, for_tex
-from fedad.reporting.shown_run import ALL, COLUMNS, rows_of
+from fedad.reporting.shown_figures import ALL, COLUMNS, rows_of
 
 
 def paper_tables(told: Mapping[str, Any], everyone: str = ALL) -> dict[str, str]:

@@ -17,6 +17,7 @@ from fedad.reporting.markup import Html, html
 
 RATES = (0.01, 0.05, 0.1, 0.3)  # the limits that AUC-sPRO is read at
 LOWEST = 1e-4  # false-positive rate where the logarithmic axis begins
+MANY = 8  # columns of a matrix, beyond which their names are turned
 POINTS = 240  # of a curve that is drawn
 
 
@@ -192,23 +193,33 @@ def bars(name: str, title: str, rows: Sequence[tuple[str, float]], unit: str) ->
 
 
 def matrix(name: str, title: str, shares: Mapping[str, Mapping[str, float]]) -> Plot:
-    """Shares by row and column, shaded and written."""
+    """Shares by row and column in percent, shaded and written; names of many columns are turned."""
     columns = sorted({column for told in shares.values() for column in told})
+    longest = max(len(column) for column in columns)
+    many = len(columns) > MANY
     left = 20 + 6.6 * max([8, *(len(row) for row in shares)])
-    wide = max(64.0, 14 + 6.6 * max(len(column) for column in columns))
-    drawing = Drawing(left + wide * len(columns) + 8, 60 + 30 * len(shares), title)
+    wide = 40.0 if many else max(64.0, 14 + 6.6 * longest)
+    top = 34 + 4.8 * longest if many else 54.0
+    right = 4.8 * longest if many else 8.0
+    drawing = Drawing(left + wide * len(columns) + right, top + 6 + 30 * len(shares), title)
     drawing.text(0, 12, title, "start", font_weight=600)
     for k, column in enumerate(columns):
-        drawing.text(left + wide * (k + 0.5), 40, column, fill="var(--soft)")
+        x, y = left + wide * (k + 0.5), top - 14
+        if many:
+            turn = f"rotate(-45 {x:.1f} {y:.1f})"
+            drawing.text(x, y, column, "start", fill="var(--soft)", transform=turn)
+        else:
+            drawing.text(x, y, column, fill="var(--soft)")
     for j, (row, told) in enumerate(shares.items()):
-        y = 54 + 30 * j
+        y = top + 30 * j
         drawing.text(left - 8, y + 14, row, "end")
         for k, column in enumerate(columns):
             share = told.get(column, 0.0)
             drawing.rect(
                 left + wide * k, y, wide - 2, 28, "c0", fill_opacity=f"{0.65 * share:.3f}", rx=3
             )
-            drawing.text(left + wide * (k + 0.5) - 1, y + 14, f"{100 * share:.1f} %")
+            words = f"{100 * share:.0f}" if many else f"{100 * share:.1f} %"
+            drawing.text(left + wide * (k + 0.5) - 1, y + 14, words)
     rows = [
         (row, column, told.get(column, 0.0)) for row, told in shares.items() for column in columns
     ]

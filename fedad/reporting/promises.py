@@ -76,7 +76,7 @@ def promise_table(promises: Mapping[str, Any]) -> Table:
     for site, one in promises["sites"].items():
         add_row(made, site, *cells(one))
     made.add_section()
-    add_row(made, "all sites", *cells(promises["all_sites"]))
+    add_row(made, "all sites together", *cells(promises["all_sites"]))
     return made
 
 

@@ -14,10 +14,12 @@ from fedad.banks.bank import Bank
 from fedad.errors import DataError
 from fedad.evaluation import Counts, curves, loose, resample, summarise
 from fedad.plumbing.files import read_json, write_atomic
+from fedad.reporting.by_size import by_size
 from fedad.reporting.comparison import page as compared
 from fedad.reporting.gallery import read_index
 from fedad.reporting.ledger import ledger
-from fedad.reporting.markup import NONE, Html, Section, paragraph
+from fedad.reporting.markup import Html, Section, paragraph
+from fedad.reporting.outcome import outcome
 from fedad.reporting.page import LARGEST, page
 from fedad.reporting.papers import paper_tables
 from fedad.reporting.per_image import FILE as PER_IMAGE
@@ -26,6 +28,8 @@ from fedad.reporting.plots import Plot
 from fedad.reporting.record import model_size
 from fedad.reporting.run_folder import COMPARISON, RECORD, read_comparison, read_record
 from fedad.reporting.scores import EVERY, Sites, of_curve, read_scores, together
+from fedad.reporting.shown_figures import figures
+from fedad.reporting.shown_gallery import gallery
 from fedad.reporting.shown_privacy import released
 from fedad.reporting.shown_promises import promised
 from fedad.reporting.shown_run import (
@@ -33,12 +37,10 @@ from fedad.reporting.shown_run import (
     Found,
     configuration,
     curve_plots,
-    figures,
-    gallery,
     score_boxes,
+    thresholds,
     whose_rows,
 )
-from fedad.reporting.table import HEADLINE
 from fedad.seeding import stream
 
 PAGE = "report.html"
@@ -90,13 +92,13 @@ def of_run(folder: Path) -> Page:
             f"{folder}: the {', '.join(record['figures'])} cell of a comparison: it has figures, "
             "no bank and no curves: give a federated cell or the comparison's folder"
         )
-    name = record["name"] or folder.name
-    sections, plots = _joined([ran(record, folder), *run_sections(folder, record)])
+    name = record["name"] or folder.resolve().name
+    sections, plots = _joined([outcome(record), ran(record), *run_sections(folder, record)])
     return f"Run {name}", _subtitle(record), sections, plots, paper_tables(record["figures"])
 
 
-def ran(record: Mapping[str, Any], folder: Path) -> Found:
-    """What was run, in words and tiles."""
+def ran(record: Mapping[str, Any]) -> Found:
+    """What was run, in words."""
     sites = record["sites"]
     config = record["config"]
     words = (
@@ -115,36 +117,18 @@ def ran(record: Mapping[str, Any], folder: Path) -> Found:
     )
     said = (*record["warnings"], *missing)
     warnings = "".join(paragraph(text, kind="warning") for text in said)
-    mean = record["figures"]["federated"]["together"]["mean"]
-    tiles = _tiles(
-        {
-            **{name: mean.get(key, {}).get("value") for key, name in HEADLINE.items()},
-            "MB up": record["bytes"]["up"] / 1e6,
-            "MB down": record["bytes"]["down"] / 1e6,
-            "seconds": sum(record["seconds"].values()),
-        }
-    )
-    return Section("run", "What was run", paragraph(words) + tiles + warnings), []
+    return Section("run", "What was run", paragraph(words) + warnings), []
 
 
 def _how_merged(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     """How a bank was made; other methods have knobs of their own, which stand further below."""
     if record["model"]["kind"] != Bank.record():
         return f" after {record['rounds']} rounds"
-    scope = f"a bank a {config['bank.scope']}"
+    scope = f"one bank for each {config['bank.scope']}"
     if record.get("privacy", {}).get("epsilon") is not None:  # whatever `merge.aggregation` is
         release = record["privacy"]["release"]
         return f", the union of what all sites released by {release}, {scope}"
     return f", made by {config['merge.aggregation']}, {scope}"
-
-
-def _tiles(values: Mapping[str, float | None]) -> Html:
-    shown = (
-        f'<div class="tile"><b>{NONE if value is None else format(value, ".3g")}</b>'
-        f"<span>{name}</span></div>"
-        for name, value in values.items()
-    )
-    return Html(f'<div class="tiles">{"".join(shown)}</div>')
 
 
 def _subtitle(record: Mapping[str, Any]) -> str:
@@ -162,7 +146,7 @@ def run_sections(folder: Path, record: Mapping[str, Any]) -> list[Found]:
     machine = read_json(environment, "what a run ran on") if environment.exists() else {}
     promises = record.get("promises")
     return [
-        figures(record["figures"]),
+        figures(record["figures"], sizes=by_size(_site_folders(folder))),
         *([(promised(promises), [])] if promises and promises["sites"] else []),
         curve_plots(drawn, areas),
         score_boxes(_scores(folder, drawn, told)),
@@ -204,6 +188,11 @@ def _scores(folder: Path, drawn: Curves, told: Mapping[str, Any]) -> dict[str, S
     return found
 
 
+def _site_folders(folder: Path) -> list[Path]:
+    """The folders of sites that judged on this machine."""
+    return [path.parent for path in sorted(folder.glob(f"sites/*/{PER_IMAGE}"))]
+
+
 def _score_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("sites/*/scores.csv"))
 
@@ -220,7 +209,7 @@ def of_site(folder: Path) -> Page:
     columns = {category: curves(counts.in_category(category)) for category in counts.categories}
     areas = {category: one["figures"] for category, one in told["categories"].items()}
     words = paragraph(
-        f"{len(kept)} test images of {', '.join(counts.categories)}, judged by the bank that was "
+        f"{len(kept)} test images of {', '.join(counts.categories)}, judged by the model that was "
         "broadcast. Nothing on this page has left the site; pixel figures are from counts in bins "
         "of 3 %.",
     )
@@ -228,11 +217,11 @@ def of_site(folder: Path) -> Page:
     shown = {"here": {"together": told, "sites": {}}}
     sections, plots = _joined(
         [
-            (Section("run", "What was judged", words + warnings), []),
-            figures(shown, everyone=name),
-            curve_plots(columns, areas, everyone=name),
+            (Section("thresholds", "Thresholds", words + warnings + thresholds(by_category)), []),
             score_boxes(by_category),
             (gallery(read_index(folder)), []),
+            figures(shown, everyone=name, sizes=by_size([folder])),
+            curve_plots(columns, areas, everyone=name),
         ]
     )
     subtitle = "its own page: images stay here"

@@ -25,17 +25,23 @@ from fedad.reporting.plots import Plot
 from fedad.types import GOOD
 
 BINS = 36
-EVERY = "all sites"
+EVERY = "all sites together"
 SPAN = 1e4  # of a logarithmic axis: scores that are lower still are in its first bar
 
 
 @dataclass
 class Scores:
-    """Image scores of one category at one site, or at all, and the calibrated threshold."""
+    """Image scores of one category at one site, or at all, and the calibrated threshold.
+
+    `stopped` of the good and `passed` of the bad ones are counted by the limit of each: a part
+    nearest to another site's rows may have a limit of its own.
+    """
 
     good: list[float] = field(default_factory=list)
     bad: list[float] = field(default_factory=list)
     threshold: float | None = None
+    stopped: int = 0
+    passed: int = 0
 
 
 Sites = dict[str, Scores]  # site, or EVERY -> scores
@@ -53,8 +59,12 @@ def read_scores(site: Path) -> dict[str, Scores]:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 scores = found.setdefault(from_csv(row["category"]), Scores())
-                kind = scores.good if from_csv(row["defect"]) == GOOD else scores.bad
-                kind.append(float(row["score"]))
+                is_good, score = from_csv(row["defect"]) == GOOD, float(row["score"])
+                (scores.good if is_good else scores.bad).append(score)
+                if limit := row.get("threshold"):  # files from before have none
+                    is_stopped = score > float(limit)
+                    scores.stopped += is_good and is_stopped
+                    scores.passed += not is_good and not is_stopped
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DataError(f"{path}: not the scores that a site keeps ({error})") from error
     thresholds = site / "thresholds.json"
@@ -86,6 +96,8 @@ def together(sites: Mapping[str, Scores]) -> Sites:
         good=[score for one in sites.values() for score in one.good],
         bad=[score for one in sites.values() for score in one.bad],
         threshold=known[len(known) // 2] if known else None,
+        stopped=sum(one.stopped for one in sites.values()),
+        passed=sum(one.passed for one in sites.values()),
     )
     return {EVERY: every, **sites} if len(sites) > 1 else dict(sites)
 

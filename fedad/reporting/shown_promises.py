@@ -7,7 +7,7 @@ from typing import Any
 
 from fedad.reporting.markup import Section, paragraph, table
 from fedad.reporting.promises import ADVICE, cells, is_broken
-from fedad.reporting.shown_run import ALL
+from fedad.reporting.shown_figures import ALL
 
 
 def promised(promises: Mapping[str, Any]) -> Section:

@@ -40,6 +40,7 @@ header,main{max-width:1120px;margin:0 auto;padding:0 20px}
 header{padding-top:28px}
 h1{font-size:1.7rem;margin:0 0 4px}
 h2{font-size:1.25rem;margin:2.4em 0 .5em;padding-top:.6em;border-top:1px solid var(--grid)}
+section:first-child h2{margin-top:.4em;border-top:0}
 h3{font-size:1.02rem;margin:1.6em 0 .4em}
 p{max-width:75ch;margin:.5em 0}
 a{color:var(--c0)}
@@ -54,28 +55,39 @@ button,select{font:inherit;font-size:.85rem;color:var(--ink);background:var(--ba
  border:1px solid var(--grid);border-radius:6px;padding:2px 10px;cursor:pointer}
 button:focus-visible,select:focus-visible,[tabindex]:focus-visible,input:focus-visible,
 summary:focus-visible,a:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;background:linear-gradient(90deg,var(--paper) 24px,#0000),
+ linear-gradient(270deg,var(--paper) 24px,#0000) 100% 0,
+ linear-gradient(90deg,var(--soft),#0000 10px),
+ linear-gradient(270deg,var(--soft),#0000 10px) 100% 0;
+ background-size:40px 100%,40px 100%,10px 100%,10px 100%;background-repeat:no-repeat;
+ background-attachment:local,local,scroll,scroll}
 table{border-collapse:collapse;margin:.6em 0;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding:2px 0 6px;font-size:.85rem}
 th,td{padding:4px 12px 4px 0;border-bottom:1px solid var(--grid);text-align:right;
  vertical-align:top;white-space:nowrap}
-thead th{color:var(--soft);font-weight:600}
+thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}
 th:first-child,tbody th{text-align:left;font-weight:500}
 td.words,th.words{text-align:left}
 td.words{white-space:normal;overflow-wrap:anywhere}
-.tiles{display:flex;flex-wrap:wrap;gap:12px;margin:1em 0}
-.tile{background:var(--band);border-radius:10px;padding:10px 16px;min-width:150px}
+td small{display:block;color:var(--soft);font-size:.78rem}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:10px;margin:.8em 0}
+.tile{background:var(--band);border-radius:10px;padding:8px 14px}
 .tile b{display:block;font-size:1.45rem;line-height:1.25}
 .tile span{font-size:.82rem;color:var(--soft)}
+.tile small{display:block;font-size:.78rem;color:var(--soft)}
 section{scroll-margin-top:76px}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(440px,100%),1fr));
  gap:8px 28px;align-items:start}
+.plots.thirds{grid-template-columns:repeat(auto-fill,minmax(min(330px,100%),1fr))}
 figure{margin:.6em 0;min-width:0}
 figure svg{max-width:100%;height:auto;display:block}
 figcaption{font-size:.85rem;color:var(--soft)}
-.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(440px,1fr));gap:14px}
+.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(440px,100%),1fr));gap:14px}
 .gallery figure{margin:0;max-width:none}
 .gallery img{width:100%;height:auto;border:1px solid var(--grid);border-radius:4px;background:#fff}
+.badge{display:inline-block;padding:0 8px;border-radius:9px;background:var(--band);color:var(--ink)}
+.badge.right{box-shadow:inset 0 0 0 1px var(--c2)}
+.badge.wrong{box-shadow:inset 0 0 0 2px var(--c1)}
 .command{display:flex;gap:8px;align-items:flex-start;margin:.3em 0}
 .command code{background:var(--band);padding:4px 8px;border-radius:6px;font-size:.78rem;
  overflow-wrap:anywhere;flex:1}

@@ -13,15 +13,16 @@ from fedad.reporting.record import OF_SITES, mean_of_sites, number
 if TYPE_CHECKING:
     from rich.table import Table
 
+TOGETHER = "all sites together"
+ISOLATED = "isolated"
 HEADLINE = {"image_auroc": "image AUROC", "auc_spro_0.05": "AUC-sPRO@0.05"}
 
 
 def site_tables(figures: Mapping[str, Any]) -> list[Table]:
     """A table for each headline figure: a site a line, a way of sharing a column.
 
-    A site's figure is its mean over categories. Below stand the mean over sites by test images, of
-    which each site says itself how many it has, and the mean in which each site counts once; sites
-    with nothing to rank are left out.
+    A site's figure is its mean over products. Below stand the mean of sites, in which each counts
+    once and those with nothing to rank not at all, and that of all sites together.
     """
     return [_table(figures, key, title) for key, title in HEADLINE.items()]
 
@@ -32,24 +33,14 @@ def _table(figures: Mapping[str, Any], key: str, title: str) -> Table:
         told = (found["sites"].get(site, {}) for found in figures.values())
         add_row(made, site, *(_ranged(one, key) for one in told))
     made.add_section()
-    add_row(made, "mean", *(_shown(average(found, key)) for found in figures.values()))
-    add_row(made, OF_SITES, *(_shown(unweighted(found, key)) for found in figures.values()))
+    add_row(made, OF_SITES, *(_shown(mean_over(found, key)) for found in figures.values()))
+    add_row(made, TOGETHER, *(_shown(_together(*pair, key)) for pair in figures.items()))
     return made
 
 
-def average(found: Mapping[str, Any], key: str) -> float:
-    """A figure's mean over sites, weighted by their test images; sites without it are left out."""
-    total = weights = 0.0
-    for told in found["sites"].values():
-        value = _mean(told, key)
-        if not math.isnan(value):
-            images = _test_images(told)
-            total, weights = total + images * value, weights + images
-    return total / weights if weights else math.nan
-
-
-def unweighted(found: Mapping[str, Any], key: str) -> float:
-    """A figure's mean over sites, each counted once, whatever it says of its images."""
+def mean_over(found: Mapping[str, Any], key: str) -> float:
+    """A figure's mean over sites, each counted once, whatever it says of its images: the
+    headline."""
     return number(mean_of_sites(found["sites"]).get(key, {}).get("value"))
 
 
@@ -58,9 +49,10 @@ def _mean(told: Mapping[str, Any], key: str) -> float:
     return number(told.get("mean", {}).get(key, {}).get("value"))
 
 
-def _test_images(told: Mapping[str, Any]) -> int:
-    sizes = told["pooled"]["sizes"]
-    return int(sizes["good_images"] + sizes["defective_images"])
+def _together(way: str, found: Mapping[str, Any], key: str) -> float:
+    """The figure of all test images of a product in one ranking, the mean over products: not where
+    each site has a model of its own, whose scores do not compare."""
+    return math.nan if way == ISOLATED else _mean(found["together"], key)
 
 
 def _ranged(told: Mapping[str, Any], key: str) -> str:

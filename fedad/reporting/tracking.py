@@ -20,7 +20,7 @@ from fedad.errors import ConfigError
 from fedad.plumbing.files import private_file
 from fedad.plumbing.shown import for_markdown
 from fedad.reporting.record import number
-from fedad.reporting.table import average
+from fedad.reporting.table import ISOLATED, mean_over
 
 NEEDS = {"mlflow": ("mlflow", "sqlalchemy", "alembic"), "tensorboard": ("tensorboard",)}
 
@@ -59,16 +59,17 @@ def tracked(folder: Path, record: Mapping[str, Any]) -> list[str]:
 def metrics_of(
     record: Mapping[str, Any], found: Mapping[str, Any], way: str = "federated"
 ) -> dict[str, float]:
-    """`auc_spro_0.05`, `bolt/auc_spro_0.05`, `site/graz/auc_spro_0.05`, bytes and seconds.
+    """`auc_spro_0.05` (the mean of sites), `together/auc_spro_0.05`, `bolt/auc_spro_0.05`,
+    `site/graz/auc_spro_0.05`, bytes and seconds.
 
-    Isolated sites have no ranking in common: the first is the mean over sites that a run prints,
-    and the second is left out.
+    Isolated sites have no ranking in common: the second and third are left out.
     """
     together, sites = found["together"], found["sites"]
-    if way == "isolated":
-        scopes = {"": {key: {"value": average(found, key)} for key in together["mean"]}}
-    else:
-        scopes = {"": together["mean"]}
+    scopes: dict[str, Mapping[str, Any]] = {
+        "": {key: {"value": mean_over(found, key)} for key in together["mean"]}
+    }
+    if way != ISOLATED:
+        scopes["together/"] = together["mean"]
         scopes |= {f"{name}/": one["figures"] for name, one in together["categories"].items()}
     scopes |= {f"site/{name}/": one["mean"] for name, one in sites.items()}
     told = {

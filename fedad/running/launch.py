@@ -12,10 +12,13 @@ from typing import Any
 from fedad import yardsticks
 from fedad.config import Config
 from fedad.datasets.base import check_trainable, open_dataset
+from fedad.judging.findings import Findings
+from fedad.judging.gains import gains_of
 from fedad.judging.parts import ready
 from fedad.methods.base import Foreseeing, method_of
 from fedad.partition import partition
 from fedad.plumbing.files import private_file
+from fedad.plumbing.journal import NAME as JOURNAL
 from fedad.plumbing.journal import events_of
 from fedad.plumbing.progress import Sink, shown_by
 from fedad.reporting.gallery import gather
@@ -43,12 +46,23 @@ def launch(config: Config, *, via: str, root: Path, with_yardsticks: bool, sink:
         sites = sites_of(config)
     knobs = config.round
     folder = Path(knobs.out) if knobs.resume else new_folder(knobs.name, root)
-    config = run_in(folder, config, sites, via=via, sink=sink)
+    try:
+        config = run_in(folder, config, sites, via=via, sink=sink)
+    except KeyboardInterrupt as stop:
+        stop.add_note(_kept(folder))
+        raise
     if with_yardsticks:
         with shown_by(sink):
             _add_yardsticks(config, sites, folder)
     point_latest(folder)
     return folder
+
+
+def _kept(folder: Path) -> str:
+    """What there is of a run that was stopped, and how to go on."""
+    if not (folder / JOURNAL).exists():
+        return f"the run had not begun: {folder} has its log alone"
+    return f"what the sites gave is kept: fedad run --resume {folder} goes on"
 
 
 def run_in(folder: Path, config: Config, sites: Sequence[Site], *, via: str, sink: Sink) -> Config:
@@ -171,9 +185,22 @@ def _add_yardsticks(config: Config, sites: Sequence[Site], folder: Path) -> None
 
     embed, record = Embedder(config.embedder), read_record(folder)
     sites = [ready(config, site, embed).site for site in sites]
-    isolated = {"isolated": figures_of(yardsticks.isolated(config, sites, embed))}
+    alone = yardsticks.isolated(config, sites, embed)
+    isolated = {"isolated": figures_of(alone)}
     centralised = {"centralised": figures_of(yardsticks.centralised(config, sites, embed))}
     figures = {**isolated, **record["figures"], **centralised}
     added = {**record, "bytes": {}, "seconds": {}, "figures": isolated | centralised}
     warnings = [*record["warnings"], *tracked(folder, added)]
-    write_record(folder, {**record, "figures": figures, "warnings": warnings})
+    gains = gains_of(_judged(folder), alone)
+    write_record(folder, {**record, "figures": figures, "gains": gains, "warnings": warnings})
+
+
+def _judged(folder: Path) -> dict[str, Findings]:
+    """What each site of a finished run found, as the journal names it."""
+    from fedad import wire
+
+    return {
+        str(event["site"]): wire.unpack_findings(wire.load(folder / str(event["file"]))[0])
+        for event in events_of(folder)
+        if event["event"] == "judged"
+    }

@@ -24,7 +24,7 @@ def test_a_planted_difference_is_found():
     assert one["difference"] == pytest.approx(-0.05, abs=0.002)
     assert one["p_holm"] < 0.01
     assert math.isnan(one["p_sets"])  # three sets of test images, whatever the seeds
-    assert one["rank_biserial"] == -1.0
+    assert math.isnan(one["rank_biserial"])  # three are too few to tell of scatter
     assert one["sets"] == 3
 
 

@@ -25,12 +25,12 @@ from fedad.reporting.plots import Plot
 from fedad.reporting.report import _write_plots, report
 from fedad.reporting.run_folder import read_comparison, read_record
 from fedad.reporting.scores import EVERY, Scores, histogram, together
-from fedad.reporting.shown_run import figures
+from fedad.reporting.shown_figures import figures
 
-RUN = ["run", "figures", "promises", "curves", "scores", "gallery", "matrix"]
+RUN = ["outcome", "run", "figures", "promises", "curves", "scores", "gallery", "matrix"]
 RUN += ["privacy", "cost", "configuration"]
 COMPARISON = ["run", "systems", "figures", "differences", "sites", "worth", "pareto"]
-DETAIL = [f"run-{name}" for name in RUN if name != "run"]
+DETAIL = [f"run-{name}" for name in RUN if name not in ("outcome", "run")]
 
 
 class Page(HTMLParser):
@@ -68,10 +68,7 @@ def pages(compared, run, tmp_path_factory):
     ("kind", "sections"),
     [
         ("run", RUN),
-        (
-            "site",
-            [name for name in RUN if name in ("run", "figures", "curves", "scores", "gallery")],
-        ),
+        ("site", ["thresholds", "scores", "gallery", "figures", "curves"]),
         ("comparison", [*COMPARISON, *DETAIL]),
     ],
 )
@@ -91,7 +88,7 @@ def test_the_runs_page_says_what_was_run_and_shows_its_figures(pages, run):
     assert "merge.aggregation" in text
     assert "FedAvg of the backbone" in text
     assert "6 good images" not in text
-    assert "Sending the 12 good images" in text
+    assert "The 12 good images weigh" in text
 
 
 def test_isolated_sites_are_never_shown_in_one_ranking(run):
@@ -99,10 +96,14 @@ def test_isolated_sites_are_never_shown_in_one_ranking(run):
     section, plots = figures({"isolated": told, "federated": told})
     shown = Page(section.body).words
     for site in ("graz", "lyon", "turin"):
-        assert shown.count(f"{site}, bolt") == 2
-    assert shown.count("all sites, bolt") == 1
-    assert "isolated, all sites" not in shown
-    assert not [row for plot in plots for row in plot.rows if row[0] == "isolated: bolt"]
+        assert f"bolt, {site}, isolated" in shown
+        assert f"bolt, {site}, federated" in shown
+    assert "bolt, all sites together, federated" in shown
+    assert "bolt, all sites together, isolated" not in shown
+    assert "isolated, all sites together" not in shown
+    means = {row[1]: row[2] for plot in plots[:1] for row in plot.rows if row[0] == "bolt"}
+    alone = [one["categories"]["bolt"]["figures"]["image_auroc"] for one in told["sites"].values()]
+    assert means["isolated"] == pytest.approx(np.mean([one["value"] for one in alone]))
 
 
 def test_a_servers_page_has_no_image_and_takes_scores_from_curves(run, tmp_path):
@@ -115,7 +116,7 @@ def test_a_servers_page_has_no_image_and_takes_scores_from_curves(run, tmp_path)
     text = report(tmp_path).read_text()
     assert "Pictures stay at the sites" in text
     assert "base64" not in text
-    assert "<option>all sites</option>" in text
+    assert "<option>all sites together</option>" in text
     assert "<option>lyon</option>" not in text
     assert "No calibrated threshold is known here" in text
     for drawing in (tmp_path / "plots").glob("scores-*.svg"):
@@ -142,7 +143,7 @@ def test_plots_of_the_comparison_and_of_its_run_are_apart(pages):
     folder = pages["comparison"].parent / "plots"
     whole, one = ((folder / f"{name}figures-image_auroc.csv").read_text() for name in ("", "run-"))
     assert "centralised, float16" in whole
-    assert "federated: bolt" in one
+    assert "bolt,federated," in one
     drawn = Plot("cost", Drawing(1, 1, ""), (), ())
     with pytest.raises(DataError, match="two plots are called cost"):
         _write_plots(folder, [drawn, drawn])
@@ -218,7 +219,7 @@ def test_tables_for_papers_have_every_treatment(pages):
         assert r"\begin{tabular}" in (tables / f"{name}.tex").read_text()
     assert "| centralised, float16 |" in (tables / "figures.md").read_text()
     run = pages["run"].parent / "tables" / "figures.tex"
-    assert "federated, lyon & " in run.read_text()
+    assert "lyon, federated & " in run.read_text()
 
 
 def test_what_is_no_result_is_refused(tmp_path):

@@ -42,7 +42,7 @@ def differences(comparison: Comparison) -> Found:
         table(
             COLUMNS,
             difference_rows(main),
-            "dz: mean over scatter of the sets; ranks: rank-biserial",
+            "dz: mean over scatter of the sets, ranks: rank-biserial; from five sets on",
         ),
         paragraph(VERDICT.format(margin=f"{margin:g}"), kind="note"),
         details("Other figures", table(COLUMNS, difference_rows(other))),

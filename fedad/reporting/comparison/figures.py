@@ -11,8 +11,8 @@ from fedad.reporting.plots import intervals, side_by_side
 from fedad.reporting.shown_run import Found
 
 CAPTION = (
-    "Means over categories and seeds with 95 % intervals over redrawn test images and seeds; "
-    "all sites' images in one ranking, isolated sites each in their own"
+    "Means over products and seeds with 95 % intervals over redrawn test images and seeds; all "
+    "sites together in one ranking, but of isolated the mean of sites"
 )
 
 

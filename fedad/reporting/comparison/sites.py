@@ -16,16 +16,15 @@ SURE = (
     "has fewer than five good or defective test images, no p from one seed either"
 )
 CHANGED = {
-    "masking": "masked",
+    "masking": "defects that pass because of other sites",
     "chance_masking": "by chance",
-    "relief": "relieved",
+    "relief": "good parts that pass thanks to other sites",
     "chance_relief": "by chance",
 }
 BORROWED = (
-    "Masked: my defects that my own rows would have stopped, hidden by another site's normal "
-    "row. Relieved: my good parts that my own rows would have stopped. Both at thresholds "
-    "calibrated for these rows; by chance: the same between a random half of my training images "
-    "and all of them. Sums over seeds, whose intervals count each test image once"
+    "Each beside what my own images alone would have stopped, at a threshold calibrated for them; "
+    "by chance: the same between a random half of them and all. Sums over seeds, whose intervals "
+    "count each test image once"
 )
 
 
@@ -99,7 +98,7 @@ def _borrowed(comparison: Comparison) -> Html:
         for one in comparison["fairness"]
         for site, of in one.get("nearest", {}).items()
     ]
-    title, columns = "Whose rows are nearest to whose parts", ["", "share by contributing site"]
+    title, columns = "Whose normal parts explain whose", ["", "share by contributing site"]
     return Html(
         table(["", *CHANGED.values()], rows, BORROWED)
         + details(title, table(columns, shares, words=(1,)))
