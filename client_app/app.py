@@ -39,6 +39,7 @@ from fedad.judging.groups import countable
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
 from fedad.methods.base import method_of
 from fedad.plumbing.files import private_umask
+from fedad.plumbing.logs import structure
 from fedad.plumbing.shown import for_log, for_log_lines
 from fedad.privacy.base import is_private
 from fedad.types import VALIDATION
@@ -156,6 +157,7 @@ def _answer(
     content, simulated = RecordDict(), is_virtual(context.node_config)
     try:
         private_umask()
+        structure(process="client app", run=str(context.run_id), site=_site(context))
         watch()
         node = node_of(context)
         leave = Leave(context, node, message)
@@ -180,6 +182,11 @@ def _answer(
             reason["text"] = str(error)
         content = RecordDict({wire.REFUSAL: ConfigRecord(reason)})  # type: ignore[arg-type]
     return Message(content, reply_to=message)
+
+
+def _site(context: Context) -> str:
+    """Whose log this is: a factory's own alone, since virtual sites share a process."""
+    return "" if is_virtual(context.node_config) else str(context.node_config.get("site", ""))
 
 
 def _round(node: Node, message: Message) -> int:

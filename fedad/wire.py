@@ -110,6 +110,8 @@ class Known(NamedTuple):
     site: str  # the name that it was registered with, or ""
     key: bytes  # public, PEM
     shut_out: bool  # it stays known: nobody can register it again
+    status: str = ""  # Flower's word: registered, online, offline or unregistered
+    since: str = ""  # when whoever has it last came, in UTC; "" if nobody has
 
 
 def unpack_known(body: bytes) -> list[Known]:
@@ -126,7 +128,14 @@ def unpack_known(body: bytes) -> list[Known]:
     except DecodeError as error:
         raise DataError("the SuperLink's answer is no list of its nodes") from error
     return [
-        Known(str(one.node_id), one.name, one.public_key, one.status == UNREGISTERED)
+        Known(
+            str(one.node_id),
+            one.name,
+            one.public_key,
+            one.status == UNREGISTERED,
+            one.status,
+            one.last_activated_at,
+        )
         for one in nodes
     ]
 

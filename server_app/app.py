@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import closing, suppress
-from logging import ERROR, INFO
+from logging import ERROR, INFO, WARNING
 from pathlib import Path
 
 from flwr.app import ArrayRecord, Context
@@ -13,10 +13,12 @@ from flwr.supercore import log
 
 from fedad.config import Config, read
 from fedad.errors import ConfigError, DataError, FedadError
+from fedad.models.finishing import finish_alone
 from fedad.plumbing.files import private_umask
 from fedad.plumbing.journal import NAME as JOURNAL
 from fedad.plumbing.journal import TakenError
-from fedad.plumbing.shown import for_log_lines, for_terminal
+from fedad.plumbing.logs import structure
+from fedad.plumbing.shown import for_log, for_log_lines, for_terminal
 from fedad.reporting.run_folder import FAILURE, new_folder, write_failure, write_run
 from server_app.kept import Kept
 from server_app.strategy import MethodStrategy
@@ -31,13 +33,16 @@ def main(grid: Grid, context: Context) -> None:
     Where another run has begun there, this one leaves nothing until it may go on with that.
     """
     private_umask()
+    structure(process="server app", run=str(context.run_id))
     out = str(context.run_config.get("round.out", ""))
     folder = None
     try:
         folder = _vacant(out)
         config = read(context.run_config)
         folder = Path(out) if out else _folder(config)
-        _run(grid, config, folder)
+        is_simulated = _run(grid, config, folder)
+        if is_simulated:
+            _finish(folder, config)
         log(INFO, "everything is in %s", for_terminal(folder))
     except TakenError:  # whose folder it is has the last word there
         raise
@@ -49,7 +54,8 @@ def main(grid: Grid, context: Context) -> None:
         raise known from error
 
 
-def _run(grid: Grid, config: Config, folder: Path) -> None:
+def _run(grid: Grid, config: Config, folder: Path) -> bool:
+    """Run to the end; return whether all sites are virtual ones."""
     begin = Kept.reopen if config.round.resume else Kept.begin
     with closing(begin(folder, config)) as kept:
         (folder / FAILURE).unlink(missing_ok=True)  # of what is resumed
@@ -57,6 +63,16 @@ def _run(grid: Grid, config: Config, folder: Path) -> None:
         strategy.start(grid, ArrayRecord())
         write_run(folder, strategy.model, strategy.record(), strategy.together.counts)
         kept.note("finished")
+        return strategy.door.virtual
+
+
+def _finish(folder: Path, config: Config) -> None:
+    """Add what `fedad run` would, after a plain `flwr run`: without it the run is whole, too."""
+    try:
+        for line in finish_alone(folder, config):
+            log(INFO, "%s", for_log(line))
+    except (FedadError, OSError) as error:
+        log(WARNING, "the run is whole but for its pictures and models: %s", for_log(error))
 
 
 def _vacant(out: str) -> Path | None:

@@ -22,7 +22,7 @@ from flwr.app import RecordDict
 
 from fedad import wire
 from fedad.banks.bank import Bank
-from fedad.config import Config
+from fedad.config import Config, every_knob
 from fedad.errors import ConfigError, DataError
 from fedad.judging.findings import Findings
 from fedad.messages.file import checksum, load, save
@@ -96,7 +96,7 @@ class Kept:
             TakenError: the folder holds another run.
         """
         rounds = method_of(config).rounds
-        return cls(rounds, Journal.begin(folder, key=secrets.token_hex(16), config=config.flat()))
+        return cls(rounds, Journal.begin(folder, key=secrets.token_hex(16), config=_noted(config)))
 
     @classmethod
     def reopen(cls, folder: Path, config: Config) -> Kept:
@@ -205,6 +205,13 @@ def _folder(number: int) -> str:
     return "uploads" if number == 1 else f"uploads-{number}"
 
 
+def _noted(config: Config) -> Told:
+    """The knobs of a run that its results depend on, and those that were turned: a version that
+    lacks one of the others goes on with the run, too."""
+    essence, shipped = config.essence(), every_knob()
+    return {k: v for k, v in config.flat().items() if k in essence or v != shipped.get(k)}
+
+
 def _whole(folder: Path, event: Event) -> Path:
     """The file that an event tells of, as it was then; that it is whole its reader will see."""
     path = folder / event["file"]
@@ -216,8 +223,11 @@ def _whole(folder: Path, event: Event) -> Path:
 
 
 def _check_same(before: Mapping[str, Any], config: Config) -> None:
-    """Refuse to go on with other knobs than a run was begun with, where results depend on them."""
-    now = config.essence()
+    """Refuse to go on with other knobs than a run was begun with, where results depend on them.
+
+    A knob that the version lacked which began the run counts as left alone.
+    """
+    now, before = config.essence(), {**every_knob(), **before}
     differing = [
         f"{key} = {now[key]!r} and was {before.get(key)!r}"
         for key in now

@@ -15,6 +15,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from client_app.app import app as client_app
+from fedad.running.finishing import finished_by_caller
 from server_app.app import app as server_app
 
 RUN_ID, SERVER_NODE, FIRST_NODE = 1, 1, 100
@@ -99,7 +100,8 @@ def run_locally(run_config: Mapping[str, Any], *, sites: int) -> None:
     grid = LocalGrid(client_app, nodes, run_config)
     for part in ("run_id", "node_id", "task_id"):
         setattr(TaskIdentity, part, RUN_ID)  # Flower makes messages only inside a run
-    server_app(grid, _context(SERVER_NODE, {}, run_config))
+    with finished_by_caller():
+        server_app(grid, _context(SERVER_NODE, {}, run_config))
 
 
 def _context(node: int, node_config: Mapping[str, Any], run_config: Mapping[str, Any]) -> Context:

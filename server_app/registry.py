@@ -7,6 +7,7 @@ believed. Two that say the same are both left out: nobody can tell which of them
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from server_app.exchange import Reply
 from server_app.quarantine import Introduction, printable, sentence
 
 LONGEST_REASON = 700  # characters: two fingerprints, and in what they differ
+VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})(?![0-9])")
 MOST_WARNINGS = 20  # of products that look alike
 Names = dict[int, str]  # node -> the name that its key was registered with, or ""
 
@@ -151,7 +153,12 @@ class Register:
         for name in self.expected:
             if name not in self.sites:
                 self.missing.setdefault(name, "it did not come")
-        return hands.warnings
+        others = [
+            f"site {name} runs fedad {site.about['version']}, the server {__version__}"
+            for name, site in sorted(self.sites.items())
+            if site.about.get("version", __version__) != __version__
+        ]
+        return [*hands.warnings, *map(printable, others)]
 
 
 def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
@@ -161,9 +168,26 @@ def _why_not(name: str, about: Mapping[str, Any], registered: str) -> str:
         return f"its name {name!r} cannot be a file's, or has a comma or =, or outer spaces"
     if registered not in ("", name):
         return f"its key is registered as {registered!r}, and it says that it is {name!r}"
-    if about["version"] != __version__:
-        return f"it runs fedad {about['version']}, the server {__version__}: install one"
+    if not are_neighbours(about["version"], __version__):
+        return (
+            f"it runs fedad {about['version']}, the server {__version__}: expected neighbouring "
+            "versions"
+        )
     return ""
+
+
+def are_neighbours(one: str, other: str) -> bool:
+    """Whether two versions take part in one run: of one major number, at most one minor apart.
+
+    What they send is held against one schema, and their networks against one another's features.
+    """
+    if one == other:
+        return True
+    found = [VERSION.match(text) for text in (one, other)]
+    if not (found[0] and found[1]):
+        return False
+    (major, minor), (its, small) = ([int(part) for part in f.groups()] for f in found if f)
+    return major == its and abs(minor - small) <= 1
 
 
 def _too_many(about: Mapping[str, Any], most: int) -> str:

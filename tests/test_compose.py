@@ -207,6 +207,22 @@ def test_every_service_is_the_user_whom_the_operator_names(compose):
     }
 
 
+def test_docker_looks_whether_each_process_is_well(compose):
+    """By words that `fedad.deploy.health` knows, of files and ports that the service has."""
+    for name, service in compose.items():
+        _, python, module, what, *words = service["healthcheck"]["test"]
+        assert [python, module, what] == ["python", "-m", "fedad.deploy.health"]
+        kind = name.rpartition("-")[2]
+        assert words[0] == ("process" if kind == "superexec" else kind)
+        if kind == "superexec":
+            assert words[1] in service["command"]
+        else:
+            ports = {"superlink": 8000, "proxy": 8443, "supernode": 9094}
+            assert words[1] == f"localhost:{ports[kind]}"
+        assert set(words[2:]) <= {"/keys/ca.crt"}
+        assert service["environment"]["FEDAD_LOG"] == "${FEDAD_LOG:-}"
+
+
 BASE = "python:3.11-slim-bookworm@sha256:" + "0123456789abcdef" * 4
 
 

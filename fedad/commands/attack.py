@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedad.commands.options import Overrides
+from fedad.commands.options import AsJson, Overrides
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def attack(
-    config: Annotated[Path, typer.Argument(help="A TOML file, such as configs/demo.toml.")],
+    config: Annotated[
+        Path, typer.Argument(help="A TOML file, or the name of one that is here: demo.")
+    ],
     attacks: Annotated[
         list[str] | None, typer.Option("--attack", help="Which; all of them if none is named.")
     ] = None,
@@ -25,10 +27,12 @@ def attack(
         list[str] | None, typer.Option("--site", help="Who lies; the last site if none is named.")
     ] = None,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let sites lie in simulation, and show the others' figures with and without each defence."""
     from fedad.plugins import names, plugin
-    from fedad.plumbing.console import show
+    from fedad.plumbing.console import say, show
+    from fedad.plumbing.files import as_json_text
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.attacked import attacked_federation
     from fedad.running.defences import trials
@@ -39,6 +43,9 @@ def attack(
     with shown_by(Bars()):
         federation = attacked_federation(read_config(config, overrides or []), sites or ())
         measured = list(trials(federation, attacks or names("attacks")))
+    if as_json:
+        say(*as_json_text({"trials": [one._asdict() for one in measured]}).splitlines())
+        return
     show(_table(measured, f"{', '.join(federation.defects)} lies"))
 
 

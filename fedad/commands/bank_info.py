@@ -8,15 +8,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedad.commands.options import AsJson
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def bank_info(file: Annotated[Path, typer.Argument(help="A bank.safetensors.")]) -> None:
+def bank_info(
+    file: Annotated[Path, typer.Argument(help="A bank.safetensors.")], as_json: AsJson = False
+) -> None:
     """What a bank file holds, and how its features were made."""
-    from fedad.plumbing.console import show
+    from fedad.plumbing.console import say, show
+    from fedad.plumbing.files import as_json_text
 
+    if as_json:
+        say(*as_json_text(info(file)).splitlines())
+        return
     show(info_table(file))
+
+
+def info(path: Path) -> dict[str, Any]:
+    """The same as `info_table`, as plain values.
+
+    Raises:
+        DataError: no such file, or no whole model.
+    """
+    from fedad.config import Config
+    from fedad.methods.base import method_of
+    from fedad.plumbing.backbones import licence_of
+    from fedad.running.model_file import open_model
+
+    config, model = open_model(Config(), path)
+    return {
+        "file": str(path),
+        "method": config.round.method,
+        "model": method_of(config).describe(model),
+        "fingerprint": vars(model.fingerprint),
+        "licence": licence_of(model.fingerprint.backbone),
+    }
 
 
 def info_table(path: Path) -> Table:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedad.commands.options import Overrides
+from fedad.commands.options import AsJson, Overrides
+
+if TYPE_CHECKING:
+    from fedad.judging.promise import Promise
 
 
-def calibrate(
+def calibrate(  # noqa: PLR0917 - options, which are named
     model_file: Annotated[Path, typer.Option("--bank", help="A bank.safetensors.")],
     good: Annotated[Path, typer.Option("--good", help="Images of new good parts.")],
     rate: Annotated[
@@ -23,9 +27,11 @@ def calibrate(
         ),
     ] = None,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Set thresholds that keep a wished rate of false rejects, and say what it takes."""
     from fedad.plumbing.console import say
+    from fedad.plumbing.files import as_json_text
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.onboarding import onboard
     from fedad.running.overlay import read_config
@@ -36,9 +42,27 @@ def calibrate(
     config = read_config(None, knobs)
     with shown_by(Bars()):
         made = onboard(config, model_file, good, verdicts)
-    say(*made.warnings)
-    for name, promise in made.promises.items():
-        say(f"{name}: {promise.told()}")
-    say(f"thresholds in {made.file}")
+    if as_json:
+        told = {name: _plain(promise) for name, promise in made.promises.items()}
+        found = {"file": str(made.file), "promises": told, "warnings": [*made.warnings]}
+        say(*as_json_text(found).splitlines())
+    else:
+        say(*made.warnings)
+        for name, promise in made.promises.items():
+            say(f"{name}: {promise.told()}")
+        say(f"thresholds in {made.file}")
     if not all(promise.kept for promise in made.promises.values()):
         raise typer.Exit(1)
+
+
+def _plain(promise: Promise) -> dict[str, Any]:
+    """A promise as JSON has it: a threshold that is no number is its word."""
+    limit = promise.threshold
+    return {
+        "threshold": limit if math.isfinite(limit) else str(limit),
+        "rate": promise.rate,
+        "parts": promise.parts,
+        "images": promise.images,
+        "kept": promise.kept,
+        "told": promise.told(),
+    }

@@ -10,7 +10,7 @@ import typer
 
 def compare(  # noqa: PLR0917 - options, which are named
     plan: Annotated[
-        Path, typer.Argument(help="A YAML matrix, such as configs/compare/merges.yaml.")
+        Path, typer.Argument(help="A YAML matrix, or the name of one that is here: merges.")
     ],
     overrides: Annotated[
         list[str] | None,
@@ -43,9 +43,13 @@ def compare(  # noqa: PLR0917 - options, which are named
     matrix = read_plan(plan, overrides or [])
     matrix = matrix.changed(seeds=seeds, leave_one_out=leave_one_out)
     root = (out or Path("comparisons") / matrix.name).absolute()
-    ran, cells = run_and_compare(
-        matrix, root, via=via, jobs=jobs, sink=Bars(), replace=out is not None, say=say
-    )
+    try:
+        ran, cells = run_and_compare(
+            matrix, root, via=via, jobs=jobs, sink=Bars(), replace=out is not None, say=say
+        )
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"cells that have ended are kept in {root}: the same command goes on")
+        raise
     print_comparison(read_comparison(root))
     page = report(root)
     say(f"{ran} cells run, {cells - ran} were there; everything is in {root}; open {page}")

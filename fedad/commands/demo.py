@@ -21,7 +21,7 @@ def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
     say(
         "",
         "Next:",
-        "  fedad run configs/demo.toml -c wire.dtype=float16 --yardsticks   half the bytes",
+        "  fedad run demo -c wire.dtype=float16 --yardsticks                half the bytes",
         f"  fedad bank info {folder / 'bank.safetensors'}",
         "  fedad data check DIR --dataset autovi                            your own images",
     )

@@ -38,4 +38,15 @@ Models = Annotated[
 ModelName = Annotated[
     str, typer.Argument(help="The first letters of its name; the current model's if none.")
 ]
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", help="The site's policy, whose gate it has to pass.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Metrics = Annotated[
+    Path | None,
+    typer.Option(help="Also write metrics, for node_exporter's textfile collector: a .prom file."),
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--folder", help="`embedder.cache`, if that is another than this user's own."),
+]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from fedad.commands.options import Keys, Overrides, Runs, Superlink
+from fedad.commands.options import AsJson, Keys, Overrides, Runs, Superlink
 
 
-def preflight_server(
-    keys: Keys, superlink: Superlink, proxy: Superlink, runs: Runs, overrides: Overrides = None
+def preflight_server(  # noqa: PLR0917 - options, which are named
+    keys: Keys,
+    superlink: Superlink,
+    proxy: Superlink,
+    runs: Runs,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Certificate, secrets, disk, memory, SuperLink, and that the proxy shows the Fleet API."""
     from fedad.commands.show import show_checks
@@ -16,5 +21,5 @@ def preflight_server(
     from fedad.running.overlay import read_config
 
     read_config(None, overrides or [])  # refuses a wrong knob; no right one changes the checks
-    if not show_checks(server_checks(keys, superlink, proxy, runs)):
+    if not show_checks(server_checks(keys, superlink, proxy, runs), as_json=as_json):
         raise typer.Exit(1)

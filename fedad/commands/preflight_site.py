@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Keys, Overrides, Superlink
+from fedad.commands.options import AsJson, Keys, Overrides, Superlink
 
 
 def preflight_site(  # noqa: PLR0917 - options, which are named
@@ -34,6 +34,7 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
         Path | None, typer.Option(help="Their copies: `ledger-mirror` in its node-config.")
     ] = None,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Data, policy, ledgers, weights, clock, disk, memory, keys and the way to the server; a line
     each.
@@ -51,6 +52,6 @@ def preflight_site(  # noqa: PLR0917 - options, which are named
         config, site, keys, data, output, superlink, policy, leak_images, ledger, mirror
     )
     with shown_by(Bars()):
-        ready = show_checks(looked_at)
+        ready = show_checks(looked_at, as_json=as_json)
     if not ready:
         raise typer.Exit(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Superlink
+from fedad.commands.options import AsJson, Superlink
 
 
 def register(
@@ -16,11 +17,16 @@ def register(
     sites: Annotated[
         list[str] | None, typer.Option("--site", help="A site; all of sites/*.pub if none.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """On the server: tell the SuperLink the keys of the sites that may come."""
     from fedad.deploy.register import register_all
     from fedad.plumbing.console import say
 
-    for site, (number, is_new) in register_all(keys, superlink, sites or ()).items():
+    done = register_all(keys, superlink, sites or ())
+    if as_json:
+        say(json.dumps({site: one._asdict() for site, one in done.items()}))
+        return
+    for site, (number, is_new) in done.items():
         line = f"{site} may come" if is_new else f"{site}: known already"
         say(f"{line}, its key has number {number}" if number else line)

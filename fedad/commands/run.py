@@ -12,7 +12,7 @@ from fedad.commands.options import Overrides, Runs, Via, ViaOption
 
 def run(  # noqa: PLR0917 - options, which are named
     config: Annotated[
-        Path | None, typer.Argument(help="A TOML file, such as configs/demo.toml.")
+        Path | None, typer.Argument(help="A TOML file, or the name of one that is here: demo.")
     ] = None,
     overrides: Overrides = None,
     runs: Runs = Path("runs"),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -41,10 +41,15 @@ def show_run(folder: Path) -> None:
     )
 
 
-def show_checks(checks: Iterable[Check]) -> bool:
+def show_checks(checks: Iterable[Check], *, as_json: bool = False) -> bool:
     """Print a line a check as it is made, and a fix where it failed; return whether all passed."""
     from fedad.plumbing.console import say
 
+    if as_json:
+        found = list(checks)
+        ready = all(one.passed for one in found)
+        say(json.dumps({"ready": ready, "checks": [one._asdict() for one in found]}))
+        return ready
     ready = True
     for check in checks:
         ready = ready and check.passed
@@ -52,6 +57,18 @@ def show_checks(checks: Iterable[Check]) -> bool:
         if not check.passed:
             say(f"     fix: {check.fix}")
     return ready
+
+
+def show_status(status: dict[str, Any], metrics: Path | None, *, as_json: bool) -> None:
+    """Print how a machine stands, and write it as metrics where that is asked for."""
+    from fedad.deploy.metrics import write_metrics
+    from fedad.deploy.status import in_lines
+    from fedad.plumbing.console import say
+    from fedad.plumbing.files import as_json_text
+
+    if metrics is not None:
+        write_metrics(metrics, status)
+    say(*(as_json_text(status).splitlines() if as_json else in_lines(status)))
 
 
 def show_added(added: Added, *, as_json: bool = False) -> None:

@@ -16,10 +16,18 @@ def unregister(
     ],
     keys: Annotated[Path, typer.Option("--keys", help="The server's folder of keys.")],
     superlink: Superlink = "localhost:8000",
+    old: Annotated[
+        bool, typer.Option("--old", help="Of a site: all of its keys but the newest.")
+    ] = False,
 ) -> None:
     """On the server: shut out a key that was lost or replaced."""
     from fedad.deploy.register import unregister as shut_out
+    from fedad.deploy.register import unregister_old
     from fedad.plumbing.console import say
 
+    if old:
+        numbers = ", ".join(unregister_old(keys, superlink, who))
+        say(f"{who} may not come any more by what it had before: the key of number {numbers}")
+        return
     number = shut_out(keys, superlink, who)
     say(f"{who} may not come any more" + f" by the key of number {number}" * (who != number))

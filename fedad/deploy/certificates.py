@@ -1,6 +1,7 @@
 """Who may talk to whom: an authority, the server's certificate, and one key for each site.
 
     authority/ca.crt ca.key                                  keep ca.key off the network
+    authority/before.crt before.key                          the one before it, until it is retired
     server/ca.crt superlink.crt superlink.key superexec.secret sites/<site>.pub <site>.known
     <site>/ca.crt node.key node.pub superexec.secret         one folder a plant, for that plant only
 
@@ -12,22 +13,27 @@ A secret keeps other users of a machine from posing as its SuperExec.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
-import secrets
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fedad.deploy.signing import (
+    AUTHORITY_DAYS,
+    is_address,
+    known_line,
+    new_authority,
+    parsed,
+    server_kit,
+    site_kit,
+)
 from fedad.errors import ConfigError, DataError
 from fedad.plumbing.alike import like
 from fedad.plumbing.files import FILE_MODE, private_folder
@@ -36,10 +42,8 @@ SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z)(\*\.)?{_LABEL}(\.{_LABEL})*")
 RESERVED = ("authority", "server")
-AUTHORITY_DAYS = 3650
-ALWAYS = ("superlink", "localhost", "127.0.0.1")  # how the server's own machine calls it
+BEFORE = "before"  # what an authority's files are called once another took its place
 RENEWAL_KEEPS = ("server/ca.crt", "server/superexec.secret")
-SKEW = timedelta(minutes=5)  # a certificate is valid from a little before it was made
 
 
 def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days: int) -> list[Path]:
@@ -60,19 +64,20 @@ def make_keys(folder: Path, *, hosts: Sequence[str], sites: Sequence[str], days:
             a file that cannot be written: then none is.
     """
     _check(folder, hosts, sites, days)
-    new = {} if (folder / "authority").exists() else _authority()
-    key, certificate = _loaded(folder) if not new else _parsed(new)
+    new = {} if (folder / "authority").exists() else new_authority()
+    key, certificate = authority_in(folder) if not new else parsed(new)
     files = {f"authority/{name}": content for name, content in new.items()}
-    root = certificate.public_bytes(serialization.Encoding.PEM)
+    root = trusted_in(folder) if not new else new["ca.crt"]
     if hosts:
-        made = _prefixed("server", {"ca.crt": root, **_server(key, certificate, hosts, days)})
+        check_days(days, certificate)
+        made = _prefixed("server", {"ca.crt": root, **server_kit(key, certificate, hosts, days)})
         there = {name for name in RENEWAL_KEEPS if (folder / name).exists()}
         files |= {name: content for name, content in made.items() if name not in there}
     for site in sites:
-        kit = _site(site)
+        kit = site_kit(site)
         files |= _prefixed(site, {"ca.crt": root, **kit})
         files[f"server/sites/{site}.pub"] = kit["node.pub"]
-        files[f"server/sites/{site}.known"] = _known(kit["node.pub"], site)
+        files[f"server/sites/{site}.known"] = known_line(kit["node.pub"], site)
     files |= _known_before(folder)
     return _write_all(folder, files)
 
@@ -101,13 +106,49 @@ def same_key(pem: bytes, path: Path) -> bool:
         return False
 
 
-def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) -> None:
+def trusted_in(folder: Path) -> bytes:
+    """The certificates that everybody of the federation is to know: the authority's, and until it
+    is retired that of the one before it."""
+    before = folder / "authority" / f"{BEFORE}.crt"
+    own = (folder / "authority" / "ca.crt").read_bytes()
+    return own + before.read_bytes() if before.exists() else own
+
+
+def sites_in(folder: Path) -> list[str]:
+    """The sites that have keys, by name."""
+    return sorted(path.stem for path in (folder / "server" / "sites").glob("*.pub"))
+
+
+def check_hosts(hosts: Sequence[str]) -> None:
+    """Refuse what sites could not look up.
+
+    Raises:
+        ConfigError: naming it.
+    """
     for host in hosts:
-        if not (_is_address(host) or HOST_NAME.fullmatch(host)):
+        if not (is_address(host) or HOST_NAME.fullmatch(host)):
             raise ConfigError(
                 f"--host {host!r}: expected a name such as fedad.example, or an address such as "
                 "10.0.0.5, without a port: sites would not know the server by its certificate"
             )
+
+
+def check_days(days: int, signer: x509.Certificate) -> None:
+    """Refuse a certificate that would outlive its authority.
+
+    Raises:
+        ConfigError: naming the day on which that ends.
+    """
+    end = signer.not_valid_after_utc
+    if days > (end - datetime.now(UTC)).days + 1:
+        raise ConfigError(
+            f"--days {days}: the authority is valid until {end:%Y-%m-%d}: ask for fewer days, or "
+            "take another authority first: fedad certs DIR --renew authority"
+        )
+
+
+def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) -> None:
+    check_hosts(hosts)
     if days > AUTHORITY_DAYS:
         raise ConfigError(f"--days {days}: expected at most {AUTHORITY_DAYS}, as the authority has")
     for site in sites:
@@ -116,7 +157,7 @@ def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) 
                 f"site {site!r}: expected up to 32 letters, digits, - and _, and not "
                 f"{' or '.join(RESERVED)}: it is the name of a folder"
             )
-    there = [*RESERVED, *(path.stem for path in sorted((folder / "server/sites").glob("*.pub")))]
+    there = [*RESERVED, *sites_in(folder)]
     for place, site in enumerate(sites):
         if twin := like(site, [*there, *sites[:place]]):
             raise ConfigError(
@@ -137,133 +178,31 @@ def _check(folder: Path, hosts: Sequence[str], sites: Sequence[str], days: int) 
         )
 
 
-def _authority() -> dict[str, bytes]:
-    key = ec.generate_private_key(ec.SECP384R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fedad authority")])
-    usage = _usage(key_cert_sign=True, crl_sign=True)
-    certificate = (
-        _builder(name, name, key.public_key(), AUTHORITY_DAYS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA384())
-    )
-    return {
-        "ca.crt": certificate.public_bytes(serialization.Encoding.PEM),
-        "ca.key": _private(key, serialization.PrivateFormat.PKCS8),
-    }
-
-
-def _server(
-    key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, hosts: Sequence[str], days: int
-) -> dict[str, bytes]:
-    own = ec.generate_private_key(ec.SECP256R1())  # a stranger's handshake costs one signature
-    names = dict.fromkeys((*hosts, *ALWAYS))
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
-    certificate = (
-        _builder(name, authority.subject, own.public_key(), days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(map(_name, names)), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
-        )
-        .sign(key, hashes.SHA384())
-    )
-    return {
-        "superlink.crt": certificate.public_bytes(serialization.Encoding.PEM),
-        "superlink.key": _private(own, serialization.PrivateFormat.PKCS8),
-        "superexec.secret": secrets.token_bytes(32),
-    }
-
-
-def _site(name: str) -> dict[str, bytes]:
-    key = ec.generate_private_key(ec.SECP384R1())
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
-    return {
-        "node.key": _private(key, serialization.PrivateFormat.OpenSSH),
-        "node.pub": public + f" {name}\n".encode(),
-        "superexec.secret": secrets.token_bytes(32),
-    }
-
-
-def _known(public: bytes, site: str) -> bytes:
-    """A line of nginx's: the key as Flower's SuperNode sends it, and whose it is."""
-    pem = serialization.load_ssh_public_key(public).public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return f'"{b64encode(pem).decode()}" {site};\n'.encode()
-
-
 def _known_before(folder: Path) -> dict[str, bytes]:
     """The lines of sites whose keys an older version has made, which are not there yet."""
     found = {}
     for path in (folder / "server" / "sites").glob("*.pub"):
         if SITE_NAME.fullmatch(path.stem) and not path.with_suffix(".known").exists():
             try:
-                found[f"server/sites/{path.stem}.known"] = _known(path.read_bytes(), path.stem)
+                found[f"server/sites/{path.stem}.known"] = known_line(path.read_bytes(), path.stem)
             except (OSError, ValueError, UnsupportedAlgorithm) as error:
                 raise DataError(f"{path}: expected a site's public key ({error})") from error
     return found
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(min(now, now + timedelta(days=days)) - SKEW)
-        .not_valid_after(now + timedelta(days=days))
-    )
+def authority_in(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """The authority that signs.
 
-
-def _usage(**allowed: bool) -> x509.KeyUsage:
-    parts = "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
-    parts += "key_cert_sign crl_sign encipher_only decipher_only"
-    return x509.KeyUsage(**{part: allowed.get(part, False) for part in parts.split()})
-
-
-def _name(host: str) -> x509.GeneralName:
-    if _is_address(host):
-        return x509.IPAddress(ipaddress.ip_address(host))
-    return x509.DNSName(host)
-
-
-def _is_address(host: str) -> bool:
+    Raises:
+        DataError: it is not there, or is none.
+    """
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _private(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-
-def _loaded(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    try:
-        return _parsed({n: (folder / "authority" / n).read_bytes() for n in ("ca.crt", "ca.key")})
+        return parsed({n: (folder / "authority" / n).read_bytes() for n in ("ca.crt", "ca.key")})
     except (OSError, ValueError, TypeError) as error:
         raise DataError(
             f"{folder / 'authority'}: expected ca.crt and ca.key of the authority that made this "
             f"federation's keys ({error}): is ca.key kept elsewhere?"
         ) from error
-
-
-def _parsed(files: Mapping[str, bytes]) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    key = serialization.load_pem_private_key(files["ca.key"], password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("not an EC key")
-    return key, x509.load_pem_x509_certificate(files["ca.crt"])
 
 
 def _prefixed(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -279,8 +218,8 @@ def _write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     for there in _existing(folder, files):
         raise DataError(
             f"{there}: is there already: remove it first if it shall go. A site is shut out by "
-            "another key until that is registered; to renew the server's certificate, remove "
-            "superlink.crt and superlink.key"
+            "another key until that is registered; --renew SITE and --renew server make others "
+            "without that"
         )
     paths, written = [folder / name for name in files], list[Path]()
     new = {above for path in paths for above in path.parents if not above.exists()}

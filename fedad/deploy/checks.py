@@ -12,16 +12,15 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from fedad.deploy import expiry
 from fedad.deploy.reach import Server
 from fedad.errors import FedadError
 from fedad.plumbing.files import OTHERS
 
 GB = 2**30
-MONTH = 30  # days before its end at which a certificate should be renewed
 
 
 class Check(NamedTuple):
@@ -101,13 +100,19 @@ def trusted(server: Server) -> Check:
     """Whether the authority that this machine knows has signed the server's certificate."""
 
     def until() -> str:
-        end = server.valid_until()
-        days = (end - datetime.now(UTC)).days
-        hint = ": renew it soon" if days < MONTH else ""
-        return f"the authority is the same, valid for {days} days more{hint}"
+        return f"the authority is the same; {expiry.of_server(server).told()}"
 
-    fix = "take ca.crt from where the server's certificate was made, or renew that certificate"
+    fix = (
+        "take ca.crt from where the server's certificate was made, or renew that certificate: "
+        "fedad certs DIR --renew server"
+    )
     return attempt("certificate", until, fix)
+
+
+def authority(path: Path) -> Check:
+    """Whether an authority that this machine knows is still valid."""
+    fix = "fedad certs DIR --renew authority, then ca.crt of this machine's folder from there"
+    return attempt("authority", lambda: expiry.checked(path, "the authority"), fix)
 
 
 def fleet(server: Server) -> Check:

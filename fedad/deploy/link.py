@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedad.deploy.expiry import expired
 from fedad.deploy.reach import Server
 from fedad.errors import FedadError
 from fedad.plumbing.files import write_atomic
@@ -83,6 +84,7 @@ class Link:
             cause = f"it answers {status}"
         except (OSError, http.client.HTTPException, FedadError) as error:
             cause = str(error) or type(error).__name__
+        self._check_certificate()
         raise LinkError(f"{self.address}: the SuperLink does not list its keys: {cause}")
 
     def start(self, run_config: Mapping[str, str | int | float]) -> str:
@@ -123,7 +125,22 @@ class Link:
             raise LinkError(
                 f"{self.address}: no answer in {SECONDS:.0f} s: is the SuperLink up?"
             ) from error
-        return self._answer(done.stdout, done.stderr)
+        try:
+            return self._answer(done.stdout, done.stderr)
+        except KnownError:
+            raise
+        except LinkError:
+            self._check_certificate()
+            raise
+
+    def _check_certificate(self) -> None:
+        """Say so where the certificate has expired, which Flower's program tells in its own words.
+
+        Raises:
+            LinkError: it has, naming the day.
+        """
+        if told := expired(Server(self.address, self.ca)):
+            raise LinkError(f"{told}: fedad certs DIR --renew server")
 
     def _answer(self, said: str, wrong: str) -> dict[str, Any]:
         try:

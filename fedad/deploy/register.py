@@ -62,6 +62,27 @@ def check_names(keys: Path, sites: Sequence[str], known: Sequence[str]) -> None:
             )
 
 
+def unregister_old(keys: Path, superlink: str, site: str) -> list[str]:
+    """Shut out every key of a site but the one in the server's folder; return their numbers.
+
+    Raises:
+        DataError: that one may not come, or it is the only one.
+        LinkError: the SuperLink cannot be reached.
+    """
+    path = keys / "sites" / f"{site}.pub"
+    with tempfile.TemporaryDirectory(prefix="fedad-") as scratch:
+        link = Link(superlink, keys / "ca.crt", Path(scratch))
+        own = [one for one in link.known() if one.site == site and not one.shut_out]
+        old = [one.number for one in own if not same_key(one.key, path)]
+        if len(old) == len(own):
+            raise DataError(f"{path}: {site} may not come by this key yet: fedad register first")
+        if not old:
+            raise DataError(f"{path}: {site} may come by this key alone: no other is to shut out")
+        for number in old:
+            link.unregister(number)
+    return old
+
+
 def unregister(keys: Path, superlink: str, who: str) -> str:
     """Shut out whoever has the key of a site, or of a number; return the number.
 

@@ -37,6 +37,12 @@ def rehearse(overrides: Sequence[str], runs: Path) -> Path:
         plants = demo_plants(config, work / "data", SITES)
         with Federation(work, plants, settings=settings_of(config)) as up:
             folder = run_on(up.link(), factory_config(config, SITES), runs)
+    except KeyboardInterrupt as stop:
+        stop.__notes__ = [  # without its keys nobody goes on with its run
+            f"all processes are ended; their logs are in {work / 'logs'}, and what came of the run "
+            f"in {runs}: fedad federation begins anew"
+        ]
+        raise
     except BaseException:
         say(f"every process's log is in {work / 'logs'}", error=True)
         raise

@@ -9,6 +9,7 @@ from fedad.deploy.checks import (
     GB,
     Check,
     attempt,
+    authority,
     fleet,
     free_disk,
     key_files,
@@ -38,6 +39,7 @@ def server_checks(keys: Path, superlink: str, proxy: str, runs: Path) -> Iterato
     yield from key_files(keys, KEYS)
     yield from private([keys, runs])
     yield _sites(keys / "sites")
+    yield authority(keys / "ca.crt")
     up = reachable(hub, "superlink")
     yield up
     if up.passed:

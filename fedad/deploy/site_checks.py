@@ -10,7 +10,16 @@ from pathlib import Path
 
 from fedad.config import Config
 from fedad.deploy.certificates import public_of
-from fedad.deploy.checks import Check, attempt, fleet, key_files, private, reachable, trusted
+from fedad.deploy.checks import (
+    Check,
+    attempt,
+    authority,
+    fleet,
+    key_files,
+    private,
+    reachable,
+    trusted,
+)
 from fedad.deploy.guard import programs
 from fedad.deploy.ledger_check import Ledgers
 from fedad.deploy.plant import Plant
@@ -58,6 +67,7 @@ def site_checks(  # noqa: PLR0917 - one a line of the command
     yield from private(dict.fromkeys([keys, output, *_caches(config)]))
     fix = "copy the folder that fedad certs made for this site"
     yield attempt("identity", lambda: _identity(keys, name), fix)
+    yield authority(keys / "ca.crt")
     yield from _line(server)
     policy_fix = "mend the file, or list the app if the server's fedad is the same as this one"
     yield attempt("policy", lambda: _policy(policy, config), policy_fix)

@@ -67,12 +67,21 @@ def run_on(link: Link, config: Config, runs: Path) -> Path:
         raise
     try:
         _follow(link, run, folder)
-    except KeyboardInterrupt:
-        link.stop(run)
+    except KeyboardInterrupt as stop:
+        stop.add_note(_stopped(link, run, folder))
         raise
     raise_failure(folder)
     point_latest(folder)
     return folder
+
+
+def _stopped(link: Link, run: str, folder: Path) -> str:
+    """End a run, and say what there is of it, and how to go on."""
+    try:
+        link.stop(run)
+    except LinkError as error:
+        return f"the run goes on, as it could not be ended: {error}: see fedad status server"
+    return f"what the sites gave is kept: fedad submit --resume {folder} goes on"
 
 
 def _follow(link: Link, run: str, folder: Path) -> None:

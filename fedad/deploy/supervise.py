@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
 
 from fedad.errors import ConfigError
 from fedad.plumbing.console import say
+from fedad.plumbing.logs import line, relayed, wanted
 
 DELAY = 5.0  # seconds between an end and the next start
 PATIENCE = 10.0  # seconds that a process has to end when it is told to
@@ -30,30 +34,50 @@ def supervise(command: Sequence[str], *, delay: float = DELAY) -> None:
     stopped = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopped.set())
+    structured = wanted()
     while not stopped.is_set():
-        process = _started(command)
+        process = _started(command, relay=structured)
         while not stopped.is_set() and process.poll() is None:
             stopped.wait(0.2)
             _end_if_orphaned()
         if stopped.is_set():
             _end(process)
             return
-        say(
-            f"{command[0]} ended with {process.returncode}: starting it again in {delay:g} s",
-            error=True,
-        )
+        told = f"{command[0]} ended with {process.returncode}: starting it again in {delay:g} s"
+        say(line(told, "WARNING", process="supervise") if structured else told, error=True)
         stopped.wait(delay)
         _end_if_orphaned()
 
 
-def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def _started(command: Sequence[str], *, relay: bool) -> subprocess.Popen[bytes]:
+    """Start it; what it says goes where ours does, as JSON if that is to be relayed."""
+    piped = subprocess.PIPE if relay else None
+    both = subprocess.STDOUT if relay else None
     try:
-        return subprocess.Popen(command)
+        process = subprocess.Popen(command, stdout=piped, stderr=both)
+        if process.stdout is not None:
+            words = (process.stdout, _name(command))
+            threading.Thread(target=_relay, args=words, daemon=True).start()
+        return process
     except OSError as error:
         raise ConfigError(
             f"{command[0]}: cannot be started ({error.strerror}): expected a program and its "
             "words, such as fedad supervise -- flower-supernode ..."
         ) from error
+
+
+def _relay(said: IO[bytes], name: str) -> None:
+    """Pass on what a process and those that it started say, line by line, until all have ended."""
+    for text in said:
+        if text.strip():
+            say(relayed(text.decode(errors="replace"), name))
+            sys.stdout.flush()
+
+
+def _name(command: Sequence[str]) -> str:
+    """The program that the words are about: of `fedad guard -- flower-superexec`, the last."""
+    after = [*command][[*command].index("--") + 1 :] if "--" in command else [*command]
+    return Path(after[0] if after else command[0]).name
 
 
 def _end_if_orphaned() -> None:

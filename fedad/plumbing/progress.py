@@ -92,6 +92,7 @@ class Bars:
                 progress.TimeRemainingColumn(),
                 console=Console(file=self.stream),
                 transient=True,
+                redirect_stdout=sys.stdout.isatty(),  # what goes to a file is not the terminal's
             ).__enter__()
         return self
 
@@ -143,16 +144,31 @@ class Log:
 
 
 def lines(stage: str, total: int, write: Callable[[str], object], every: float = 10.0) -> Advance:
-    """Report by whole lines: `embedding: 120 of 305, about 40 s left`."""
-    began = shown = time.monotonic()
+    """Report by whole lines: `embedding: 120 of 305, about 40 s left`.
+
+    How long the rest takes follows from what came after the first piece: before it a network is
+    loaded or a process started, once.
+    """
+    shown = time.monotonic()
+    first: tuple[float, int] | None = None  # when the first piece was done, and how many it were
 
     def advance(done: int) -> None:
-        nonlocal shown
+        nonlocal shown, first
         now = time.monotonic()
+        if first is None and done > 0:
+            first = (now, done)
         if now - shown < every or not 0 < done < total:
             return
         shown = now
-        left = (now - began) / done * (total - done)
-        write(f"{for_terminal(stage)}: {done} of {total}, about {left:.0f} s left")
+        left = _left(first, now, done, total)
+        write(f"{for_terminal(stage)}: {done} of {total}{left}")
 
     return advance
+
+
+def _left(first: tuple[float, int] | None, now: float, done: int, total: int) -> str:
+    """How long the rest takes, in words; nothing before there is a pace."""
+    if first is None or done <= first[1] or now <= first[0]:
+        return ""
+    pace = (now - first[0]) / (done - first[1])
+    return f", about {pace * (total - done):.0f} s left"

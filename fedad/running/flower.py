@@ -29,6 +29,7 @@ from fedad.errors import FedadError
 from fedad.plumbing.files import FOLDER_MODE, private_file, private_folder, read_json, write_atomic
 from fedad.plumbing.progress import Advance, Sink
 from fedad.reporting.run_folder import FAILURE, RECORD
+from fedad.running.finishing import RUNNER
 from fedad.running.knobs import check_listed
 
 PACKAGES = ("fedad", "server_app", "client_app")
@@ -106,6 +107,7 @@ def environment_of(work: Path) -> dict[str, str]:
         "RAY_TMPDIR": str(work),
         "RAY_DEDUP_LOGS": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        RUNNER: "1",
     }
 
 

@@ -21,10 +21,10 @@ from fedad.plumbing.files import private_file
 from fedad.plumbing.journal import NAME as JOURNAL
 from fedad.plumbing.journal import events_of
 from fedad.plumbing.progress import Sink, shown_by
-from fedad.reporting.gallery import gather
 from fedad.reporting.record import figures_of
 from fedad.reporting.run_folder import new_folder, point_latest, read_record, write_record
 from fedad.reporting.tracking import check_tracker, tracked
+from fedad.running.finishing import finish
 from fedad.types import Site
 
 
@@ -92,10 +92,7 @@ def run_in(folder: Path, config: Config, sites: Sequence[Site], *, via: str, sin
 
             with _flower_log_in(folder / "flower.log"):
                 run_locally(config.flat(), sites=len(sites))
-    record = read_record(folder)
-    warnings = [*record["warnings"], *without_figures(sites)]
-    write_record(folder, {**record, "warnings": warnings, "instead": instead(config, sites)})
-    gather(folder / "sites", folder / "pictures")
+    finish(folder, sites, config)
     return config
 
 

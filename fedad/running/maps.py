@@ -50,9 +50,9 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
         model_file: with the thresholds beside it that `fedad calibrate` wrote, if there are any.
         out: `<category>/test/<defect>/<stem>`, or the image's place in `folder`, gets its ending.
             What is there already is not judged.
-        form: "npy" writes float32, "png" 16 bits: the way from the low to the high end of the
-            category's scale in 65,535 steps, cut off at both ends. The scale comes from the model
-            and stands in `maps.json`, as does how files were read, where it was not as usual.
+        form: "npy" and "tiff" write float32, "png" 16 bits: the way from the low to the high end
+            of the category's scale in 65,535 steps, cut off at both ends. The scale comes from the
+            model and stands in `maps.json`, as does how files were read, where it was not as usual.
 
     Raises:
         MismatchError: the images would be embedded otherwise than the model's were.
@@ -100,7 +100,12 @@ def write_maps(config: Config, folder: Path, model_file: Path, out: Path, *, for
 
 
 def to_judge(
-    config: Config, folder: Path, known: Sequence[str], out: Path | None = None
+    config: Config,
+    folder: Path,
+    known: Sequence[str],
+    out: Path | None = None,
+    *,
+    recognised: bool = False,
 ) -> Dataset:
     """The images to judge, each of a category; where a defect is does not matter here.
 
@@ -108,6 +113,7 @@ def to_judge(
         folder: a data set, of which the test images are judged, any folder of images, or an image.
         known: the categories of the model.
         out: where results go, which may lie below it.
+        recognised: see `named`.
 
     Raises:
         DataError: no image, or one of a category that the model does not know.
@@ -117,7 +123,7 @@ def to_judge(
         below = out.absolute() if out else folder
         inside = below != folder and below.is_relative_to(folder)
         dataset = pictures(folder, without=below if inside else None)
-        return named(dataset, known, text)
+        return named(dataset, known, text, recognised=recognised)
     dataset = open_folder(folder, name)
     samples = tuple(
         replace(one, masks=() if one.is_good else None)
@@ -126,7 +132,8 @@ def to_judge(
     )
     if not samples:
         raise DataError(f"{folder}: no test image in it: name the folder of those to judge")
-    return named(replace(dataset, samples=samples, notes=dataset.notes[:1]), known, text)
+    dataset = replace(dataset, samples=samples, notes=dataset.notes[:1])
+    return named(dataset, known, text, recognised=recognised)
 
 
 def _place(sample: Sample, dataset: Dataset) -> Path:
@@ -173,6 +180,8 @@ def _write(place: Path, verdict: Verdict, form: str, scale: tuple[float, float])
     buffer = io.BytesIO()
     if form == "npy":
         np.save(buffer, scores, allow_pickle=False)
+    elif form == "tiff":  # as MVTec's evaluator reads them
+        Image.fromarray(scores.astype(np.float32)).save(buffer, "TIFF")
     else:
         levels = np.rint(np.clip(relative(scores, scale), 0, 1) * 65535).astype(np.uint16)
         Image.fromarray(levels).save(buffer, "PNG")

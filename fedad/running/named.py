@@ -10,7 +10,9 @@ from fedad.errors import ConfigError, DataError
 from fedad.types import Dataset
 
 
-def named(dataset: Dataset, known: Sequence[str], text: str) -> Dataset:
+def named(
+    dataset: Dataset, known: Sequence[str], text: str, *, recognised: bool = False
+) -> Dataset:
     """The data set with samples of the model's products alone, and notes of what that changed.
 
     Products that `text` names are meant where the folder has them; where it has none of them, all
@@ -19,6 +21,8 @@ def named(dataset: Dataset, known: Sequence[str], text: str) -> Dataset:
     Args:
         known: the products of the model.
         text: `data.categories`.
+        recognised: whether somebody will recognise the product of a picture that nothing tells it
+            of: its category is empty then.
 
     Raises:
         ConfigError: `text` names a product that the model does not know.
@@ -31,6 +35,12 @@ def named(dataset: Dataset, known: Sequence[str], text: str) -> Dataset:
         left = len(dataset.samples) - len(kept)
         told = [f"{left} images are not used: of {_list(own - there)}"] if left else []
         return replace(dataset, samples=kept, notes=(*dataset.notes, *told))
+    if recognised and not wanted and len(known) > 1:
+        samples = tuple(
+            one if one.category in there else replace(one, category="") for one in dataset.samples
+        )
+        told = [f"{_list(own - there)} names no product of the model: each picture's is recognised"]
+        return replace(dataset, samples=samples, notes=(*dataset.notes, *told))
     if there or len(wanted or known) > 1:
         raise DataError(
             f"{dataset.root}: the model knows {', '.join(known)}, and not {_list(own - there)}: "

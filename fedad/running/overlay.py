@@ -13,6 +13,7 @@ from fedad.plumbing import parse
 from fedad.plumbing.files import expanded
 from fedad.plumbing.journal import events_of
 from fedad.reporting.run_folder import FAILURE, RECORD
+from fedad.running.shipped import found
 
 NO_FILE = ("", "package", "hub", "random")  # what embedder.weights may be beside a file
 FOLDERS = ("data.dir", "embedder.cache")  # knobs that hold one
@@ -24,7 +25,7 @@ def read_config(path: Path | None, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: no such file, not TOML, or a knob or value that is wrong.
     """
-    knobs = flat(read_toml(path)) if path else {}
+    knobs = flat(read_toml(found(path, ".toml"))) if path else {}
     return read(absolute({**knobs, **read_knobs(overrides)}))
 
 
