@@ -5,9 +5,9 @@
                                    [--json FILE]
 
 `plants` are the demo's three drawn plants, `loco` three drawn products in MVTec LOCO's manner (40
-good images each to learn from, dealt out to three sites); every other name is a product below
-`--parts`, real images with natural sites. Images are embedded at 256 pixels. Test images of all
-sites are ranked together; of several products it is the mean.
+good images each to learn from, dealt out to three sites), both drawn anew with each seed; every
+other name is a product below `--parts`, real images with natural sites. Images are embedded at 256
+pixels. Test images of all sites are ranked together; of several products it is the mean.
 
 Members are learned once for all ensembles of a set, so that seconds (a processor's, of learning
 alone) are the sum of those of the parts that an ensemble has; `MB up` is what all sites sent
@@ -75,11 +75,11 @@ def config_of(
     data: str, knobs: Mapping[str, Any], seed: int, options: argparse.Namespace
 ) -> Config:
     """One run."""
-    place: dict[str, Any] = {"data.dataset": "synthetic"}
-    if data == "loco":
-        place = {"data.dataset": "mvtec_loco", "data.dir": str(options.loco)}
-        place |= {"data.partition": "iid"}
-    elif data != "plants":
+    if data in ("plants", "loco"):
+        layout = drawn_set(data).layout
+        place: dict[str, Any] = {"data.dataset": layout, "data.dir": str(options.drawn)}
+        place |= {"data.partition": "iid"} if data == "loco" else {}
+    else:
         place = {
             "data.dataset": "autovi",
             "data.dir": str(options.parts),
@@ -204,14 +204,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     row(*["---"] * len(columns))
     for data in options.data.split(","):
         for seed in range(options.seeds):
-            options.loco = loco(seed) if data == "loco" else None
+            options.drawn = drawn_by(data, seed) if data in ("plants", "loco") else None
             _one(data, seed, options)
 
 
-def loco(seed: int) -> Path:
-    """Where parts in MVTec LOCO's manner are drawn, once."""
-    root, drawn = cache_root() / f"ensembles-loco-{seed}", drawn_set("loco")
-    provide(root, drawn, plan_of(drawn, images=40, size=256, seed=seed, sites=1))
+def drawn_by(data: str, seed: int) -> Path:
+    """Where the set is drawn by the seed, once."""
+    root, drawn = cache_root() / f"ensembles-{data}-{seed}", drawn_set(data)
+    more = {"images": 40, "sites": 1} if data == "loco" else {}
+    provide(root, drawn, plan_of(drawn, size=256, seed=seed, **more))
     return root
 
 

@@ -1,6 +1,7 @@
 """The router, the adaptation and the experts of `experts`, each alone and together.
 
     python benchmarks/experts.py routing  [--data variants,cloth]    who goes where: purities
+    python benchmarks/experts.py projection [--size 256] [--seeds 1]    what a learned one adds
     python benchmarks/experts.py area                                a defect of growing area
     python benchmarks/experts.py ablation [--data plants,variants,cloth,metal,wafer] [--seeds 1]
                                           [--only single,both] [-c KEY=VALUE ...]
@@ -23,16 +24,18 @@ seeds, which draw textures anew, the mean with the lowest and the highest. A dif
 from __future__ import annotations
 
 import argparse
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import torch
 from common import heading, row
-from learned import KEYS, Found, Remembered, World, cells, differences, rounds_of
+from learned import KEYS, Found, Remembered, World, cells, differences, kilobytes, rounds_of
 
 from fedad.config import read
 from fedad.datasets.base import open_dataset
@@ -47,11 +50,11 @@ from fedad.drawing.sets import drawn_set, plan_of
 from fedad.drawing.wafers import WAFERS
 from fedad.embedders.pixels import with_pixels
 from fedad.methods._router import silhouettes, split
-from fedad.methods._routing import points_of
-from fedad.methods.base import method_of
+from fedad.methods._routing import assigned, points_of
+from fedad.methods.base import Turn, method_of
 from fedad.partition import partition
 from fedad.plumbing.files import cache_root
-from fedad.round import learn
+from fedad.round import fit, learn, merge
 from fedad.running.overlay import read_knobs
 from fedad.types import GOOD, Site
 
@@ -59,6 +62,7 @@ STAINED = 2  # good images of a site
 MATERIALS = {"cloth": CLOTHS, "metal": METALS, "wafer": WAFERS}
 OFF = {"experts.router": "off", "experts.adapt": "off"}
 ADAPTED = {"experts.adapt": "mean"}
+PROJECTED = {"experts.projection": 32}
 ROWS: dict[str, dict[str, Any]] = {
     "PatchCore": {"round.method": "patchcore", "patchcore.preset": "classic"},
     "single": OFF,
@@ -67,6 +71,15 @@ ROWS: dict[str, dict[str, Any]] = {
     "both": {"experts.router": "cleaned", **ADAPTED},
     "oracle": {**OFF, "experts.router": "oracle"},
     "oracle + adaptation": {"experts.router": "oracle", **ADAPTED},
+    "projected": {**OFF, "experts.router": "cleaned", **PROJECTED},
+    "projected + adaptation": {"experts.router": "cleaned", **ADAPTED, **PROJECTED},
+    "given": {**OFF, "experts.router": "cleaned", "experts.subclasses": "given"},
+    "given + projected": {
+        **OFF,
+        "experts.router": "cleaned",
+        "experts.subclasses": "given",
+        **PROJECTED,
+    },
     "pooled": {**OFF, "experts.router": "pooled", "experts.centred": False},
     "as is": {**OFF, "experts.router": "cleaned", "experts.centred": False},
     "as is + adaptation": {"experts.router": "cleaned", "experts.centred": False, **ADAPTED},
@@ -106,13 +119,15 @@ def everywhere(products: Sequence[Product], variants: int, plan: DrawingPlan) ->
                     yield Shot(product, plant, variant, split_, defect, take, number, view=view)
 
 
-def world_of(data: str, seed: int) -> World:
-    """The sites of a data set, drawn by the seed."""
+def world_of(data: str, seed: int, size: int = 256) -> World:
+    """The sites of a data set, drawn by the seed, seen at so many pixels."""
     knobs: dict[str, Any] = {"score.replicates": 0, "embedder.threads": 1}
-    knobs |= {"embedder.size": 256, "coreset.local-ratio": 0.1}
+    knobs |= {"embedder.size": size, "coreset.local-ratio": 0.1}
     material, _, seen = data.partition("-")
     if data == "plants":
-        knobs["data.dataset"] = "synthetic"
+        root, drawn = cache_root() / f"experts-plants-{seed}", drawn_set(data)
+        provide(root, drawn, plan_of(drawn, seed=seed))
+        knobs |= {"data.dataset": drawn.layout, "data.dir": str(root)}
     elif data == "variants" or seen:
         products, count = (MATERIALS[material], 1) if seen else (PRODUCTS, 3)
         drawn = DrawnSet(
@@ -180,6 +195,42 @@ def routing(data: str, seed: int) -> None:
                     f"{purity(best[1], [name for name, _ in some]):.2f}",
                     f"{purity(best[1], kinds):.2f}",
                 )
+
+
+def projection(data: str, seed: int, size: int, more: Mapping[str, Any]) -> None:
+    """Where test images go, defective ones too, by centroids and by a learned projection."""
+    world = world_of(data, seed, size)
+    for name in ("router", "projected", "given", "given + projected"):
+        config = world.config("experts", seed, {**more, **ROWS[name]})
+        method, turn, sent = method_of(config), Turn(), 0.0
+        began = time.process_time()
+        for _ in takewhile(lambda phase: phase != "experts", method.phases):
+            uploads = [fit(config, site, world.embed, turn).upload for site in world.sites]
+            sent = max(kilobytes(one) for one in uploads)
+            turn = Turn(turn.number + 1, merge(config, uploads, turn))
+        seconds, found = time.process_time() - began, list[tuple[str, str, str, int]]()
+        for site in world.sites:
+            usual = points_of(world.embed(site.train), "cleaned", centre=True).usual
+            points = points_of(world.embed(site.test), "cleaned", centre=True, usual=usual)
+            numbers = assigned(points, turn.model).tolist()
+            kinds = [sample.name.rpartition("_")[2] for sample in site.test]
+            products = [sample.category for sample in site.test]
+            found += zip(products, [site.name] * len(kinds), kinds, numbers, strict=True)
+        for product in sorted({one[0] for one in found}):
+            mine = [one for one in found if one[0] == product]
+            labels = np.array([one[3] for one in mine])
+            by = (purity(labels, [one[k] for one in mine]) for k in (2, 1))
+            experts = len(turn.model.of(product))
+            row(
+                data,
+                name,
+                product,
+                experts,
+                len(mine),
+                *(f"{value:.3f}" for value in by),
+                f"{sent:.0f}",
+                f"{seconds:.1f}",
+            )
 
 
 def best_split(points: np.ndarray) -> tuple[float, np.ndarray]:
@@ -288,7 +339,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=("routing", "area", "ablation"))
+    parser.add_argument("table", choices=("routing", "projection", "area", "ablation"))
+    parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--data", default="plants,variants,cloth,metal,wafer")
     parser.add_argument("--only", default="single,router,adaptation,both")
     parser.add_argument("--seeds", type=int, default=1)
@@ -312,6 +364,12 @@ def main() -> None:
         for data in given.data.split(","):
             for seed in range(given.seeds):
                 routing(data, seed)
+        return
+    if given.table == "projection":
+        row("data", "way", "product", "K", "images", "by kind", "by plant", "KB up", "CPU s")
+        row(*["---"] * 9)
+        for seed in range(given.seeds):
+            projection("variants", seed, given.size, read_knobs(given.knobs))
         return
     if given.table == "area":
         area()

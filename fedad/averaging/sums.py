@@ -131,10 +131,12 @@ def check_sums(upload: Sums, site: Enrolled, *, cells: int, dimensions: int, lea
 
 
 def left_out(upload: Sums, site: Enrolled, *, knob: str, least: int) -> list[str]:
-    """A sentence for each product that a site with few images of it has sent nothing of."""
+    """A sentence for each product that a site with few images of it has sent nothing of; as a
+    member of an ensemble it has learned of none that is held out."""
     few = sorted({name for name, count in site.train.items() if count} - {*upload.categories})
     return [
-        f"site {site.site} has {site.train[name]} good images of {name}, fewer than "
+        f"site {site.site} has {site.train[name]} good images of {name}, "
+        f"{'less those held out ' if site.train[name] >= least else ''}fewer than "
         f"{knob} = {least}, and left the product out"
         for name in few
     ]

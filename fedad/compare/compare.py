@@ -15,6 +15,7 @@ from fedad.compare.cells import Place, RunCell, cells_of, content_of, distinct, 
 from fedad.compare.contrasts import ALL_PAIRS, contrasts, rankings, unranked
 from fedad.compare.fairness import by_category, by_site, fairness
 from fedad.compare.features import fill_cache, told_of
+from fedad.compare.members import members_of
 from fedad.compare.pareto import pareto, summed_costs
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.ranges import auroc_range, is_exact, redrawn_range, shown
@@ -182,6 +183,7 @@ def comparison(
         "sizes": by_size(plan, summaries, pairs),
         "rankings": (ranks := rankings(plan, some)),
         "unranked": unranked(some, ranks),
+        "members": members_of(plan, some, root),
         "fairness": fairness(plan, some),
         "value": values_of(plan, points, root),
         "pareto": pareto(plan, some, audits_of(plan)),

@@ -85,29 +85,42 @@ class Judged:
         return Sureness.of(*(Line(*side) for side in sides)).interval()
 
 
-def draw(folder: Path, figures: Sequence[str], replicates: int, *, together: bool) -> Drawn:
+def draw(
+    folder: Path, figures: Sequence[str], replicates: int, *, together: bool, kind: str = ""
+) -> Drawn:
     """The figures of the cell in `folder`, read from `drawn.safetensors` if they are there.
 
     Args:
         together: also rank the images of all sites in one; not where each site has its own bank.
+        kind: of defects, that alone stand beside the good images; empty: all.
     """
     asked = {"figures": list(figures), "replicates": replicates, "together": together}
     asked["code"] = digest([Path(__file__)])
-    found = _read(folder / FILE, asked)
+    asked |= {"kind": kind} if kind else {}
+    file = folder / (f"drawn-{kind}.safetensors" if kind else FILE)
+    found = _read(file, asked)
     if found is None:
-        found = _draw(folder, figures, replicates, together)
-        _write(folder / FILE, asked, found)
+        found = _draw(folder, figures, replicates, together, kind)
+        _write(file, asked, found)
     return found
 
 
-def _draw(folder: Path, figures: Sequence[str], replicates: int, together: bool) -> Drawn:
+def kinds_of(folder: Path) -> list[str]:
+    """The kinds of defects that the cell's test images show, by their names."""
+    cells = (cell for path in _files(folder) for cell in read_per_image(path.parent).cells)
+    return sorted({cell.kind for cell in cells if cell.is_bad()} - {""})
+
+
+def _draw(
+    folder: Path, figures: Sequence[str], replicates: int, together: bool, kind: str
+) -> Drawn:
     found: dict[tuple[Scope, str], np.ndarray] = {}
     images: dict[Scope, Images] = {}
     ranges: dict[Scope, Range] = {}
-    told = _recorded(folder)
-    for scope, judged in _groups(folder, together):
+    told = _recorded(folder, kind)
+    for scope, judged in _groups(folder, together, kind):
         images[scope], ranges[scope] = judged.images(), judged.range()
-        values = {figure: told(scope, figure) for figure in figures}
+        values = {figure: told(scope, figure, images[scope].defective) for figure in figures}
         for figure, drawn in redraw(judged, scope, values, replicates).items():
             found[scope, figure] = drawn
     return Drawn(found, images, ranges)
@@ -128,14 +141,21 @@ def redraw(
     return {figure: _moved(measured[figure], value) for figure, value in values.items()}
 
 
-def _recorded(folder: Path) -> Callable[[Scope, str], float]:
-    """The pixel figures of the record, from fine bins; NaN where it has none."""
+def _recorded(folder: Path, kind: str) -> Callable[[Scope, str, int], float]:
+    """The pixel figures of the record, from fine bins; NaN where it has none, or of a kind those of
+    fewer defective images: a site says nothing of a kind of which it has too few."""
     (found,) = read_record(folder)["figures"].values()
 
-    def told(scope: Scope, figure: str) -> float:
+    def told(scope: Scope, figure: str, defective: int) -> float:
+        if figure.startswith("image_"):
+            return math.nan
         part = found["together"] if scope.site == TOGETHER else found["sites"].get(scope.site, {})
-        figures = part.get("categories", {}).get(scope.category, {}).get("figures", {})
-        return math.nan if figure.startswith("image_") else number(figures[figure]["value"])
+        of = part.get("categories", {}).get(scope.category, {})
+        if kind:
+            of = of.get("by_kind", {}).get(kind)
+            if of is None or of["sizes"]["defective_images"] != defective:
+                return math.nan
+        return number(of.get("figures", {})[figure]["value"])
 
     return told
 
@@ -151,24 +171,25 @@ def _moved(drawn: Bounded, value: float) -> np.ndarray:
     return found
 
 
-def _groups(folder: Path, together: bool) -> Iterator[tuple[Scope, Judged]]:
+def _groups(folder: Path, together: bool, kind: str) -> Iterator[tuple[Scope, Judged]]:
     """The images of each site and category, and of each category over all sites."""
     sites = {path.parent.name: read_per_image(path.parent) for path in _files(folder)}
     for category in sorted({cell.category for kept in sites.values() for cell in kept.cells}):
         for site, kept in sites.items():
-            judged = judged_of([kept], category)
+            judged = judged_of([kept], category, kind)
             if judged.names:
                 yield Scope(site, category), judged
         if together:
-            yield Scope(TOGETHER, category), judged_of(list(sites.values()), category)
+            yield Scope(TOGETHER, category), judged_of(list(sites.values()), category, kind)
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("sites/*/images.safetensors"))
 
 
-def judged_of(kept: Sequence[PerImage], category: str) -> Judged:
-    """The images of one category that some sites keep, in the order of their names."""
+def judged_of(kept: Sequence[PerImage], category: str, kind: str = "") -> Judged:
+    """The images of one category that some sites keep, in the order of their names; of one `kind`
+    of defects the good ones and those."""
     return judged_from(
         [
             Row(name, cell.is_good(), score, counts)
@@ -176,7 +197,7 @@ def judged_of(kept: Sequence[PerImage], category: str) -> Judged:
             for name, cell, score, counts in zip(
                 one.names, one.cells, one.score, one.images(), strict=True
             )
-            if cell.category == category
+            if cell.category == category and (not kind or cell.is_good() or cell.kind == kind)
         ]
     )
 

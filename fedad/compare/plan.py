@@ -29,6 +29,7 @@ from fedad.errors import ConfigError
 from fedad.evaluation import Counts, summarise
 from fedad.plugins import did_you_mean
 from fedad.plumbing.parse import from_yaml, read_text
+from fedad.running import shipped
 from fedad.running.overlay import absolute, flat, read_knobs, read_toml
 
 FEDERATED, ISOLATED, CENTRALISED = "federated", "isolated", "centralised"
@@ -101,6 +102,7 @@ def read_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     Raises:
         ConfigError: no such file, not YAML, an unknown key, or a point that is no configuration.
     """
+    path = shipped.found(path, ".yaml")
     text, found = _read_yaml(path)
     given = _checked(path, found)
     base = flat(read_toml(path.parent / given["base"])) if given["base"] else {}

@@ -229,8 +229,13 @@ def with_some(uploads: Sequence[T], knob: str) -> list[T]:
 
 
 def learners(seen: Seen) -> list[Part]:
-    """The parts that are learned before outputs are calibrated, in their order."""
-    parts: list[Part] = [Learner(part_of(n), one, seen) for n, one in seen.members.items()]
+    """The parts that are learned before outputs are calibrated, in their order.
+
+    Members of many rounds come first: what comes down holds all parts so far, and a bank would come
+    down again in each round of a member that is learned after it.
+    """
+    members = sorted(seen.members.items(), key=lambda one: -len(one[1].rounds))
+    parts: list[Part] = [Learner(part_of(name), one, seen) for name, one in members]
     if seen.head is not None:
         parts += [BlockPart(seen), Learner(HEAD, seen.head, seen, headed=True)]
     return parts

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.ensembles.composite import Composite
 
 APART = {"data", "embedder", "ensemble", "merge", "round", "wire"}  # tables that no tap heeds
+HEADS = {"discriminator"}  # whose knobs may be those of a head that comes after all taps
 SHARE = 0.25  # of `embedder.cache-gb`, that taps may take beside the features
 
 
@@ -47,7 +48,7 @@ def frozen(model: Composite, members: dict[str, Member], config: Config) -> tupl
     for name, member in members.items():
         part = part_of(name)
         payload = model.part(part, member.rounds[-1].model)
-        others = {*members} - {name}
+        others = {*members, *HEADS} - {name}
         mark = hashlib.sha256(f"{model.mark(part)} {_heeded(config, others)}".encode()).hexdigest()
         found.append(Frozen(name, member, payload, mark))
     return tuple(found)

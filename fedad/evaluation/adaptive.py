@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Adaptive:
         """Begin with the scores of calibrating good parts, one a part."""
         return cls(rate, rate, tuple(scores)[-WINDOW:])
 
-    @property
+    @cached_property
     def threshold(self) -> float:
         """The score above which the next part is stopped; infinite where the level leaves none, or
         all, to be stopped."""

@@ -75,8 +75,16 @@ def _entries(counts: Counts) -> Entries:
     )
 
 
-def unpack(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> Counts:
+def unpack(
+    header: Mapping[str, object],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    resampled: int = MOST_RESAMPLED,
+) -> Counts:
     """The counts that `pack` was given.
+
+    Args:
+        resampled: how many bins replicates may take for each cell, on average.
 
     Raises:
         UploadError: with the word `schema` for another one; `header` for unknown bins, cells or
@@ -90,7 +98,7 @@ def unpack(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> Co
             "schema",
         )
     cells, batch = _cells(header.get("cells")), _batch(header.get("batch"))
-    found = _fitting(arrays, len(cells), batch)
+    found = _fitting(arrays, len(cells), batch, resampled)
     if not cells:
         return Counts()
     binning = _binning(header.get("binning"))
@@ -128,7 +136,9 @@ def _binning(value: object) -> Binning:
     raise UploadError(f"counts in bins {value!a:.80}: there are {', '.join(FORMATS)}", "header")
 
 
-def _fitting(arrays: Mapping[str, np.ndarray], cells: int, batch: tuple[int, ...]) -> Entries:
+def _fitting(
+    arrays: Mapping[str, np.ndarray], cells: int, batch: tuple[int, ...], resampled: int
+) -> Entries:
     """The arrays, if they fit each other and the header."""
     if {*arrays} != {*ARRAYS}:
         raise UploadError(
@@ -146,7 +156,7 @@ def _fitting(arrays: Mapping[str, np.ndarray], cells: int, batch: tuple[int, ...
         _check_shape(name, part, (*batch, count))
     if not lengths[IMAGES].all():  # before anything is made for each cell and replicate
         raise UploadError("counts with a cell of no image", "counts")
-    _check_sizes(lengths, batch)
+    _check_sizes(lengths, batch, resampled)
     whole = np.concatenate(values, axis=-1)
     return Entries(lengths.astype(np.int64), columns.astype(np.int64), whole)
 
@@ -170,7 +180,7 @@ def _check_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_sizes(lengths: np.ndarray, batch: tuple[int, ...]) -> None:
+def _check_sizes(lengths: np.ndarray, batch: tuple[int, ...], resampled: int) -> None:
     """No more bins than honest maps have scores in: each takes memory and time at the server."""
     longest, cells = int(lengths[1:].max(initial=0)), lengths.shape[1]
     if longest > MOST_PLACES:
@@ -179,9 +189,9 @@ def _check_sizes(lengths: np.ndarray, batch: tuple[int, ...]) -> None:
             f"most {MOST_PLACES:,}",
             "size",
         )
-    if batch and (bins := int(lengths.sum())) > MOST_RESAMPLED * cells:
+    if batch and (bins := int(lengths.sum())) > resampled * cells:
         raise UploadError(
-            f"resampled counts that take {bins:,} bins, expected at most {MOST_RESAMPLED:,} for "
+            f"resampled counts that take {bins:,} bins, expected at most {resampled:,} for "
             f"each of {cells} kinds of images",
             "size",
         )

@@ -11,9 +11,10 @@ import numpy as np
 from fedad.averaging.counted import Counted
 from fedad.averaging.sums import PRODUCTS, SUMS
 from fedad.banks.bank import Bank
+from fedad.errors import UploadError
 from fedad.messages.schema import COUNTS, DOUBLES, FLOATS, Array, Dtype, Names, Number
 from fedad.methods._adaptation import Adapt, Place, adapted
-from fedad.methods._layers import LAYERS
+from fedad.methods._projection import Learned
 from fedad.methods._router import KEYS, Router
 from fedad.methods._seen import Move
 from fedad.methods.discriminator import Heads
@@ -22,6 +23,16 @@ from fedad.methods.discriminator import Heads
 def nothing() -> np.ndarray:
     """What is usual where nobody says."""
     return np.empty((0, 0), np.float32)
+
+
+def no_matrix() -> np.ndarray:
+    """The projections of products that have none."""
+    return np.empty((0, 0, 0), np.float32)
+
+
+def no_product() -> np.ndarray:
+    """Their products."""
+    return np.empty(0, np.int32)
 
 
 Usual = Annotated[np.ndarray, Array("U V", ("float32",), stays=True)]  # U products or experts
@@ -53,6 +64,17 @@ class Votes(Counted):
     patches: Annotated[np.ndarray, Array("E", ("int64",), least=0, most=COUNTS)]
     sums: Annotated[np.ndarray, Array("E A", DOUBLES, least=-SUMS, most=SUMS)]
     squares: Annotated[np.ndarray, Array("E A", DOUBLES, least=0, most=PRODUCTS)]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Projections(Counted):
+    """Of each of C products with several experts a projection of signatures after a round at a
+    site; of each of E experts its centre there, and of how many images: 0 where there are none."""
+
+    matrix: Annotated[np.ndarray, Array("C P F", FLOATS)]
+    targets: Annotated[np.ndarray, Array("E P", FLOATS)]
+    routed: Annotated[np.ndarray, Array("E", ("int64",), least=0, most=COUNTS)]
+    dtype: Dtype = "float32"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,7 +113,8 @@ class Experts(Counted):
     After the first round there may be several candidates a product, of `choice` experts each;
     afterwards one. `centroids` are the means of their images' signatures, which are less what is
     usual at their site, or `usual`, the mean of all sites, where a site has none of its own.
-    `largest` is how many of an expert's images are of the site that has most of them.
+    `largest` is how many of an expert's images are of the site that has most of them. J products
+    have a learned projection of signatures (`_projection.py`), and their experts centres in it.
     """
 
     experts: Annotated[tuple[str, ...], Names("E")]
@@ -111,7 +134,35 @@ class Experts(Counted):
     centred: Literal["yes", "no"]
     adapt: Adapt
     blend: Annotated[float, Number(0, 1)]
+    matrix: Annotated[np.ndarray, Array("J P F", FLOATS, optional=True)] = field(
+        default_factory=no_matrix
+    )
+    projected: Annotated[np.ndarray, Array("J", ("int32",), into="categories", optional=True)] = (
+        field(default_factory=no_product)
+    )
+    targets: Annotated[np.ndarray, Array("E P", FLOATS, optional=True)] = field(
+        default_factory=nothing
+    )
     dtype: Dtype = "float32"
+
+    def check(self) -> None:
+        """Refuse projections without their products or centres, or two of one product."""
+        if len({*self.projected.tolist()}) < len(self.matrix) or (
+            len(self.matrix) and not len(self.targets)
+        ):
+            raise UploadError(
+                f"{len(self.matrix)} projections of {len(self.projected)} products, with "
+                f"{len(self.targets)} centres",
+                "shape",
+            )
+
+    def projection(self, category: str) -> Learned | None:
+        """How a product's signatures are projected, where they are."""
+        (at,) = np.nonzero(self.projected == self.categories.index(category))
+        if not len(at):
+            return None
+        matrix, targets = self.matrix[at[0]], self.targets[self.of(category)]
+        return Learned(matrix.astype(np.float64), targets.astype(np.float64))
 
     def place(self, expert: int) -> Place:
         """Where the patches lie that an expert has learned from."""
@@ -135,6 +186,7 @@ class Experts(Counted):
             "images_by_expert": dict(zip(self.experts, self.routed.tolist(), strict=True)),
             "images_by_category": self.by_product(),
             "silhouette": [round(value, 6) for value in self.silhouette.tolist()],
+            "projections": len(self.matrix),
             "purity_by_site": float(self.largest.sum() / max(1, self.routed.sum())),
         }
 
@@ -150,7 +202,11 @@ class Experts(Counted):
         at = np.array(experts, np.intp)
         kept = sorted({*self.product[at].tolist()})
         product = np.searchsorted(kept, self.product[at]).astype(np.int32)
+        there = np.isin(self.projected, kept)
         return self.replace(
+            matrix=self.matrix[there],
+            projected=np.searchsorted(kept, self.projected[there]).astype(np.int32),
+            targets=self.targets[at] if there.any() else nothing(),
             **{name: getattr(self, name)[at] for name in _BY_EXPERT},
             product=product,
             experts=tuple(self.experts[k] for k in at),
@@ -182,88 +238,6 @@ _BY_EXPERT = (
 )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class BankExperts(Experts):
-    """Experts that are banks: M rows of D features, each of one expert."""
-
-    rows: Annotated[np.ndarray, Array("M D", FLOATS)]
-    whose: Annotated[np.ndarray, Array("M", ("int32",), into="experts")]
-
-    def inner(self) -> Bank:
-        """One bank, whose products are the experts."""
-        table = self.routed[None]
-        return Bank(
-            rows=self.rows,
-            category=self.whose,
-            site=np.zeros(len(self.rows), np.int32),
-            row=np.arange(len(self.rows), dtype=np.int32),
-            categories=self.experts,
-            sites=("all",),
-            images=table,
-            patches=table * self.fingerprint.patches,
-            fingerprint=self.fingerprint,
-            dtype=self.dtype,
-        )
-
-    @classmethod
-    def made(cls, known: Experts, bank: Bank) -> BankExperts:
-        """The experts that `bank` has rows of."""
-        there = [k for k, name in enumerate(known.experts) if name in bank.categories]
-        kept = known.bare().take(there)
-        numbers = np.array([kept.experts.index(name) for name in bank.categories], np.int32)
-        return cls(**kept.facts(), rows=bank.rows, whose=numbers[bank.category])
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class HeadExperts(Experts):
-    """Experts that are discriminators: a head of D features and H neurons each."""
-
-    adaptor: Annotated[np.ndarray, Array("E D G", FLOATS)]  # G is D
-    shift: Annotated[np.ndarray, Array("E D", FLOATS)]
-    hidden: Annotated[np.ndarray, Array("E H D", FLOATS)]
-    offset: Annotated[np.ndarray, Array("E H", FLOATS)]
-    gain: Annotated[np.ndarray, Array("E H", FLOATS)]
-    bias: Annotated[np.ndarray, Array("E H", FLOATS)]
-    out: Annotated[np.ndarray, Array("E H", FLOATS)]
-
-    def inner(self) -> Heads:
-        """Heads, whose products are the experts."""
-        layers: Any = {layer: getattr(self, _FIELD.get(layer, layer)) for layer in LAYERS}
-        return Heads(
-            **layers,
-            images=self.routed,
-            categories=self.experts,
-            sites=self.sites,
-            fingerprint=self.fingerprint,
-            dtype=self.dtype,
-        )
-
-    @classmethod
-    def made(cls, known: Experts, heads: Heads) -> HeadExperts:
-        """The experts that `heads` has a head of; those that it has none of keep their own."""
-        old = known.inner() if isinstance(known, HeadExperts) else None
-        there = [
-            k
-            for k, name in enumerate(known.experts)
-            if name in heads.categories or (old is not None and name in old.categories)
-        ]
-        kept = known.bare().take(there)
-        some = [
-            heads.take([heads.categories.index(name)])
-            if old is None or name in heads.categories
-            else old.take([old.categories.index(name)])
-            for name in kept.experts
-        ]
-        layers: Any = {
-            _FIELD.get(layer, layer): np.concatenate([getattr(one, layer) for one in some])
-            for layer in LAYERS
-        }
-        return cls(**kept.facts(), **layers)
-
-
-_FIELD = {"adapt": "adaptor"}  # a layer of heads, and its field beside `adapt`, which says how
-
-
 def as_seen(model: Experts, numbers: np.ndarray) -> tuple[list[str], Move | None]:
     """The names of the experts of these numbers (B,), and what brings an image's patches to where
     those of an expert lie; None: nothing does."""
@@ -286,13 +260,6 @@ def at_site(
     products = [model.product_of(name) for name in made.categories]
     found: SiteBank | SiteHeads = kind(**parts, usual=usual_rows(usual, products))
     return found
-
-
-def made_of(known: Experts, merged: Bank | Heads) -> Experts:
-    """The experts that a merged bank has rows of, or that there are heads of."""
-    if isinstance(merged, Heads):
-        return HeadExperts.made(known, merged)
-    return BankExperts.made(known, merged)
 
 
 def usual_rows(usual: Mapping[str, np.ndarray], products: Sequence[str]) -> np.ndarray:

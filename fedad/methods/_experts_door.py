@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from fedad.averaging.counted import Counted, check_images
+from fedad.averaging.reach import check_reach
 from fedad.averaging.sums import LONGER, SHORTER
 from fedad.banks.bank import Bank
 from fedad.errors import UploadError
 from fedad.methods._calibration import BINS
-from fedad.methods._experts import Experts, Routes, Tally, Votes
+from fedad.methods._experts import Experts, Projections, Routes, Tally, Votes
+from fedad.methods._projection import RATE
+from fedad.methods._routing import start_of
 from fedad.methods.discriminator import Heads
 from fedad.types import Enrolled
 
@@ -88,6 +91,37 @@ def check_votes(upload: Votes, site: Enrolled, model: Experts, *, voting: bool, 
         raise UploadError(told, "counts")
     if width:
         _check_moments(upload, site)
+
+
+def check_projections(
+    upload: Projections, site: Enrolled, model: Experts, *, size: int, steps: int, seed: int
+) -> None:
+    """Refuse projections that no training of the site's images gives.
+
+    Args:
+        size: P that was asked for, at most; steps: of Adam in a round.
+
+    Raises:
+        UploadError: of another size, of a product with one expert, farther off what was broadcast
+            than so many steps bring it, centres longer than 1, or of other images than the site's.
+    """
+    check_images(upload, site)
+    width = model.centroids.shape[1]
+    wanted = (min(size, width), width), (len(model.experts), min(size, width))
+    if (found := (upload.matrix.shape[1:], upload.targets.shape)) != wanted:
+        raise UploadError(f"projections and centres of {found}, expected {wanted}", "shape")
+    if alone := [name for name in upload.categories if len(model.of(name)) < 2]:
+        raise UploadError(f"a projection of {alone[0]!a:.80}, which has one expert", "column")
+    if (longest := float(np.linalg.norm(upload.targets, axis=1).max(initial=0))) > 1 + OFF:
+        raise UploadError(f"a centre of the length {longest:.3g}, expected 1 at most", "norm")
+    for k, name in enumerate(upload.categories):
+        start = start_of(model, name, size, seed).matrix
+        check_reach({name: upload.matrix[k]}, {name: start}, rate=RATE, steps=steps)
+    there = dict(zip(upload.categories, upload.images.tolist(), strict=True))
+    for number, name in enumerate(model.categories):
+        some, images = upload.routed[model.product == number], there.get(name, 0)
+        if int(some.max()) > images or int(some.sum()) != images:
+            raise UploadError(f"{some.sum():,} images of {name}, of {images:,}", "counts")
 
 
 def check_tally(upload: Tally, site: Enrolled, model: Experts) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from fedad.averaging.counted import of_features
 from fedad.descriptors.standardise import sums_of
-from fedad.methods._experts import Experts, Routes, SiteBank, SiteHeads, Votes
+from fedad.methods._experts import Experts, Projections, Routes, SiteBank, SiteHeads, Votes
+from fedad.methods._projection import Learned, begun, routed_by, trained
 from fedad.methods._router import (
     Router,
     centred,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
     from fedad.embedders.in_parts import InParts
 
 NOBODY = -1  # in place of an expert's number: the model knows nothing of the product
-NOUGHT = 1e-9  # of a mean of signatures: a smaller value is rounding's
+NOUGHT = 1e-9  # of a mean of signatures, or a projection: a smaller value is rounding's
 PER_CENTROID = 3  # images of a site behind each of its centroids, on average: few are of one alone
 
 
@@ -158,6 +159,41 @@ def choices_of(model: Experts, product: str) -> Iterator[np.ndarray]:
         yield mine[model.choice[mine] == size]
 
 
+def projections_of(
+    features: Features | InParts,
+    points: Points,
+    model: Experts,
+    *,
+    size: int,
+    steps: int,
+    seed: int,
+) -> Projections:
+    """The projections of a site's products that have several experts, after so many steps; an
+    image's expert is that of its own sub-class, or of the nearest centroid."""
+    about = known(of_features(features), model)
+    able = [k for k, name in enumerate(about["categories"]) if len(model.of(name)) > 1]
+    names = tuple(about["categories"][k] for k in able)
+    width = model.centroids.shape[1]
+    size, count = min(size, width), len(model.experts)
+    targets, routed = np.zeros((count, size), np.float32), np.zeros(count, np.int64)
+    matrix = np.empty((len(names), size, width), np.float32)
+    for k, name in enumerate(names):
+        mine, experts = points.of(name), model.of(name)
+        labels = np.searchsorted(experts, _sent(points, mine, experts, model, plain=True))
+        start = start_of(model, name, size, seed)
+        found = trained(start, points.signatures[mine], labels, steps)
+        matrix[k], targets[experts] = (np.where(np.abs(part) < NOUGHT, 0, part) for part in found)
+        routed[experts] = np.bincount(labels, minlength=len(experts))
+    told = {**about, "images": about["images"][able], "categories": names}
+    return Projections(matrix=matrix, targets=targets, routed=routed, **told)
+
+
+def start_of(model: Experts, product: str, size: int, seed: int) -> Learned:
+    """The projection of a product as it was broadcast, or as all sites begin."""
+    found = model.projection(product)
+    return found or begun(model.centroids[model.of(product)], size, product, seed)
+
+
 def known(about: Mapping[str, Any], model: Experts) -> dict[str, Any]:
     """What is said of the products that the model knows."""
     able = [k for k, name in enumerate(about["categories"]) if name in model.categories]
@@ -179,10 +215,18 @@ def usual_at(own: Any, model: Experts) -> dict[str, np.ndarray]:
     return found
 
 
-def _sent(points: Points, mine: np.ndarray, experts: np.ndarray, model: Experts) -> np.ndarray:
+def _sent(
+    points: Points, mine: np.ndarray, experts: np.ndarray, model: Experts, *, plain: bool = False
+) -> np.ndarray:
     """(n,) int: which of a product's `experts` its images go to: that of their own sub-class where
-    it is told, else the one whose centroid is nearest."""
-    found = experts[nearest_of(points.signatures[mine], unit(model.centroids[experts]))]
+    it is told, else the one whose centroid is nearest, or whose centre is where signatures are
+    projected and `plain` ones not asked for."""
+    some, product = points.signatures[mine], model.categories[model.product[experts[0]]]
+    learned = None if plain else model.projection(product)
+    if learned is None:
+        found = experts[nearest_of(some, unit(model.centroids[experts]))]
+    else:
+        found = experts[routed_by(learned, some)]
     if points.keys is not None:
         told = dict(zip(model.key[experts].tolist(), experts.tolist(), strict=True))
         for at, key in enumerate(points.keys[mine].tolist()):

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from fedad.aggregation.base import weights_of
 from fedad.averaging.counted import of_all
+from fedad.averaging.tensors import averaged_arrays
+from fedad.config import MergeKnobs
 from fedad.methods._adaptation import place_of
 from fedad.methods._calibration import Calibrate, line_of
-from fedad.methods._experts import Experts, Routes, Tally, Votes
+from fedad.methods._experts import Experts, Projections, Routes, Tally, Votes
 from fedad.methods._router import split, unit
 
 if TYPE_CHECKING:
@@ -113,6 +116,38 @@ def settled(uploads: Sequence[Votes], model: Experts, knobs: Knobs) -> Experts:
     images = [about["images"][about["categories"].index(name)] for name in found.categories]
     sites = tuple(sorted({*model.sites, *about["sites"]}))
     return found.replace(images=np.array(images, np.int64), sites=sites)
+
+
+def projecting(uploads: Sequence[Projections], model: Experts, merge: MergeKnobs) -> Experts:
+    """The experts with the mean of the sites' projections of each product, by its images, and of
+    the centres of each expert, by the images that went to it; as before where no site has any."""
+    names = sorted({name for one in uploads for name in one.categories})
+    if not names:
+        return model
+    size = uploads[0].matrix.shape[1]
+    targets = model.targets if len(model.targets) else np.zeros((len(model.experts), size))
+    targets, matrices = targets.astype(np.float32), dict[str, np.ndarray]()
+    for name in names:
+        some = [(one, one.categories.index(name)) for one in uploads if name in one.categories]
+        images = [int(one.images[at]) for one, at in some]
+        arrays = [{"m": one.matrix[at]} for one, at in some]
+        weights = weights_of([one.sites[0] for one, _ in some], images, merge)
+        matrices[name] = averaged_arrays(arrays, weights)["m"]
+        for expert in model.of(name).tolist():
+            having = [one for one, _ in some if one.routed[expert]]
+            if having:
+                images = [int(one.routed[expert]) for one in having]
+                rows = [{"t": one.targets[expert]} for one in having]
+                weights = weights_of([one.sites[0] for one in having], images, merge)
+                targets[expert] = averaged_arrays(rows, weights)["t"]
+    known = {model.categories[k]: model.matrix[j] for j, k in enumerate(model.projected.tolist())}
+    every = sorted((known | matrices).items(), key=lambda one: model.categories.index(one[0]))
+    return model.replace(
+        matrix=np.stack([matrix for _, matrix in every]),
+        projected=np.array([model.categories.index(name) for name, _ in every], np.int32),
+        targets=targets,
+        sites=tuple(sorted({*model.sites, *(site for one in uploads for site in one.sites)})),
+    )
 
 
 def scaled(uploads: Sequence[Tally], model: E, how: Calibrate) -> E:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # who only merges needs no network in memory
 __all__ = ["Ensemble"]
 
 MEMBERS = True
+HEEDS = "discriminator"
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ may be of several normal kinds, and what is judged may lie elsewhere than what w
    joins them by spherical k-means, in as many clusters as may be.
 2. **Votes.** Sites say how well each number of clusters tells their images apart, and where the
    patches lie of the images that go to each; both are sums. The server settles the experts.
-3. **Experts.** A bank a sub-class, in one round; or a discriminator a sub-class, averaged over the
+3. **Projection**, if asked for. Signatures are projected so that images of an expert come close
+   (`_projection.py`); sites train it in some rounds, and the server averages.
+4. **Experts.** A bank a sub-class, in one round; or a discriminator a sub-class, averaged over the
    sites that have images of it in `discriminator.rounds`. Features are adapted (`_adaptation.py`).
-4. **Scale.** Where scores are calibrated, sites count those of held-out good images by expert.
+5. **Scale.** Where scores are calibrated, sites count those of held-out good images by expert.
 
 An expert is to `patchcore` or `discriminator` what a product is: `coreset.*`, `merge.*`, `score.*`
 and `discriminator.*` mean the same. What a model was made with travels in it.
@@ -30,10 +32,10 @@ from fedad.config import Config
 from fedad.errors import ConfigError, DataError
 from fedad.methods._adaptation import Adapt
 from fedad.methods._calibration import BINS, Calibrate, counted, held_out
+from fedad.methods._expert_models import BankExperts, HeadExperts, made_of
 from fedad.methods._experts import (
-    BankExperts,
     Experts,
-    HeadExperts,
+    Projections,
     Routes,
     SiteBank,
     SiteHeads,
@@ -41,11 +43,11 @@ from fedad.methods._experts import (
     Votes,
     as_seen,
     at_site,
-    made_of,
     usual_rows,
 )
 from fedad.methods._experts_door import (
     check_products,
+    check_projections,
     check_routes,
     check_tally,
     check_votes,
@@ -58,12 +60,13 @@ from fedad.methods._routing import (
     assigned,
     known,
     points_of,
+    projections_of,
     routes_of,
     usual_at,
     votes_of,
 )
 from fedad.methods._seen import seen_as
-from fedad.methods._settling import candidates, scaled, settled
+from fedad.methods._settling import candidates, projecting, scaled, settled
 from fedad.methods.base import MethodBase, Round, Turn, check_scorable
 from fedad.methods.discriminator import Discriminator
 from fedad.methods.patchcore import Knobs as BankKnobs
@@ -91,6 +94,9 @@ class Knobs:
     local: Annotated[int, Field(ge=1, le=1024)] = 8  # centroids that a site sends of a product
     separation: Annotated[float, Field(ge=0, le=1)] = 0.25  # mean silhouette below which K is 1
     least_images: Annotated[int, Field(ge=1)] = 4  # of an expert, at all sites
+    projection: Annotated[int, Field(ge=0, le=1024)] = 0  # numbers that signatures become; 0: off
+    projection_rounds: Annotated[int, Field(ge=1)] = 3  # of its FedAvg
+    projection_steps: Annotated[int, Field(ge=1)] = 100  # of Adam in each, of all a site's images
     # Features:
     adapt: Adapt = "mean"
     blend: Annotated[float, Field(ge=0, le=1)] = 1.0  # 0: as they are
@@ -133,10 +139,13 @@ class AdaptedExperts(MethodBase):
     def phases(self) -> tuple[str, ...]:
         """What each round is of."""
         asks = self._voting or self._adapts
+        knobs = self.knobs
+        projecting = knobs.projection_rounds if knobs.projection and knobs.router != "off" else 0
         heads = self.knobs.expert == "discriminator"
         learning = len(self.inner.rounds) if heads else 1
         counting = self.knobs.calibrate != "off"
-        return ("routes", *["votes"] * asks, *["experts"] * learning, *["scale"] * counting)
+        first = ("routes", *["votes"] * asks, *["projection"] * projecting)
+        return (*first, *["experts"] * learning, *["scale"] * counting)
 
     @cached_property
     def rounds(self) -> Sequence[Round]:
@@ -147,6 +156,7 @@ class AdaptedExperts(MethodBase):
         kinds = {
             "routes": Round(Routes, Experts),
             "votes": Round(Votes, Experts),
+            "projection": Round(Projections, Experts),
             "experts": Round(SiteHeads if heads else SiteBank, model),
             "scale": Round(Tally, model),
         }
@@ -167,7 +177,7 @@ class AdaptedExperts(MethodBase):
         *,
         own: Any | None = None,
         rng: np.random.Generator,
-    ) -> Routes | Votes | SiteBank | SiteHeads | Tally:
+    ) -> Routes | Votes | Projections | SiteBank | SiteHeads | Tally:
         """What the round asks of a site.
 
         Raises:
@@ -181,6 +191,8 @@ class AdaptedExperts(MethodBase):
         if phase == "votes":
             width = features.shape[-1] if self._adapts else 0
             return votes_of(features, points, model, voting=self._voting, width=width)
+        if phase == "projection":
+            return projections_of(features, points, model, **self._projecting)
         numbers = assigned(points, model)
         if phase == "scale":
             return self._tally(features, numbers, points, model)
@@ -200,6 +212,8 @@ class AdaptedExperts(MethodBase):
             return candidates(uploads, self.knobs, given=self._given, rng=rng).rounded(dtype)
         if phase == "votes":
             return settled(uploads, model, self.knobs)
+        if phase == "projection":
+            return projecting(uploads, model, self.config.merge).rounded(dtype)
         if phase == "scale":
             return scaled(uploads, model, self.knobs.calibrate)
         merged: Any = self.inner.merge(uploads, self._inner_turn(turn), rng=rng)
@@ -253,6 +267,8 @@ class AdaptedExperts(MethodBase):
         elif phase == "votes":
             width = site.features if self._adapts else 0
             check_votes(upload, site, model, voting=self._voting, width=width)
+        elif phase == "projection":
+            check_projections(upload, site, model, **self._projecting)
         elif phase == "scale":
             check_tally(upload, site, model)
         else:
@@ -284,6 +300,11 @@ class AdaptedExperts(MethodBase):
     @property
     def _adapts(self) -> bool:
         return self.knobs.adapt != "off" and self.knobs.blend > 0
+
+    @property
+    def _projecting(self) -> dict[str, int]:
+        knobs, seed = self.knobs, self.config.round.seed
+        return {"size": knobs.projection, "steps": knobs.projection_steps, "seed": seed}
 
     def _phase(self, turn: Turn) -> str:
         return self.phases[turn.number - 1]

@@ -56,6 +56,7 @@ class Policy:
     # promised and this share more, and no larger share of found defects is lost.
     gate_false_rejects: Annotated[float, Field(ge=0, le=1)] = 0.0
     gate_lost_defects: Annotated[float, Field(ge=0, le=1)] = 0.0
+    largest_extras: Count = 5_000  # rows of added normals that judge beside a model, in all
 
 
 def read_policy(path: Path) -> Policy:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from fedad.config import AT_THE_SITE, Config, EmbedderKnobs, words
 from fedad.permits.rules import Policy
-from fedad.plugins import states
+from fedad.plugins import names, states
 from fedad.plumbing.sides import also_of, sides_of
 
 
@@ -63,8 +63,20 @@ def _named(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
         ("releases", "privacy.release", config.privacy.release),
     )
     for line, knob, value in asked:
-        if value not in (allowed := getattr(policy, line)):
-            yield line, f"{knob} = {value}: allowed are {', '.join(allowed) or 'none'}"
+        if value in (allowed := getattr(policy, line)):
+            continue
+        told = f"{knob} = {value}: allowed are {', '.join(allowed) or 'none'}"
+        yield line, told + (_methods_for(policy, config) if line == "methods" else "")
+
+
+def _methods_for(policy: Policy, config: Config) -> str:
+    """The line of a policy that lets in the method of a run and its members, where there are such;
+    the other lines hold them as any other."""
+    asked = dict.fromkeys((*policy.methods, config.round.method, *config.members()))
+    if not {*asked} <= {*names("methods"), *names("members")}:
+        return ""
+    listed = ", ".join(json.dumps(name) for name in asked)
+    return f" (docs/policy.md says why); methods = [{listed}] in the site's policy lets it in"
 
 
 def _layers(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
@@ -104,7 +116,8 @@ def _sizes(policy: Policy, config: Config) -> Iterator[tuple[str, str]]:
             told = f"{name}.least-images = {least}: {policy.smallest_group} or more is allowed"
             yield "smallest-group", told
         least = policy.smallest_batch
-        if name == config.round.method and (batch := getattr(asked, "batch", least)) < least:
+        # A method's, or those of one that it works by: of patches. Other members' are of images.
+        if name in names("methods") and (batch := getattr(asked, "batch", least)) < least:
             told = f"{name}.batch = {batch}: {least} or more is allowed"
             yield "smallest-batch", told
 

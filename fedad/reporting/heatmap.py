@@ -30,8 +30,11 @@ def colours(scores: np.ndarray, scale: Scale) -> np.ndarray:
     """A map (H, W) as (H, W, 3) uint8; scores beyond the scale have the colour of its end."""
     at = relative(scores, scale).clip(0, 1) * (len(_STOPS) - 1)
     low = np.minimum(at.astype(int), len(_STOPS) - 2)
-    share = (at - low)[..., None]
-    return np.rint(_STOPS[low] * (1 - share) + _STOPS[low + 1] * share).astype(np.uint8)
+    share = at - low
+    made = np.empty((*scores.shape, 3), np.uint8)
+    for colour, stops in enumerate(_STOPS.T.copy()):  # one by one takes a quarter of the time
+        made[..., colour] = np.rint(stops[low] * (1 - share) + stops[low + 1] * share)
+    return made
 
 
 def relative(scores: Scores, scale: Scale) -> Scores:

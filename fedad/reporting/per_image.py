@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from fedad.errors import DataError
 from fedad.evaluation import ARRAYS, Binning, Cell, Counts, pack, stacked, unpack
 from fedad.evaluation.bins import EdgeBins
+from fedad.evaluation.packing import MOST_PLACES, ROWS
 from fedad.evaluation.tally import Tally
 from fedad.judging.verdicts import Verdict
 from fedad.plumbing.files import write_atomic
@@ -26,6 +27,7 @@ from fedad.plumbing.tensor_files import check_tensors
 
 FILE = "images.safetensors"
 _ALL = Cell("", "good", "")  # the one cell that all images are packed in, each as a replicate
+_BINS = len(ROWS) * MOST_PLACES  # of that cell: it holds the scores of all products and defects
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ def read_per_image(folder: Path) -> PerImage:
             cells=tuple(Cell(*cell) for cell in about["cells"]),
             score=tensors["score"],
             alone=tensors["alone"],
-            counts=unpack(about["counts"], packed),
+            counts=unpack(about["counts"], packed, resampled=_BINS),
         )
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not what a site keeps of its test images ({error})") from error

@@ -24,7 +24,7 @@ from fedad.messages.coded import CODED
 from fedad.messages.payload import Payload
 from fedad.messages.schema import FLOATS, Array, Slot, slots
 from fedad.methods._evidence import Evidence
-from fedad.methods._experts import Routes, SiteBank, SiteHeads, Tally, Votes
+from fedad.methods._experts import Projections, Routes, SiteBank, SiteHeads, Tally, Votes
 from fedad.methods._layers import LAYERS
 from fedad.methods._memory import Memory
 from fedad.methods.base import method_of
@@ -72,6 +72,13 @@ METHODS: dict[str, dict[str, Any]] = {  # how each is tested: knobs that make it
         "wire.dtype": "int8",
     },
     "experts": {"experts.calibrate": "quantile", "experts.held": 2},
+    "experts projected": {
+        "experts.subclasses": "given",
+        "experts.pattern": r"(\d)$",
+        "experts.projection": 4,
+        "experts.projection-rounds": 1,
+        "experts.projection-steps": 2,
+    },
     "experts of heads": {
         "experts.expert": "discriminator",
         "experts.adapt": "median",
@@ -93,6 +100,8 @@ METHODS: dict[str, dict[str, Any]] = {  # how each is tested: knobs that make it
 }
 
 
+ROUNDS = {"experts projected": (3,)}  # of the others `experts` has the cases, for one expert each
+
 # Those whose rows have positions, and so sums.
 DESCRIBED = ("coded_patchcore", "patchcore of int8")
 
@@ -108,6 +117,7 @@ def cases_of(name: str) -> list[Case]:
     return [
         case
         for number, kinds in enumerate(method_of(config).rounds, start=1)
+        if number in ROUNDS.get(name, (number,))
         for case in _cases(
             kinds.upload,
             envelope.train_stage(number),
@@ -441,6 +451,21 @@ def _votes(stage: str) -> Iterator[Case]:
     yield Case("patches 1e-20 times as long", stage, scaled(1e-20), "norm")
 
 
+def _projections(stage: str) -> Iterator[Case]:
+    def values(what: str, name: str, change: Callable[[np.ndarray], np.ndarray], word: str) -> Case:
+        return Case(what, stage, _values("projections", name, change), word)
+
+    yield values("a projection farther than training goes", "matrix", _far_last, "norm")
+    yield values("centres of the length 99", "targets", lambda t: t * 0 + 99, "norm")
+    yield values("an image more than there are", "routed", lambda t: t + 1, "counts")
+
+    def narrow(content: RecordDict) -> None:
+        _values("projections", "matrix", lambda t: t[:, :-1])(content)
+        _values("projections", "targets", lambda t: t[:, :-1])(content)
+
+    yield Case("a projection of a number less", stage, narrow, "shape")
+
+
 def _tallies(stage: str) -> Iterator[Case]:
     def values(what: str, change: Callable[[np.ndarray], np.ndarray]) -> Case:
         return Case(what, stage, _values("tally", "counts", change), "counts")
@@ -508,6 +533,7 @@ def _trees(stage: str) -> Iterator[Case]:
 
 _OWN: dict[type[Payload], Callable[[str], Iterator[Case]]] = {
     Heads: _heads,
+    Projections: _projections,
     Routes: _routes,
     SiteBank: lambda stage: iter(()),
     SiteHeads: lambda stage: iter(()),

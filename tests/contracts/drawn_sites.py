@@ -32,6 +32,7 @@ PRESETS = {
         "combine": "mean",
         "extra": "both",
     },
+    "experts projected": {**QUICK["experts"], "projection": 3, "projection-rounds": 1},
     "patchcore position": {"preset": "position", "least-images": 1},
     "patchcore smoothed": {"preset": "custom", "smoothed-maximum": 0.2},
 }

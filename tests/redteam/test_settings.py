@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -198,12 +200,61 @@ def test_steps_of_few_patches_are_bound(name):
     assert not dict(beyond(allowed, read({"round.method": name}), lambda: 1024))
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        {"round.method": "ensemble", "ensemble.members": "discriminator"},
+        {
+            "round.method": "ensemble",
+            "ensemble.members": "patchcore",
+            "ensemble.head": "discriminator",
+        },
+        {"round.method": "experts", "experts.expert": "discriminator"},
+    ],
+)
+def test_steps_of_few_patches_are_bound_in_methods_that_are_made_of_others(asks):
+    name = asks["round.method"]
+    allowed = Policy(methods=(name, "discriminator", "patchcore"))
+    few = {**asks, f"{name}.least-images": 5, "discriminator.batch": 255}
+    told = dict(beyond(allowed, read(few), lambda: 1024))
+    assert told == {"smallest-batch": "discriminator.batch = 255: 256 or more is allowed"}
+    assert not dict(beyond(allowed, read({**few, "discriminator.batch": 256}), lambda: 1024))
+
+
 @pytest.mark.parametrize("name", ["feddymem", "gaussian", "reconpatch", "subspace"])
 def test_methods_whose_uploads_tell_more_or_were_not_tried_are_refused(name):
-    told = dict(beyond(Policy(), read({"round.method": name}), lambda: 1024))
-    assert told == {
-        "methods": f"round.method = {name}: allowed are coded_patchcore, discriminator, patchcore"
-    }
+    (told,) = beyond(Policy(), read({"round.method": name}), lambda: 1024)
+    listed = f'"coded_patchcore", "discriminator", "patchcore", "{name}"'
+    assert told == (
+        "methods",
+        f"round.method = {name}: allowed are coded_patchcore, discriminator, patchcore "
+        f"(docs/policy.md says why); methods = [{listed}] in the site's policy lets it in",
+    )
+
+
+@pytest.mark.parametrize(
+    ("asks", "needs"),
+    [
+        ({"round.method": "experts", "experts.least-images": 5}, ["experts"]),
+        (
+            {
+                "round.method": "ensemble",
+                "ensemble.members": "patchcore,gaussian,ast",
+                "ensemble.least-images": 5,
+                "gaussian.least-images": 5,
+            },
+            ["ensemble", "gaussian", "ast"],
+        ),
+    ],
+)
+def test_a_refusal_of_a_method_says_the_line_that_lets_it_in(asks, needs):
+    made = read(asks)
+    told = [why for line, why in beyond(Policy(), made, lambda: 1024) if line == "methods"]
+    assert len(told) == len(needs)
+    listed = {re.search(r"methods = (\[.*\]) in the site's policy", why)[1] for why in told}
+    (line,) = listed
+    assert json.loads(line) == [*Policy().methods, *needs]
+    assert not [*beyond(Policy(methods=tuple(json.loads(line))), made, lambda: 1024)]
 
 
 def test_rows_an_image_are_bound_whatever_the_share(plant, tmp_path):

@@ -11,6 +11,8 @@ from rich.text import Text
 from fedad.plumbing.console import add_row, show, table
 from fedad.plumbing.shown import for_table
 from fedad.reporting.comparison.differences import difference
+from fedad.reporting.comparison.members import AGAINST, against_rows, carrier_rows
+from fedad.reporting.comparison.members import COLUMNS as CARRIED
 from fedad.reporting.comparison.words import Comparison, number
 from fedad.reporting.markup import ranged
 
@@ -19,7 +21,7 @@ Printed = tuple[list[str], list[str], list[list[str]]]  # lines of the title, co
 
 def print_comparison(comparison: Comparison) -> None:
     """Print tables of what `comparison.json` holds."""
-    for part in (_figures, _differences, _sites, _promised, _recommended):
+    for part in (_figures, _members, _carriers, _differences, _sites, _promised, _recommended):
         title, columns, rows = part(comparison)
         if not columns:
             continue
@@ -41,6 +43,18 @@ def _figures(comparison: Comparison) -> Printed:
     notes = (f"warning: {note}" for note in comparison["notes"])
     sizes = [curve["said"] for curve in comparison.get("sizes", [])]
     return [f"{title} (isolated: site by site)", *notes, *sizes], ["", *figures], rows
+
+
+def _members(comparison: Comparison) -> Printed:
+    """Each ensemble less its best and its median member; no columns where there is none."""
+    rows = [row for one in comparison.get("members") or [] for row in against_rows(one)]
+    return ["Ensembles against their members"], AGAINST if rows else [], rows
+
+
+def _carriers(comparison: Comparison) -> Printed:
+    """Which member carries each product; no columns where there is one member at most."""
+    rows = [row for one in comparison.get("members") or [] for row in carrier_rows(one)]
+    return ["Which member carries each product"], CARRIED if rows else [], rows
 
 
 def _differences(comparison: Comparison) -> Printed:
@@ -87,7 +101,7 @@ def _sites(comparison: Comparison) -> Printed:
         "gap",
         "spread",
         "did it help?",
-        "masked defects, all seeds",
+        "defects passed because of others, all seeds",
     ]
     return [f"Sites, {figure}"], columns, rows
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedad.reporting.markup import NONE
-from fedad.reporting.shown_run import COLUMNS
+from fedad.reporting.shown_figures import COLUMNS
 
 Comparison = Mapping[str, Any]  # what `comparison.json` holds
 
