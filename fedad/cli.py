@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from fedad import __version__
 from fedad.commands.attack import attack
 from fedad.commands.bank_build import bank_build
 from fedad.commands.bank_info import bank_info
 from fedad.commands.bank_merge import bank_merge
+from fedad.commands.cache_clear import cache_clear
+from fedad.commands.cache_show import cache_show
 from fedad.commands.calibrate import calibrate
 from fedad.commands.certs import certs
 from fedad.commands.compare import compare
@@ -22,7 +25,9 @@ from fedad.commands.data_check import data_check
 from fedad.commands.data_draw import data_draw
 from fedad.commands.data_split import data_split
 from fedad.commands.demo import demo
+from fedad.commands.drift import drift
 from fedad.commands.evaluate import evaluate
+from fedad.commands.export import export
 from fedad.commands.federation import federation
 from fedad.commands.guard import guard
 from fedad.commands.inspect import inspect
@@ -30,10 +35,15 @@ from fedad.commands.leak import leak
 from fedad.commands.model_accept import model_accept
 from fedad.commands.model_add import model_add
 from fedad.commands.model_diff import model_diff
+from fedad.commands.model_export import model_export
 from fedad.commands.model_forget import model_forget
+from fedad.commands.model_import import model_import
 from fedad.commands.model_info import model_info
 from fedad.commands.model_list import model_list
+from fedad.commands.model_normal import model_normal
 from fedad.commands.model_rollback import model_rollback
+from fedad.commands.model_teach import model_teach
+from fedad.commands.model_threshold import model_threshold
 from fedad.commands.preflight_server import preflight_server
 from fedad.commands.preflight_site import preflight_site
 from fedad.commands.privacy_init import privacy_init
@@ -42,6 +52,9 @@ from fedad.commands.register import register
 from fedad.commands.report import report
 from fedad.commands.run import run
 from fedad.commands.score import score
+from fedad.commands.serve import serve
+from fedad.commands.status_server import status_server
+from fedad.commands.status_site import status_site
 from fedad.commands.submit import submit
 from fedad.commands.supervise import supervise
 from fedad.commands.unregister import unregister
@@ -52,10 +65,28 @@ from fedad.plumbing.files import cache_root, private_umask, write_atomic
 Command = Callable[..., None]
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}  # another program's words
 
+
+class StoppedError(BaseException):
+    """Ctrl-C, with what is kept and how to go on as its notes: typer would end without a word."""
+
+
+class Commands(TyperGroup):
+    """All commands: what stops one of them reaches `main`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            stopped = StoppedError()
+            for told in getattr(stop, "__notes__", ()):
+                stopped.add_note(told)
+            raise stopped from stop
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Federated visual anomaly detection: one round, and no image leaves the plant.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -70,8 +101,8 @@ def main() -> None:
     except FedadError as error:
         say(f"error: {error}", error=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("stopped", error=True)
+    except (KeyboardInterrupt, StoppedError) as stop:
+        say("stopped", *getattr(stop, "__notes__", ()), error=True)
         sys.exit(130)
     except Exception as error:
         if isinstance(error, OSError) and error.filename:  # of the user's disk, not of ours
@@ -131,7 +162,7 @@ def _add_group(name: str, text: str, **commands: Command) -> None:
     app.add_typer(group, name=name)
 
 
-_add(demo, run, attack, leak, calibrate, inspect, score, evaluate)
+_add(demo, run, attack, leak, calibrate, inspect, serve, drift, export, score, evaluate)
 _add_group(
     "data", "Look at, or draw, a data set.", check=data_check, draw=data_draw, split=data_split
 )
@@ -151,7 +182,18 @@ _add_group(
     add=model_add,
     accept=model_accept,
     rollback=model_rollback,
+    teach=model_teach,
+    normal=model_normal,
+    threshold=model_threshold,
     forget=model_forget,
+    export=model_export,
+    **{"import": model_import},
+)
+_add_group(
+    "cache",
+    "What this machine keeps because it takes time to make again.",
+    show=cache_show,
+    clear=cache_clear,
 )
 _add(certs)
 _add(supervise, guard, **PASSES_ON)
@@ -161,6 +203,12 @@ _add_group(
     "Before a run: is this machine ready?",
     site=preflight_site,
     server=preflight_server,
+)
+_add_group(
+    "status",
+    "Day by day: how does this machine stand?",
+    site=status_site,
+    server=status_server,
 )
 _add_group(
     "privacy",

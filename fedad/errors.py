@@ -16,6 +16,10 @@ class ConfigError(FedadError):
     exit_code = 2
 
 
+class BusyError(ConfigError):
+    """Another process is at what only one may do at a time."""
+
+
 class DataError(FedadError):
     """A file or folder of images, masks, weights or a bank is missing or not what it should be.
 

@@ -249,7 +249,7 @@ def test_score_writes_the_maps_that_evaluation_reads(fedad, plants, knobs, overl
     assert code == 0
     bank = tmp_path / "runs" / "latest" / "bank.safetensors"
     small = ["-c", "embedder.weights=random", "-c", "embedder.batch=4"]
-    for form in ("npy", "png"):
+    for form in ("npy", "png", "tiff"):
         maps = tmp_path / form
         code, _, said = fedad(
             "score", plants, "--bank", bank, "--maps", maps, "--format", form, *small
@@ -259,6 +259,8 @@ def test_score_writes_the_maps_that_evaluation_reads(fedad, plants, knobs, overl
     one = np.load(tmp_path / "npy" / "bolt" / "test" / "blot" / "0000.npy")
     with Image.open(tmp_path / "png" / "bolt" / "test" / "blot" / "0000.png") as image:
         levels = np.asarray(image).astype(float)
+    with Image.open(tmp_path / "tiff" / "bolt" / "test" / "blot" / "0000.tiff") as image:
+        np.testing.assert_array_equal(np.asarray(image), one)
     assert one.shape == levels.shape == (60, 72)
     full = json.loads((tmp_path / "png" / "maps.json").read_text())["scale"]["bolt"]
     low, high = full

@@ -49,6 +49,8 @@ FLOW = [
     ["running"],
     ["models"],
     ["inspection"],
+    ["serving"],
+    ["drift", "export"],
     ["deploy"],
     ["compare"],
     ["commands"],
@@ -276,7 +278,10 @@ def test_a_wheel_brings_all_that_the_app_is_made_of(tmp_path):
     for package in wheel["packages"]:
         shutil.copytree(ROOT / package, tmp_path / package)
     for source, place_there in wheel["force-include"].items():
-        shutil.copy(ROOT / source, tmp_path / place_there)
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, tmp_path / place_there)
+        else:
+            shutil.copy(ROOT / source, tmp_path / place_there)
     code = (
         "import pathlib, fedad.running.flower; fedad.running.flower.assemble(pathlib.Path('app'))"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,6 +65,7 @@ def inspect(  # noqa: PLR0917 - options, which are named
         )
     if watch:
         check_folder(what)
+    _print_line_by_line()
     inspector = open_inspector(model or models, absolute(read_knobs(overrides or [])))
     if watch:
         _watch(inspector, what, product)
@@ -78,6 +81,12 @@ def inspect(  # noqa: PLR0917 - options, which are named
     )
     if code:
         raise typer.Exit(code)
+
+
+def _print_line_by_line() -> None:
+    """Whoever reads what is printed, such as a log, has each line at once."""
+    with suppress(AttributeError, ValueError):  # a stream of a test, or one that is closed
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def _watch(inspector: Inspector, folder: Path, product: str) -> None:
@@ -106,21 +115,23 @@ def _inspect(
     from fedad.inspection.folder import inspect_all
     from fedad.inspection.results import exit_code
     from fedad.plumbing.console import say
+    from fedad.plumbing.progress import Bars, shown_by
 
     rows: list[dict[str, Any]] = []
     to_stdout = str(jsonl) == "-"
-    for line, row in inspect_all(
-        inspector,
-        what,
-        product=product,
-        dataset=dataset,
-        out=out,
-        jsonl=None if to_stdout else jsonl,
-        overlays=overlays,
-        note=lambda text: say(text, error=True),
-    ):
-        rows.append(row)
-        say(line if not to_stdout else _json(row))
+    with shown_by(Bars()):
+        for line, row in inspect_all(
+            inspector,
+            what,
+            product=product,
+            dataset=dataset,
+            out=out,
+            jsonl=None if to_stdout else jsonl,
+            overlays=overlays,
+            note=lambda text: say(text, error=True),
+        ):
+            rows.append(row)
+            say(line if not to_stdout else _json(row))
     if not to_stdout:
         counts = {row["verdict"]: 0 for row in rows}
         for row in rows:
@@ -130,6 +141,7 @@ def _inspect(
 
 
 def _json(row: dict[str, Any]) -> str:
-    from fedad.inspection.results import as_line
+    """A JSON line of ASCII alone: what a terminal would not show stands as JSON's own escapes."""
+    import json
 
-    return as_line(row)
+    return json.dumps(row)

@@ -16,6 +16,7 @@ class Form(StrEnum):
 
     NPY = "npy"
     PNG = "png"
+    TIFF = "tiff"
 
 
 def score(  # noqa: PLR0917 - options, which are named
@@ -24,7 +25,9 @@ def score(  # noqa: PLR0917 - options, which are named
     ],
     bank_file: Annotated[Path, typer.Option("--bank", help="A bank.safetensors.")],
     maps: Annotated[Path, typer.Option("--maps", help="Where the anomaly maps go.")],
-    form: Annotated[Form, typer.Option("--format", help="float32 NPY or 16-bit PNG.")] = Form.NPY,
+    form: Annotated[
+        Form, typer.Option("--format", help="float32 NPY or TIFF, or 16-bit PNG.")
+    ] = Form.NPY,
     dataset: Layout = "auto",
     overrides: Overrides = None,
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ BYTES_A_PIXEL = 6  # 16 bits, three colours, not compressed
 MOST_SCANS = 50  # of a progressive JPEG, which has about ten; each costs time, and hardly a byte
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 AS_USUAL = Reading()
+_STRICT = threading.RLock()  # warnings have one state for all threads
 
 
 class Loaded(NamedTuple):
@@ -44,17 +46,11 @@ def read_file(path: Path, reading: Reading = AS_USUAL) -> bytes:
     Raises:
         BadFileError: it is none, or changes while it is read.
     """
-    most = BYTES_A_PIXEL * reading.most_pixels
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
             raise BadFileError(f"{shown(path)}: expected a file, this is none", "kind")
-        if about.st_size > most:
-            raise BadFileError(
-                f"{shown(path)}: {about.st_size:,} bytes, expected at most {most:,}: is it "
-                "an image? (data.most-megapixels)",
-                "large",
-            )
+        _check_bytes(about.st_size, path, reading)
         with path.open("rb") as file:
             content = file.read(about.st_size + 1)
             after = os.fstat(file.fileno())
@@ -65,6 +61,29 @@ def read_file(path: Path, reading: Reading = AS_USUAL) -> bytes:
     if not content:
         raise BadFileError(f"{shown(path)}: the file has no bytes: is the disk full?", "empty")
     return content
+
+
+def received(content: bytes, name: Path, reading: Reading = AS_USUAL) -> bytes:
+    """A file's bytes that came by another way than a disk, held to what `read_file` asks of a file.
+
+    Raises:
+        BadFileError: none, or more than any image has.
+    """
+    _check_bytes(len(content), name, reading)
+    if not content:
+        raise BadFileError(f"{shown(name)}: the file has no bytes", "empty")
+    return content
+
+
+def _check_bytes(size: int, path: Path, reading: Reading) -> None:
+    """Refuse a file that is larger than any image."""
+    most = BYTES_A_PIXEL * reading.most_pixels
+    if size > most:
+        raise BadFileError(
+            f"{shown(path)}: {size:,} bytes, expected at most {most:,}: is it an image? "
+            "(data.most-megapixels)",
+            "large",
+        )
 
 
 def loaded(content: bytes, path: Path, reading: Reading = AS_USUAL) -> Loaded:
@@ -116,8 +135,8 @@ def tag_in_header(path: Path) -> int:
 
 @contextmanager
 def strict() -> Iterator[None]:
-    """What Pillow would warn of is an error inside; not to be entered by two threads at once."""
-    with warnings.catch_warnings():
+    """What Pillow would warn of is an error inside; one thread at a time is."""
+    with _STRICT, warnings.catch_warnings():
         warnings.filterwarnings("error", module=r"PIL\.")
         yield
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from fedad.errors import BadFileError, ConfigError, DataError
+from fedad.images.files import no_file
 from fedad.images.pixels import decode, read_file, shown, to_rgb
 from fedad.types import Dataset, Reading, Sample
 
@@ -51,10 +52,14 @@ def region_of(sample: Sample, size: tuple[int, int]) -> np.ndarray | None:
     if sample.roi is None:
         return None
     as_it_lies = replace(sample.reading, turn=0)
-    return _region(sample.roi, size, as_it_lies, sample.roi.stat().st_mtime_ns)
+    try:
+        changed = sample.roi.stat().st_mtime_ns
+    except OSError as error:
+        raise no_file(sample.roi, error) from error
+    return _region(sample.roi, size, as_it_lies, changed)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)  # products that a picture may be of
 def _region(path: Path, size: tuple[int, int], reading: Reading, _changed: int) -> np.ndarray:
     image = decode(read_file(path, reading), path, reading)
     height, width = size

@@ -15,6 +15,7 @@ from fedad.inspection.inspector import Inspector
 from fedad.inspection.overlay import as_png, overlay
 from fedad.inspection.results import Lines, as_csv, row_of, unreadable
 from fedad.plumbing.files import write_atomic
+from fedad.plumbing.progress import track
 from fedad.running.maps import to_judge
 from fedad.types import Dataset, Sample
 
@@ -36,7 +37,7 @@ def inspect_all(
 
     Args:
         what: a picture, any folder of pictures, or a data set, of which the test images are judged.
-        product: of the model's; else folders' names say it.
+        product: of the model's; else folders' names say it, or it is recognised.
         out: gets `verdicts.csv`, and an overlay of all pictures, of those that are not OK, or of
             none, as `overlays` says: all, nok or none.
         jsonl: a file that the rows are added to.
@@ -48,7 +49,7 @@ def inspect_all(
     """
     data = replace(inspector.opened.config.data, dataset=dataset, categories=product)
     config = replace(inspector.opened.config, data=data)
-    found = to_judge(config, what, inspector.products, out)
+    found = to_judge(config, what, inspector.products, out, recognised=True)
     _check_out(out, found)
     for line in found.notes:
         note(line)
@@ -57,12 +58,14 @@ def inspect_all(
     rows = []
     with ExitStack() as stack:
         lines = stack.enter_context(Lines(jsonl)) if jsonl else None
+        progress = stack.enter_context(track("inspecting", len(found.samples)))
         for sample in found.samples:
             line, row = _judged(inspector, sample, out, overlays)
             rows.append(row)
             if lines:
                 lines.add(row)
             yield line, row
+            progress(len(rows))
     if out:
         write_atomic(out / CSV, as_csv(rows))
 

@@ -48,9 +48,11 @@ class Inspection:
     """A picture's verdict and all that it rests on.
 
     A part is NOK if `score` is above `threshold`. `p_value` says how usual the score is among
-    `good_parts`, NaN where none are known. `reason` is why a picture is to be taken again.
-    `picture` and `heat`, of the same size and at most `overlay.SIDE` pixels wide and high, are what
-    `overlay` draws, colours going from `scale[0]` to `scale[1]`.
+    `good_parts`, NaN where none are known. `reason` is why a picture is to be taken again, and
+    `stale` why the threshold must be set anew.
+    `recognised` says that nobody named the product, and that the model judges several. `picture`
+    and `heat`, of the same size and at most `overlay.SIDE` pixels wide and high, are what `overlay`
+    draws, colours going from `scale[0]` to `scale[1]`; `size` (H, W) is that of the whole picture.
     """
 
     name: str
@@ -64,11 +66,16 @@ class Inspection:
     seconds: float
     model: str
     reason: str = ""
+    stale: str = ""
+    recognised: bool = False
     nearest: Nearest | None = None
     alike: Alike | None = None
     picture: np.ndarray = field(default_factory=lambda: np.zeros((1, 1, 3), np.uint8), repr=False)
     heat: np.ndarray = field(default_factory=lambda: np.zeros((1, 1), np.float32), repr=False)
     odd: np.ndarray | None = field(default=None, repr=False)  # (h, w, 3) uint8: the oddest place
+    size: tuple[int, int] = (1, 1)
+    grey: float = math.nan  # how the whole picture looks: see `judging/looks.py`
+    sharpness: float = math.nan
 
     def told(self) -> dict[str, Any]:
         """What there is to say, as plain values that JSON holds."""
@@ -76,8 +83,9 @@ class Inspection:
         return {
             "image": self.name,
             "product": self.product,
+            "recognised": self.recognised,
             "verdict": self.verdict,
-            "reason": self.reason,
+            "reason": "; ".join(filter(None, (self.reason, self.stale))),
             "score": _number(self.score),
             "threshold": _number(self.threshold),
             "p_value": _number(self.p_value),
@@ -87,13 +95,17 @@ class Inspection:
             "place": list(near.place) if near else None,
             "alike_image": alike.image if alike else None,
             "alike_place": list(alike.place) if alike else None,
+            "grey": _number(self.grey),
+            "sharpness": _number(self.sharpness),
             "model": self.model,
             "seconds": round(self.seconds, 4),
         }
 
     def line(self) -> str:
         """One line for a person."""
-        said = f"{self.verdict:10} {self.name}  score {self.score:.4g}, limit {self.threshold:.4g}"
+        whose = f" ({self.product}, recognised)" if self.recognised else ""
+        said = f"{self.verdict:10} {self.name}{whose}  score {self.score:.4g}"
+        said += f", limit {self.threshold:.4g}"
         if not math.isnan(self.p_value):
             said += f", p {self.p_value:.3g} among {self.good_parts} good parts"
         if self.reason:
@@ -103,7 +115,7 @@ class Inspection:
             where = f"oddest at {place.left + place.width // 2},{place.top + place.height // 2}"
             said += f": {where}, {self.nearest.distance:.3g} from the nearest normal patch"
             said += f" ({self.nearest.site})" if self.nearest.site else ""
-        return said
+        return f"{said}; {self.stale}" if self.stale else said
 
 
 def _number(value: float) -> float | str | None:

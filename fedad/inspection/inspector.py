@@ -1,7 +1,8 @@
 """A model, open and warm: one picture after the other, a verdict each.
 
 What hangs on the model alone is found out once: the colours' scale, how far apart sites' rows are,
-the network in memory. Pictures are embedded one at a time (a batch of one, not padded).
+the network in memory. Pictures are embedded one at a time (a batch of one, not padded), and once,
+of however many products a picture may be.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -21,16 +22,17 @@ from fedad.config import Config
 from fedad.embedders.box import box_of
 from fedad.embedders.embedder import Embedder
 from fedad.embedders.valid import valid_of
-from fedad.errors import ConfigError, DataError
-from fedad.images.files import strict
-from fedad.images.pixels import read_file, rgb, shown
+from fedad.errors import BadFileError, ConfigError, DataError
 from fedad.images.reading import reading_of
 from fedad.images.roi import region_of, with_roi
 from fedad.inspection.inspection import AGAIN, NOK, OK, Alike, Box, Inspection, Nearest
-from fedad.inspection.overlay import CROP, SIDE
+from fedad.inspection.judged import Judged
+from fedad.inspection.overlay import SIDE
 from fedad.inspection.p_value import among, p_value
+from fedad.inspection.picture import InMemory, Picture, cropped, image_of, own_picture, path_of
+from fedad.inspection.recognise import NONE_KNOWN, recognised
 from fedad.judging.full_size import full_size
-from fedad.judging.looks import look_of, seen
+from fedad.judging.looks import STRANGER, look_of, seen
 from fedad.judging.verdicts import oddest
 from fedad.messages.payload import Payload
 from fedad.methods.base import Locating, Method, Preparing, Tracing, method_of
@@ -55,26 +57,7 @@ class Opened(NamedTuple):
     own: Payload | None = None  # what judges beside the model
     source: Payload | None = None  # the site's own, by which the most alike place is found
     images: Sequence[OwnImage] = ()  # that it was learned from, in that order
-
-
-@dataclass(frozen=True, eq=False)
-class InMemory:
-    """The one image behind some features; see `types.Pixels`."""
-
-    embedder: Embedder
-    image: np.ndarray
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, image: int) -> np.ndarray:
-        return self.image
-
-    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        backbone = self.embedder.backbone
-        return np.concatenate(
-            [backbone(backbone.prepare(Image.fromarray(one))[None]) for one in images]
-        )
+    stale: Mapping[str, str] = MappingProxyType({})  # product -> why its threshold must be set anew
 
 
 class Inspector:
@@ -88,6 +71,7 @@ class Inspector:
             method = method.prepared(opened.model, opened.own)
         self.method: Method = method
         self.box = box_of(opened.config.embedder)
+        self.masks = {one.category: Path(one.roi) for one in opened.images if one.roi}
         self.limits = {name: one for name, one in opened.limits.items() if one.promise.kept}
         if not self.limits:
             raise DataError(
@@ -104,67 +88,79 @@ class Inspector:
         """Judge nothing a few times: the first calls of a network take longer than all later."""
         grey = np.full((64, 64, 3), 127, np.uint8)
         for _ in range(WARM):
-            self.inspect(grey, self.products[0])
+            with suppress(DataError):  # a mask of other proportions: the network has seen it
+                self.inspect(grey, self.products[0])
 
-    def inspect(self, picture: Path | np.ndarray, product: str = "", name: str = "") -> Inspection:
+    def inspect(self, picture: Picture, product: str = "", name: str = "") -> Inspection:
         """The verdict on one picture.
 
         Args:
-            picture: a file, or (H, W, 3) uint8 RGB.
-            product: of which the part is; may be left out where the model judges one alone.
+            picture: a file, the bytes of one, or (H, W, 3) uint8 RGB.
+            product: of which the part is; where it is left out and the model judges several, that
+                for which the picture is the least odd (`recognise.py`).
             name: what the picture is called; a file's own if not told.
 
         Raises:
             BadFileError: the file is no picture that can be read.
-            ConfigError: a product that the model does not know, or none where there are several.
+            ConfigError: a product that the model does not know, or none where it cannot be
+                recognised.
             DataError: there is no threshold of the product.
         """
         began = time.perf_counter()
-        product = self.product_of(product)
-        image, sample = self._opened(picture, product)
-        features, canvas = self._features(image, sample)
-        patches, score, nearest = self._scored(features, image)
+        product, path = self.product_of(product), path_of(picture, name)
+        names = (product,) if product else self.products
+        image = image_of(picture, path, reading_of(self.opened.config.data))
+        canvas, grid = self._embedded(image, path)
+        found = self._judged(image, grid, [self._sample(path, one) for one in names])
+        product = found.sample.category
         limits = self.limits[product]
-        site = nearest.site if nearest else ""
+        site = found.nearest.site if found.nearest else ""
         limit = limits.threshold.limit(site)
-        valid = features.valid
-        counted = patches if valid is None else patches[valid[0]]
-        again = limits.looks.why_again(look_of(canvas, counted)) if limits.looks else ""
-        verdict = AGAIN if again else (NOK if score > limit else OK)
+        again = ""
+        look = look_of(self._seen(canvas, image), found.counted)
+        if limits.looks:
+            again = limits.looks.why_again(look)
+        if again == STRANGER and len(names) > 1:
+            again = NONE_KNOWN
+        verdict = AGAIN if again else (NOK if found.score > limit else OK)
         good = among(limits.good, site, limits.promise.by_site)
         alike = odd = None
-        if verdict == NOK and nearest is not None:
-            alike = self._alike(features, patches)
-            odd = _cropped(image, nearest.place)
-        picture_, heat = self._shown(image, patches, valid, sample)
+        if verdict == NOK and found.nearest is not None:
+            alike = self._alike(found.features, found.patches)
+            odd = cropped(image, found.nearest.place)
+        shown, heat = self._shown(image, found)
         return Inspection(
             name=name or (picture.name if isinstance(picture, Path) else "picture"),
             product=product,
             verdict=verdict,
-            score=score,
+            score=found.score,
             threshold=limit,
-            p_value=p_value(score, good) if good else math.nan,
+            p_value=p_value(found.score, good) if good else math.nan,
             good_parts=len({one.part for one in good}),
             scale=self.scales[product],
             seconds=time.perf_counter() - began,
             model=self.opened.name,
             reason=again,
-            nearest=nearest,
+            stale=self.opened.stale.get(product, ""),
+            recognised=len(names) > 1,
+            nearest=found.nearest,
             alike=alike,
-            picture=picture_,
+            picture=shown,
             heat=heat,
             odd=odd,
+            size=(image.height, image.width),
+            grey=look.light,
+            sharpness=look.sharpness,
         )
 
     def product_of(self, product: str) -> str:
-        """The product that a name means; without one, the only one that there is.
+        """The product that a name means; without one, the only one that there is, or none where it
+        is to be recognised.
 
         Raises:
             ConfigError, DataError: it cannot be judged; see `inspect`.
         """
         known = self.products
-        if not product and len(known) == 1:
-            return known[0]
         if product in known:
             return product
         if product in self.opened.limits:
@@ -172,46 +168,78 @@ class Inspector:
                 f"{product}: too few good parts set no threshold: "
                 f"{self.opened.limits[product].promise.told()}"
             )
-        said = f"product {product!r}{did_you_mean(product, known)}" if product else "no product"
-        raise ConfigError(f"{said}: the model judges {', '.join(known)}: name one of them")
-
-    def _opened(self, picture: Path | np.ndarray, product: str) -> tuple[Image.Image, Sample]:
-        """The picture as it is read, and as a sample of the product."""
-        data = self.opened.config.data
-        path = picture if isinstance(picture, Path) else Path()
-        sample = Sample(product, "test", UNKNOWN, path, None, reading=reading_of(data))
-        folders = {product: path.parent}
-        dataset = Dataset("", path.parent, "", (sample,), folders=folders)
-        (sample,) = with_roi((sample,), dataset, data.roi, self.opened.site)
-        if isinstance(picture, Path):
-            with strict():
-                return rgb(read_file(path, sample.reading), path, sample.reading), sample
-        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-            raise DataError(
-                f"a picture of shape {picture.shape} {picture.dtype}: expected (H, W, 3) uint8 RGB"
+        if product:
+            raise ConfigError(
+                f"product {product!r}{did_you_mean(product, known)}: the model judges "
+                f"{', '.join(known)}: name one of them"
             )
-        return Image.fromarray(picture), sample
+        if len(known) == 1:
+            return known[0]
+        if unseen := [name for name in known if self.limits[name].looks is None]:
+            raise ConfigError(
+                f"no product: the model judges {', '.join(known)}, and nothing tells what good "
+                f"pictures of {unseen[0]} look like: name one of them"
+            )
+        return ""
 
-    def _features(self, image: Image.Image, sample: Sample) -> tuple[Features, np.ndarray]:
-        """The picture's features, and what the network saw of it, without padding."""
-        backbone, size = self.embed.backbone, (image.height, image.width)
-        canvas = backbone.prepare(image)
-        grid = backbone(canvas[None])
+    def _sample(self, path: Path, product: str) -> Sample:
+        """A picture as a sample of a product, with the mask of where it is looked at: that of the
+        pictures that were learned from, else the one that `data.roi` names beside this one."""
+        data, mask = self.opened.config.data, self.masks.get(product)
+        reading = reading_of(data)
+        sample = Sample(product, "test", UNKNOWN, path, None, reading=reading, roi=mask)
+        if mask is not None:
+            return sample
+        dataset = Dataset("", path.parent, "", (sample,), folders={product: path.parent})
+        (sample,) = with_roi((sample,), dataset, data.roi, self.opened.site)
+        return sample
+
+    def _embedded(self, image: Image.Image, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """What the network is given of the picture, and what it makes of it (1, h, w, D)."""
+        canvas = self.embed.backbone.prepare(image)
+        grid = self.embed.backbone(canvas[None])
         if not np.isfinite(grid).all():
-            raise DataError(f"{sample.path}: its features are not finite: are the weights broken?")
-        region, valid = region_of(sample, size), None
+            raise DataError(f"{path}: its features are not finite: are the weights broken?")
+        return canvas, grid
+
+    def _seen(self, canvas: np.ndarray, image: Image.Image) -> np.ndarray:
+        """What the network saw of the picture (H, W, 3), without padding."""
+        if canvas.ndim != 3:  # several sizes, packed
+            return seen(self.embed, image)
+        height, width = self.box.filled((image.height, image.width))
+        return canvas[:height, :width]
+
+    def _judged(self, image: Image.Image, grid: np.ndarray, samples: Sequence[Sample]) -> Judged:
+        """The picture held against the product that a sample is of; of several, against each, and
+        what is said of the one that is recognised."""
+        if len(samples) == 1:
+            return self._held(image, grid, samples[0])
+        found, refused = {}, None
+        for sample in samples:
+            try:
+                found[sample.category] = self._held(image, grid, sample)
+            except BadFileError as error:  # the product's mask is of pictures of another shape
+                refused = error
+        candidates = {
+            name: one.candidate(looks, self.scales[name])
+            for name, one in found.items()
+            if (looks := self.limits[name].looks)
+        }
+        if not candidates and refused:
+            raise refused
+        return found[recognised(candidates)]
+
+    def _held(self, image: Image.Image, grid: np.ndarray, sample: Sample) -> Judged:
+        """The picture held against one product."""
+        size, valid, pixels = (image.height, image.width), None, None
+        region = region_of(sample, size)
         if not self.box.is_full or region is not None:
             valid = valid_of(self.box, grid.shape[1:3], size, region)[None]
-        pixels = None
         if self.method.needs_pixels:
             pixels = InMemory(self.embed, np.asarray(image))
-        features = Features(
-            grid, (sample.category,), ("picture",), self.embed.fingerprint, pixels, valid
-        )
-        if canvas.ndim != 3:  # several sizes, packed
-            return features, seen(self.embed, image)
-        height, width = self.box.filled(size)
-        return features, canvas[:height, :width]
+        mark = self.embed.fingerprint
+        features = Features(grid, (sample.category,), ("picture",), mark, pixels, valid)
+        return Judged(sample, features, *self._scored(features, image))
 
     def _scored(
         self, features: Features, image: Image.Image
@@ -252,28 +280,26 @@ class Inspector:
         own = opened.images[number]
         at = divmod(patch, self.embed.shape[1])
         try:
-            image = _own_picture(own.path, reading_of(opened.config.data))
+            image = own_picture(own.path, reading_of(opened.config.data))
         except DataError:  # it may be gone: which it was is known
             return Alike(own.name, own.path, Box(0, 0, 0, 0))
         place = self._place(at, (image.height, image.width))
-        return Alike(own.name, own.path, place, _cropped(image, place))
+        return Alike(own.name, own.path, place, cropped(image, place))
 
-    def _shown(
-        self, image: Image.Image, patches: np.ndarray, valid: np.ndarray | None, sample: Sample
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _shown(self, image: Image.Image, found: Judged) -> tuple[np.ndarray, np.ndarray]:
         """The picture and its map as an overlay shows them."""
-        shrink = min(1.0, SIDE / max(image.size))
+        shrink, valid = min(1.0, SIDE / max(image.size)), found.features.valid
         size = (max(1, round(image.height * shrink)), max(1, round(image.width * shrink)))
         small = image if shrink == 1 else image.resize(size[::-1], Image.Resampling.BILINEAR)
         heat = full_size(
-            patches,
+            found.patches,
             size,
             side=self.box.canvas,
             sigma=self.opened.config.score.sigma,
             filled=self.box.filled((image.height, image.width)),
             valid=None if valid is None else valid[0],
         )
-        region = region_of(sample, (image.height, image.width))
+        region = region_of(found.sample, (image.height, image.width))
         if region is not None:
             mask = Image.fromarray(region).resize(size[::-1], Image.Resampling.NEAREST)
             heat = np.where(np.asarray(mask), heat, np.float32(0))
@@ -284,17 +310,3 @@ def _peak(patches: np.ndarray) -> tuple[int, int]:
     """(y, x) of the patch with the largest score."""
     y, x = np.unravel_index(int(patches.argmax()), patches.shape)
     return int(y), int(x)
-
-
-def _cropped(image: Image.Image, place: Box) -> np.ndarray:
-    """A place of a picture, as an overlay shows it."""
-    box = (place.left, place.top, place.left + place.width, place.top + place.height)
-    return np.asarray(image.crop(box).resize((CROP, CROP), Image.Resampling.BILINEAR))
-
-
-@lru_cache(maxsize=8)
-def _own_picture(path: Path, reading: Any) -> Image.Image:
-    """One of the site's own images; shots of one defect are often most like the same one."""
-    if not path.is_file():
-        raise DataError(f"{shown(path)}: it is gone")
-    return rgb(read_file(path, reading), path, reading)

@@ -12,8 +12,8 @@ from fedad.errors import DataError
 from fedad.images.pixels import shown
 from fedad.inspection.inspector import Inspector, Opened
 from fedad.models.kept import PASSPORT, Kept, check_knobs, kept_at, with_one_at_a_time
-from fedad.models.site_images import training
 from fedad.models.store import models_folder, resolve
+from fedad.plumbing.compute import keep_memory
 from fedad.running.model_file import embedder_of, open_model
 from fedad.running.thresholds_file import Limits, read_limits, thresholds_file
 
@@ -51,6 +51,7 @@ def open_inspector(
         is_kept = (model / PASSPORT).is_file()
         kept = kept_at(model if is_kept else resolve(models_folder(model)))
         opened, file = _of_kept(kept, knobs, thresholds), kept.model_file
+    keep_memory()
     return Inspector(opened, embedder_of(opened.config, opened.model, file))
 
 
@@ -66,9 +67,13 @@ def _of_kept(kept: Kept, knobs: Mapping[str, Any], thresholds: Path | None) -> O
     told = replace(told, data=replace(told.data, dir="", dataset="auto", categories=""))
     config, model = kept.open(with_one_at_a_time(told))
     limits = _limits(thresholds, kept.model_file, config) if thresholds else kept.limits(config)
-    own, (site, images) = kept.own(config), kept.images()
-    judging = own if kept.own_judges() and not thresholds else None
-    return Opened(config, model, limits, kept.name, site, judging, own, training(images))
+    found, (site, _) = kept.judging(config, model), kept.images()
+    images = found.images
+    if "data.roi" in knobs:  # where else to look than in the pictures that were learned from
+        images = tuple(replace(one, roi="") for one in images)
+    own = None if thresholds else found.own
+    stale = {} if thresholds else kept.stale()
+    return Opened(config, found.model, limits, kept.name, site, own, found.source, images, stale)
 
 
 def _limits(file: Path, model_file: Path, config: Config) -> Mapping[str, Limits]:

@@ -6,7 +6,8 @@ parts red. The bar goes as far as the scale; its marks are the limit and the par
 
 from __future__ import annotations
 
-import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -52,17 +53,33 @@ def overlay(one: Inspection) -> Image.Image:
 
 
 def as_png(picture: Image.Image) -> bytes:
-    """A picture as a PNG file: a third larger than it could be, five times as fast."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    """A picture as a PNG file: of 8 bits a colour, in half the time that Pillow takes, and a tenth
+    larger than it could be. Each value is stored less the one to its left."""
+    pixels = np.asarray(picture.convert("RGB"))
+    height, width, _ = pixels.shape
+    values = pixels.reshape(height, 3 * width)
+    lines = np.ones((height, 1 + 3 * width), np.uint8)  # 1 before each line: by what it is filtered
+    lines[:, 1:4] = values[:, :3]
+    np.subtract(values[:, 3:], values[:, :-3], out=lines[:, 4:])
+    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = packer.compress(lines.data) + packer.flush()
+    chunks = ((b"IHDR", head), (b"IDAT", data), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*one) for one in chunks)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG file: its length, its kind, what it holds, and a checksum."""
+    check = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
 
 def _caption(one: Inspection) -> str:
     near = one.nearest
     whose = f", nearest normal patch {near.distance:.3g} away" if near else ""
     whose += f" ({near.site})" if near and near.site else ""
-    return f"score {one.score:.4g}, limit {one.threshold:.4g}, p {one.p_value:.3g}{whose}"
+    usual = "" if np.isnan(one.p_value) else f", p {one.p_value:.3g}"
+    return f"score {one.score:.4g}, limit {one.threshold:.4g}{usual}{whose}"
 
 
 def _mark_place(pen: ImageDraw.ImageDraw, one: Inspection, width: int) -> None:

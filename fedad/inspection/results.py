@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +32,7 @@ COLUMNS = (
     "alike_image",
     "model",
 )
+BLOCK = 2**16  # bytes of a file that are looked at together
 EXIT_NOK, EXIT_AGAIN, EXIT_UNREADABLE = 10, 11, 3
 
 Row = Mapping[str, Any]
@@ -37,12 +40,12 @@ Row = Mapping[str, Any]
 
 def row_of(one: Inspection) -> dict[str, Any]:
     """What a verdict's line says."""
-    return one.told()
+    return {**one.told(), "time": _now()}
 
 
 def unreadable(name: str, why: str) -> dict[str, Any]:
     """The line of a file that cannot be read."""
-    return {"image": name, "verdict": UNREADABLE, "reason": why}
+    return {"image": name, "verdict": UNREADABLE, "reason": why, "time": _now()}
 
 
 def exit_code(verdicts: Iterable[str]) -> int:
@@ -68,21 +71,28 @@ def as_line(row: Row) -> str:
 class Lines:
     """A file of JSON lines that grows: each line is on disk, whole, when `add` returns.
 
-    What a crash left of a last line is cut off; `rows` are those that were there.
+    What a crash left of a last line is cut off.
     """
 
     def __init__(self, path: Path) -> None:
         private_folder(path.parent)
-        self._file = os.open(private_file(path), os.O_RDWR | os.O_APPEND)
+        self._path = private_file(path)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND)
         flush_folder(path.parent)
-        whole, end, torn = self._whole()
-        if torn:
+        size = os.lseek(self._file, 0, os.SEEK_END)
+        if (end := self._end(size)) < size:
             os.ftruncate(self._file, end)
-        self.rows = whole
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """The lines that are there, one after the other; what is none of ours is left out."""
+        with self._path.open("rb") as file:
+            for line in file:
+                with suppress(ValueError, TypeError):
+                    yield dict(from_json(line))
 
     def add(self, row: Row) -> None:
-        """Append a line."""
-        left = f"{as_line(row)}\n".encode()
+        """Append a line. A name that is no Unicode has its bytes as JSON's own escapes."""
+        left = f"{as_line(row)}\n".encode(errors="backslashreplace")
         end = os.lseek(self._file, 0, os.SEEK_END)
         try:
             while left:
@@ -92,18 +102,13 @@ class Lines:
             os.ftruncate(self._file, end)
             raise
 
-    def _whole(self) -> tuple[list[dict[str, Any]], int, bool]:
-        """The lines that were there, where they end, and whether something torn follows."""
-        size = os.lseek(self._file, 0, os.SEEK_END)
-        content = os.pread(self._file, size, 0)
-        end = content.rfind(b"\n") + 1
-        rows = []
-        for line in content[:end].splitlines():
-            try:
-                rows.append(dict(from_json(line)))
-            except (ValueError, TypeError):
-                continue  # somebody else's line
-        return rows, end, end < size
+    def _end(self, size: int) -> int:
+        """Where the last whole line of so many bytes ends."""
+        for start in range((size - 1) // BLOCK * BLOCK, -1, -BLOCK):
+            found = os.pread(self._file, min(BLOCK, size - start), start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+        return 0
 
     def __enter__(self) -> Self:
         return self
@@ -125,3 +130,8 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.9g}" if math.isfinite(value) else str(value)
     return value
+
+
+def _now() -> str:
+    """When a picture was judged: ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedad.banks.beside import plain_bank
 from fedad.config import Config
 from fedad.embedders.embedder import Embedder
 from fedad.judging.looks import good_looks
@@ -18,16 +19,20 @@ from fedad.judging.verdicts import judge
 from fedad.messages.file import checksum, save
 from fedad.messages.payload import Payload
 from fedad.methods.base import method_of
-from fedad.models.checked import Checked, Watch, checked, write_checked
+from fedad.models.added_normals import Extras, write_extras
+from fedad.models.checked import Checked, Watch, checked, held_to, write_checked
 from fedad.models.gate import Decision, Gate, decide
 from fedad.models.kept import KEYED, MODEL, PASSPORT, THRESHOLDS, Kept, write_own
 from fedad.models.passport import passport_of
-from fedad.models.site_images import write_images
+from fedad.models.site_images import OwnImage, images_of, write_images
 from fedad.models.store import accept, current, publish
 from fedad.plumbing.files import private_file, write_json
 from fedad.running.model_file import as_read
 from fedad.running.thresholds_file import Limits, limits_of, write_limits
 from fedad.types import Site
+
+NO_EXTRAS = Extras()
+NOT_COUNTED = "the threshold was set without the added normals"
 
 
 class Found(NamedTuple):
@@ -92,6 +97,57 @@ def found_by(
     )
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Contents:
+    """All that a model's folder holds.
+
+    `file` is where the model is already, and is copied as it is. `stale` says of products why their
+    thresholds must be set anew.
+    """
+
+    config: Config
+    model: Payload
+    own: Payload | None
+    found: Found
+    site: str
+    images: Sequence[OwnImage]
+    source: str
+    file: Path | None = None
+    extras: Extras = NO_EXTRAS
+    stale: Mapping[str, str] = field(default_factory=dict)
+    receipt: Mapping[str, Any] | None = None
+    licence: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Fill a folder that nobody sees yet."""
+        config, found = self.config, self.found
+        if self.file is None:
+            about = as_read(config)
+            save(folder / MODEL, self.model, private=False, method=config.round.method, **about)
+        else:
+            _copy(self.file, folder / MODEL)
+        if self.own is not None:
+            write_own(folder, self.own)
+        write_extras(folder, self.extras)
+        if found.limits:
+            digest = checksum(folder / MODEL)
+            write_limits(folder / THRESHOLDS, digest, config.score, found.limits)
+        write_checked(folder, found.checked)
+        write_images(folder, self.site, self.images)
+        told = passport_of(
+            config,
+            self.model,
+            site=self.site,
+            source=self.source,
+            own_judges=found.own_judges,
+            found=found.checked,
+            receipt=self.receipt,
+            licence=self.licence,
+        )
+        beside = {"stale": dict(self.stale), "extras": len(self.extras.pictures)}
+        write_json(folder / PASSPORT, {**told, **beside})
+
+
 def add(
     models: Path,
     config: Config,
@@ -105,6 +161,8 @@ def add(
     file: Path | None = None,
     receipt: Mapping[str, Any] | None = None,
     licence: str = "",
+    extras: Extras | None = None,
+    chosen: Mapping[str, float] | None = None,
 ) -> Added:
     """Keep a model, and let it judge if the gate has nothing against it.
 
@@ -115,40 +173,45 @@ def add(
         source: how it came here, in words.
         file: where the model is already; it is copied as it is.
         receipt: of the site's own upload.
+        extras: the added normals that `found` took into account. If not told, those of the current
+            model that fit this one are kept beside it, and their products' thresholds are stale.
+        chosen: product -> the rate that its threshold is to be at; if not told, those that were set
+            at the current model otherwise than its configuration has it.
 
     Raises:
         OSError: the disk is full; the current model is as it was.
     """
+    stale = dict[str, str]()
+    if extras is None:
+        extras = carried(models, model)
+        stale = {name: NOT_COUNTED for name in extras.products if name in found.limits}
+    rates = chosen_rates(models) if chosen is None else chosen
+    contents = Contents(
+        config=config,
+        model=model,
+        own=own,
+        found=_at_rates(found, config, rates),
+        site=site.name,
+        images=images_of(site),
+        source=source,
+        file=file,
+        extras=extras,
+        stale=stale,
+        receipt=receipt,
+        licence=licence,
+    )
+    return keep(models, contents, gate)
 
-    def fill(folder: Path) -> None:
-        if file is None:
-            save(
-                folder / MODEL, model, private=False, method=config.round.method, **as_read(config)
-            )
-        else:
-            _copy(file, folder / MODEL)
-        if own is not None:
-            write_own(folder, own)
-        if found.limits:
-            digest = checksum(folder / MODEL)
-            write_limits(folder / THRESHOLDS, digest, config.score, found.limits)
-        write_checked(folder, found.checked)
-        write_images(folder, site)
-        told = passport_of(
-            config,
-            model,
-            site=site.name,
-            source=source,
-            own_judges=found.own_judges,
-            found=found.checked,
-            receipt=receipt,
-            licence=licence,
-        )
-        write_json(folder / PASSPORT, told)
 
+def keep(models: Path, contents: Contents, gate: Gate) -> Added:
+    """Bring a model to disk, and let it judge if the gate has nothing against it.
+
+    Raises:
+        OSError: the disk is full; the current model is as it was.
+    """
     now = current(models)
-    name, _ = publish(models, fill, KEYED)
-    kept = Kept(models / name)
+    name, _ = publish(models, contents.write, KEYED)
+    kept, found = Kept(models / name), contents.found
     before = Kept(models / now).checked() if now and now != name else None
     rates = {product: one.promise.rate for product, one in found.limits.items() if one.promise.kept}
     decision = decide(before, found.checked, rates, gate)
@@ -156,6 +219,44 @@ def add(
     if decision.accepted:
         accept(models, name)
     return Added(name, decision, current(models) == name)
+
+
+def chosen_rates(models: Path) -> dict[str, float]:
+    """Product -> the wished rate that was set at the current model and not by its configuration."""
+    if (now := current(models)) is None:
+        return {}
+    kept = Kept(models / now)
+    config = kept.config()
+    rates = {name: one.promise.rate for name, one in kept.limits(config).items()}
+    return {name: rate for name, rate in rates.items() if rate != config.score.false_rejects}
+
+
+def _at_rates(found: Found, config: Config, rates: Mapping[str, float]) -> Found:
+    """The same with some products' thresholds at other wished rates, as far as good parts go."""
+    limits, pictures = dict(found.limits), list(found.checked)
+    for product, rate in rates.items():
+        if product not in limits:
+            continue
+        one = limits[product]
+        promised = promise(one.good, replace(config.score, false_rejects=rate))
+        if promised.kept and not one.promise.judged:
+            limits[product] = replace(one, promise=promised)
+            pictures = held_to(pictures, product, limits[product].threshold)
+    return found._replace(limits=limits, checked=pictures)
+
+
+def carried(models: Path, model: Payload) -> Extras:
+    """The added normals of the current model, as far as they can be scored beside another."""
+    now, bank = current(models), plain_bank(model)
+    extras = Kept(models / now).extras() if now else Extras()
+    if extras.bank is None or bank is None or bank.scope == "mixed" or bank.fingerprint.projection:
+        return Extras()
+    if extras.bank.fingerprint.differences(bank.fingerprint):
+        return Extras()
+    for number in reversed(range(len(extras.pictures))):
+        if extras.pictures[number].product not in bank.categories:
+            extras = extras.less(number)
+    return extras
 
 
 def _copy(source: Path, to: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fedad.banks.beside import beside, plain_bank, plain_own
 from fedad.config import Config, read
 from fedad.datasets.base import check_trainable, open_dataset
 from fedad.embedders.embedder import Embedder
@@ -14,13 +15,13 @@ from fedad.errors import DataError
 from fedad.judging.parts import ready
 from fedad.messages.file import checksum, load, save
 from fedad.methods.base import method_of
-from fedad.models.adding import Added, Found, add, found_at
+from fedad.models.adding import Added, Found, add, carried, found_at
 from fedad.models.gate import Gate
 from fedad.models.kept import Kept
 from fedad.models.site_images import site_of
 from fedad.models.store import current
 from fedad.partition import one_site
-from fedad.round import learn
+from fedad.round import Local, learn
 from fedad.running.by_hand import check_by_hand, check_out
 from fedad.running.model_file import as_read, embedder_of, open_model
 from fedad.running.onboarding import onboard
@@ -51,25 +52,45 @@ def build_and_keep(
     check_trainable(dataset)
     embed = Embedder(config.embedder)
     plant = ready(config, one_site(site, dataset, config.data, seed=config.round.seed), embed).site
+    built = build_at(config, plant, embed)
+    if out is not None:
+        upload = built.local.upload
+        save(out, upload, private=False, method=config.round.method, **as_read(config))
+    added = built.keep(models, plant, gate, "built alone", dataset.licence)
+    return added, len(built.model)
+
+
+class Built(NamedTuple):
+    """What a site makes of its own images alone, and what it finds out about that."""
+
+    config: Config
+    model: Any
+    local: Local
+    found: Found
+
+    def keep(self, models: Path, plant: Site, gate: Gate, source: str, licence: str = "") -> Added:
+        """It as a model of the site."""
+        return add(
+            models,
+            self.config,
+            self.model,
+            site=plant,
+            own=self.local.own,
+            found=self.found,
+            gate=gate,
+            source=source,
+            licence=licence,
+        )
+
+
+def build_at(config: Config, plant: Site, embed: Embedder) -> Built:
+    """The bank of one site's images, and its thresholds."""
     alone = replace(config, bank=replace(config.bank, size=0))
     learned = learn(alone, [plant], embed)
-    local = learned.local[site]
-    if out is not None:
-        upload = local.upload
-        save(out, upload, private=False, method=config.round.method, **as_read(config))
-    found = found_at(alone, plant, embed, learned.model, local.own)
-    added = add(
-        models,
-        alone,
-        learned.model,
-        site=plant,
-        own=local.own,
-        found=found,
-        gate=gate,
-        source="built alone",
-        licence=dataset.licence,
+    local = learned.local[plant.name]
+    return Built(
+        alone, learned.model, local, found_at(alone, plant, embed, learned.model, local.own)
     )
-    return added, len(learned.model)
 
 
 def add_file(
@@ -81,6 +102,7 @@ def add_file(
     own_file: Path | None = None,
     thresholds: Path | None = None,
     good: Path | None = None,
+    source: str = "",
 ) -> Added:
     """Keep a model that was brought here.
 
@@ -90,6 +112,7 @@ def add_file(
 
     Args:
         changes: knobs that are set otherwise than the current model has them.
+        source: how it came here, if not as a file by its name.
 
     Raises:
         DataError: nothing says where thresholds are to come from, or a file is not what it should
@@ -107,11 +130,15 @@ def add_file(
     elif kept is not None:
         own = kept.own(config)
     name, images = kept.images() if kept else ("", ())
-    site = Site(name, (), ())
+    site, extras = Site(name, (), ()), None
     if good is None and thresholds is None and own is not None and images:
         site = site_of(name, images, config.data)
         embed = embedder_of(config, model, file)
-        found = found_at(config, ready(config, site, embed).site, embed, model, own)
+        extras = carried(models, model)
+        judging: Any = (model, own)
+        if (bank := plain_bank(model)) is not None and extras.bank is not None:
+            judging = beside(bank, plain_own(own), extras.bank, len(site.train))
+        found = found_at(config, ready(config, site, embed).site, embed, *judging)
     else:
         found = _told(config, file, thresholds, good)
     return add(
@@ -122,8 +149,10 @@ def add_file(
         own=own,
         found=found,
         gate=gate,
-        source=f"brought as {file.name} ({checksum(file)[:16]})",
+        source=source or f"brought as {file.name} ({checksum(file)[:16]})",
         file=file,
+        extras=extras,
+        chosen={} if "score.false-rejects" in changes else None,
     )
 
 

@@ -24,11 +24,12 @@ class Gate:
 
     false_rejects: float = 0.0  # how much of good parts may be stopped beyond the promise
     lost_defects: float = 0.0  # which share of the own defects that were found may be lost
+    extras: int = 5_000  # rows of added normals that a model may have beside it
 
     @classmethod
     def of(cls, policy: Policy) -> Gate:
         """The gate of a site, by its policy."""
-        return cls(policy.gate_false_rejects, policy.gate_lost_defects)
+        return cls(policy.gate_false_rejects, policy.gate_lost_defects, policy.largest_extras)
 
     @classmethod
     def at(cls, policy: Path | None) -> Gate:

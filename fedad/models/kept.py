@@ -2,6 +2,7 @@
 
 model.safetensors      the model, as it came or was merged
 own.safetensors        what the site kept of its own images, which never leaves
+extras.safetensors     pictures that operators called good, as rows; see `added_normals.py`
 thresholds.json        the promise of each product, and the good scores that it rests on
 checked.json           how it judged the site's own pictures
 images.json            which pictures these are
@@ -14,16 +15,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fedad.banks.beside import beside, plain_bank, plain_own
 from fedad.config import Config, every_knob, read
 from fedad.errors import ConfigError, DataError
 from fedad.messages.file import load, save
 from fedad.messages.payload import Payload
 from fedad.methods.base import method_of
+from fedad.models.added_normals import ROWS as EXTRAS
+from fedad.models.added_normals import Extras, read_extras
 from fedad.models.checked import Checked, read_checked
 from fedad.models.gate import Changed, Decision
-from fedad.models.site_images import OwnImage, read_images
+from fedad.models.site_images import OwnImage, read_images, training
 from fedad.models.store import models_folder, resolve
 from fedad.plumbing.files import read_json, write_json
 from fedad.running.model_file import open_model
@@ -31,8 +35,18 @@ from fedad.running.thresholds_file import Limits, read_limits
 
 MODEL, OWN = "model.safetensors", "own.safetensors"
 THRESHOLDS, PASSPORT, GATE = "thresholds.json", "passport.json", "gate.json"
-KEYED = (MODEL, OWN, THRESHOLDS)  # what a model is called by: the same files, the same name
+KEYED = (MODEL, OWN, EXTRAS, THRESHOLDS)  # what it is called by: the same files, the same name
 SCHEMA = 1
+
+
+class Judging(NamedTuple):
+    """What judges by a kept model: it, the site's own rows if they judge beside it, these rows
+    whether they judge or not, and the images that they number."""
+
+    model: Payload
+    own: Payload | None
+    source: Payload | None
+    images: tuple[OwnImage, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,27 @@ class Kept:
     def own_judges(self) -> bool:
         """Whether thresholds are of scores by the model with the site's own beside it."""
         return bool(self.passport().get("own_judges"))
+
+    def extras(self) -> Extras:
+        """The pictures that operators called good, as rows beside the model."""
+        return read_extras(self.folder)
+
+    def stale(self) -> dict[str, str]:
+        """Product -> why its threshold must be set anew; empty where none must."""
+        return {name: str(why) for name, why in self.passport().get("stale", {}).items()}
+
+    def judging(self, config: Config, model: Payload) -> Judging:
+        """All that judges by the model of this folder, with its added normals beside it."""
+        own, extras, images = self.own(config), self.extras(), training(self.images()[1])
+        mine = own if self.own_judges() else None
+        if extras.bank is None:
+            return Judging(model, mine, own, images)
+        bank, exact = plain_bank(model), plain_own(own)
+        if bank is None:
+            raise DataError(f"{self.folder / EXTRAS}: rows beside a {model.record()}, no bank")
+        judging, kept = beside(bank, exact, extras.bank, len(images))
+        pictures = (*images, *(one.image for one in extras.pictures))
+        return Judging(judging, kept if mine is not None else None, kept, pictures)
 
     def limits(self, config: Config) -> dict[str, Limits]:
         """The promise of each product; empty where none was set."""

@@ -107,9 +107,20 @@ def sections(told: Mapping[str, Any], limits: Mapping[str, Limits]) -> list[Sect
         ),
         Section("Figures on the site's own pictures", kinds, judged),
         Section("Embedding", ("", ""), [*told["fingerprint"].items()]),
+        *_beside(told),
         Section("Privacy", text=_privacy(told["receipt"])),
         Section("Licences", ("", ""), [*told["licences"].items()]),
     ]
+
+
+def _beside(told: Mapping[str, Any]) -> list[Section]:
+    """What was added to a model, and what must be done for it; nothing where nothing was."""
+    rows = [(name, f"must be set anew: {why}") for name, why in told.get("stale", {}).items()]
+    found = [Section("Stale thresholds", ("product", "threshold"), rows)] if rows else []
+    if count := told.get("extras"):
+        text = f"{count} pictures that were called good judge beside it (`fedad model normal`)."
+        found.append(Section("Added normals", text=text))
+    return found
 
 
 def card(name: str, told: Mapping[str, Any], limits: Mapping[str, Limits]) -> str:

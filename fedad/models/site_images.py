@@ -41,10 +41,10 @@ def images_of(site: Site) -> tuple[OwnImage, ...]:
     return tuple(_of(use, sample) for use, samples in lists for sample in samples)
 
 
-def write_images(folder: Path, site: Site) -> None:
+def write_images(folder: Path, site: str, images: Iterable[OwnImage]) -> None:
     """Write which images a site has."""
-    rows = [{**vars(one), "path": str(one.path)} for one in images_of(site)]
-    write_json(folder / FILE, {"site": site.name, "images": rows})
+    rows = [{**vars(one), "path": str(one.path)} for one in images]
+    write_json(folder / FILE, {"site": site, "images": rows})
 
 
 def read_images(folder: Path) -> tuple[str, tuple[OwnImage, ...]]:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedad.errors import ConfigError, DataError
+from fedad.errors import BusyError, DataError
 from fedad.messages.file import checksum
 from fedad.plumbing.files import (
     FOLDER_MODE,
@@ -191,7 +191,7 @@ def _alone(models: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError(f"{models}: another process is writing a model there") from error
+            raise BusyError(f"{models}: another process is writing a model there") from error
         for left in models.glob(f"{NEW}*"):
             if left.is_symlink():
                 left.unlink()

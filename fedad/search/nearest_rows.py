@@ -19,7 +19,7 @@ from fedad.errors import ConfigError
 from fedad.plumbing.progress import Advance
 from fedad.search.shortlist import ShortList
 
-PATCHES = 2048  # patches that are centred at a time
+PATCHES = 4096  # patches that are centred at a time: an image of 384 pixels has 2,304
 ROWS = 1024  # rows of the bank in a block of distances,
 SUB = 256  # and patches: 1 MiB, which stays in a processor's cache
 
@@ -85,11 +85,21 @@ def _plain(
             if weights is not None:
                 squares += points[some].square().sum(1, keepdim=True)
                 squares = squares.clamp_min_(0).mul_(weights[at : at + ROWS])
-            here = squares.min(1)
-            closer = here.values < least[some]
-            least[some] = torch.where(closer, here.values, least[some])
-            row[some] = torch.where(closer, here.indices + at, row[some])
+            value, number = _smallest(squares)
+            closer = value < least[some]
+            least[some] = torch.where(closer, value, least[some])
+            row[some] = torch.where(closer, number + at, row[some])
     return row
+
+
+def _smallest(table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of each row of a table (P, M) its smallest value and where that is; of equals the first.
+    NumPy looks at eight times as many values in a second as torch, on a processor."""
+    if table.is_cuda:
+        found = table.min(1)
+        return found.values, found.indices
+    number = torch.from_numpy(table.numpy().argmin(1))
+    return table.gather(1, number[:, None])[:, 0], number
 
 
 def by_bfloat16(

@@ -177,8 +177,8 @@ def test_one_process_watches_a_folder(folder, inspector):
     finally:
         done.set()
         first.close()
-    with pytest.raises(ConfigError, match="no product: the model judges"):
-        next(HotFolder(folder, inspector).watch())
+    with pytest.raises(ConfigError, match="did you mean 'bolt'"):
+        next(HotFolder(folder, inspector, "bolts").watch())
     with pytest.raises(ConfigError, match="no such folder"):
         next(watched(folder / "nowhere", inspector).watch())
 
