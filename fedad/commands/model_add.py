@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import AsJson, Models, Overrides
+from fedad.commands.options import AsJson, Models, NewGood, Overrides, PolicyFile
 
 
 def model_add(  # noqa: PLR0917 - options, which are named
@@ -19,12 +19,8 @@ def model_add(  # noqa: PLR0917 - options, which are named
     thresholds: Annotated[
         Path | None, typer.Option(help="Their file, as fedad calibrate writes it.")
     ] = None,
-    good: Annotated[
-        Path | None, typer.Option(help="Images of new good parts to set thresholds by.")
-    ] = None,
-    policy: Annotated[
-        Path | None, typer.Option(help="The site's policy, whose gate it has to pass.")
-    ] = None,
+    good: NewGood = None,
+    policy: PolicyFile = None,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:

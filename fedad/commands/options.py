@@ -41,6 +41,9 @@ ModelName = Annotated[
 PolicyFile = Annotated[
     Path | None, typer.Option("--policy", help="The site's policy, whose gate it has to pass.")
 ]
+NewGood = Annotated[
+    Path | None, typer.Option("--good", help="Images of new good parts to set thresholds by.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Metrics = Annotated[
     Path | None,

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fedad.inspection.inspection import AGAIN, NOK, UNREADABLE, Inspection
-from fedad.plumbing.files import flush_folder, private_file, private_folder
+from fedad.plumbing.files import append_line, flush_folder, private_file, private_folder
 from fedad.plumbing.parse import from_json
 from fedad.plumbing.shown import csv_text
 
@@ -92,15 +92,7 @@ class Lines:
 
     def add(self, row: Row) -> None:
         """Append a line. A name that is no Unicode has its bytes as JSON's own escapes."""
-        left = f"{as_line(row)}\n".encode(errors="backslashreplace")
-        end = os.lseek(self._file, 0, os.SEEK_END)
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-            os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, end)
-            raise
+        append_line(self._file, f"{as_line(row)}\n".encode(errors="backslashreplace"))
 
     def _end(self, size: int) -> int:
         """Where the last whole line of so many bytes ends."""

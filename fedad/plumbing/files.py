@@ -119,6 +119,23 @@ def write_atomic(
         part.unlink(missing_ok=True)
 
 
+def append_line(file: int, line: bytes) -> None:
+    """All of a line behind what an open file has, on disk, or none of it: what a full disk took is
+    taken back.
+
+    Raises:
+        OSError: it could not be written; the file is as it was.
+    """
+    end, left = os.lseek(file, 0, os.SEEK_END), line
+    try:
+        while left:
+            left = left[os.write(file, left) :]
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, end)
+        raise
+
+
 def flush_folder(folder: Path) -> None:
     """Bring to disk which files a folder has: without it a machine's crash may undo a rename."""
     handle = os.open(folder, os.O_RDONLY)

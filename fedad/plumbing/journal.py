@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedad.errors import ConfigError, DataError
-from fedad.plumbing.files import flush_folder, private_file, private_folder
+from fedad.plumbing.files import append_line, flush_folder, private_file, private_folder
 from fedad.plumbing.parse import from_json
 
 NAME = "journal.jsonl"
@@ -84,7 +84,7 @@ class Journal:
         """
         text = json.dumps({"event": event, **told}, sort_keys=True)
         mark = _mark(self._mark, text)
-        _write_line(self._file, f"{mark} {text}\n".encode())
+        append_line(self._file, f"{mark} {text}\n".encode())
         self.events.append(from_json(text))
         self._mark = mark
 
@@ -140,15 +140,3 @@ def _event(path: Path, number: int, text: str) -> Event:
 
 def _mark(before: str, text: str) -> str:
     return hashlib.sha256(f"{before} {text}".encode()).hexdigest()[:32]
-
-
-def _write_line(file: int, line: bytes) -> None:
-    """All of a line or none of it: what a full disk took is taken back."""
-    end, left = os.lseek(file, 0, os.SEEK_END), line
-    try:
-        while left:
-            left = left[os.write(file, left) :]
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, end)
-        raise

@@ -20,7 +20,7 @@ from typing import Any
 
 from fedad.errors import BusyError
 from fedad.inspection.results import as_line
-from fedad.plumbing.files import flush_folder, private_file, private_folder
+from fedad.plumbing.files import append_line, flush_folder, private_file, private_folder
 from fedad.plumbing.parse import from_json
 
 FILE = "verdicts.jsonl"
@@ -80,9 +80,9 @@ class VerdictLog:
         file = os.open(private_file(self.path), os.O_RDWR | os.O_APPEND)
         try:
             with _alone(file, self.path):
-                end, before = _end_of(file)
+                before = _last_hash(file)
                 whole = {**row, BEFORE: before}
-                _append(file, end, f"{as_line(whole)}\n".encode(errors="backslashreplace"))
+                append_line(file, f"{as_line(whole)}\n".encode(errors="backslashreplace"))
         finally:
             os.close(file)
         if is_new:
@@ -90,20 +90,8 @@ class VerdictLog:
         return whole
 
 
-def _append(file: int, end: int, line: bytes) -> None:
-    """Write a line after `end` bytes, and bring it to disk."""
-    left = line
-    try:
-        while left:
-            left = left[os.write(file, left) :]
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, end)
-        raise
-
-
-def _end_of(file: int) -> tuple[int, str]:
-    """Where the last whole line ends, and its hash; what is torn behind it is cut off."""
+def _last_hash(file: int) -> str:
+    """The hash of the last whole line; what is torn behind it is cut off."""
     size = os.lseek(file, 0, os.SEEK_END)
     for start in (max(0, size - BLOCK), 0):  # the last lines, or all where that is not enough
         content = os.pread(file, size - start, start)
@@ -113,7 +101,7 @@ def _end_of(file: int) -> tuple[int, str]:
     end = start + len(whole) + len(found)
     if end < size:
         os.ftruncate(file, end)
-    return end, sha256(whole.rpartition(b"\n")[2]).hexdigest() if found else FIRST
+    return sha256(whole.rpartition(b"\n")[2]).hexdigest() if found else FIRST
 
 
 def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
