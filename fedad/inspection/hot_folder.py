@@ -25,7 +25,7 @@ from fedad.images.files import SUFFIXES, shown
 from fedad.inspection.inspection import AGAIN, NOK, OK, UNREADABLE, Inspection
 from fedad.inspection.overlay import as_png, overlay
 from fedad.inspection.results import Lines, row_of, unreadable
-from fedad.plumbing.files import private_file, private_folder, write_atomic
+from fedad.plumbing.files import FOLDER_MODE, private_file, private_folder, write_atomic
 
 OWN, WORKING, LOG = ".fedad", "working", "verdicts.jsonl"
 PLACES = {OK: "done", NOK: "NOK", AGAIN: "again", UNREADABLE: "unreadable"}
@@ -145,7 +145,7 @@ class HotFolder:
         """The picture's place while it is judged, a folder that none had before: one rename. None
         where somebody took it away meanwhile."""
         place = working / f"{time.time_ns()}"
-        place.mkdir()
+        place.mkdir(FOLDER_MODE)
         try:
             path.rename(place / path.name)
         except FileNotFoundError:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from fedad.errors import BusyError, ConfigError, DataError, FedadError
+from fedad.plumbing.parse import from_json
 
 KIND = {kind.__name__: kind for kind in (BusyError, ConfigError, DataError)}
 LESS = 10  # how much lower its priority is than that of inspections
@@ -52,7 +53,7 @@ class Beside:
             to.write(json.dumps(dict(self.task)) + "\n")
             to.flush()
             for line in answers:
-                told = json.loads(line)
+                told = from_json(line)
                 if "error" in told:
                     raise KIND.get(told["kind"], FedadError)(told["error"])
                 if "done" in told:
@@ -82,7 +83,7 @@ def main() -> None:
     private_umask()
     sys.stdout = sys.stderr  # what anything else prints is no answer
     os.nice(LESS)
-    task = json.loads(sys.stdin.readline())
+    task = dict(from_json(sys.stdin.readline()))
     threading.Thread(target=_end_with_server, daemon=True).start()
     try:
         _say({"done": _done(task)})
@@ -129,7 +130,9 @@ def _note(line: str) -> None:
 
 
 def _say(value: Mapping[str, Any]) -> None:
-    print(json.dumps(value), file=sys.__stdout__, flush=True)
+    answers = cast(IO[str], sys.__stdout__)
+    answers.write(f"{json.dumps(value)}\n")
+    answers.flush()
 
 
 def _end_with_server() -> None:

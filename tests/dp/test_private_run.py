@@ -100,13 +100,13 @@ def test_what_a_release_hides_or_does_not_use_is_not_told_as_if_it_were_known(pr
     assert record["model"]["images_by_site"] == dict.fromkeys(SITES, "not told")
     assert record["model"]["patches"] == "not told"
     assert sum(record["model"]["rows_by_site"]["lyon"].values()) > 0
-    (section, _) = ran(record, Path())
+    (section, _) = ran(record)
     assert "the union of what all sites released by dp_tree" in section.body
     assert "federated_coreset" not in section.body
     plain = {key: value for key, value in private_knobs.items() if "dp_tree" not in key}
     record = run_over({**plain, "privacy.release": "keep"})[0].record()
     assert record["model"]["images_by_site"]["lyon"] == {"bolt": 2, "hose": 2}
-    assert "made by federated_coreset" in ran(record, Path())[0].body
+    assert "made by federated_coreset" in ran(record)[0].body
 
 
 def test_one_image_less_and_one_that_is_broken_change_the_form_of_nothing(

@@ -160,6 +160,12 @@ def wide(source):
     tree = ast.parse(source)
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
     safe = {ast.unparse(n.targets[0]) for n in nodes if ast.unparse(n.value).startswith(PRIVATE)}
+    bound = [item for node in ast.walk(tree) if isinstance(node, ast.With) for item in node.items]
+    safe |= {  # what is opened in an archive is no file of its own
+        ast.unparse(item.optional_vars)
+        for item in bound
+        if item.optional_vars and ast.unparse(item.context_expr).startswith("zipfile.ZipFile(")
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and makes(node):
             text, owner = ast.unparse(node), ast.unparse(node.func).rpartition(".")[0]
