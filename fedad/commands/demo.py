@@ -9,6 +9,7 @@ from fedad.commands.options import Runs, Via, ViaOption
 
 def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
     """Draw three plants, run the Flower app once, and show what federation brought."""
+    from fedad.commands.run import keep_models
     from fedad.commands.show import show_run
     from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars
@@ -17,10 +18,13 @@ def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
 
     config = read_config(None, ["round.name=demo"])
     folder = launch(config, via=via, root=runs.absolute(), with_yardsticks=True, sink=Bars())
+    keep_models(folder)
     show_run(folder)
+    site = min((folder / "sites").iterdir()).name
     say(
         "",
         "Next:",
+        f"  fedad serve --models {folder / 'sites' / site / 'models'}   a page to drop a part on",
         "  fedad run demo -c wire.dtype=float16 --yardsticks                half the bytes",
         f"  fedad bank info {folder / 'bank.safetensors'}",
         "  fedad data check DIR --dataset autovi                            your own images",

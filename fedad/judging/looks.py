@@ -26,7 +26,7 @@ from fedad.config import Config
 from fedad.images.pixels import read_image
 from fedad.judging.verdicts import features_for
 from fedad.messages.payload import Payload
-from fedad.methods.base import Forgetting, method_of
+from fedad.methods.base import Forgetting, Preparing, method_of
 from fedad.types import Sample, Site
 
 if TYPE_CHECKING:  # who only reads limits needs no network in memory
@@ -121,14 +121,16 @@ def good_looks(
         for number, sample in enumerate(site.train):
             parts.setdefault(sample.part, []).append(number)
         images += [(s, parts[s.part]) for s in site.train if s.category not in held]
+    opened = method.prepared(model, own) if isinstance(method, Preparing) else method
     for sample, numbers in _some(images):
         features = features_for(method, embed, [sample])
-        rest, mine = model, own
+        judge, rest, mine = opened, model, own
         if numbers and isinstance(method, Forgetting):
+            judge = method
             rest, mine = method.without_images(model, own, site.name, numbers)
         if not method.judges(rest, sample.category):
             continue
-        maps, _ = method.score(rest, features, own=mine)
+        maps, _ = judge.score(rest, features, own=mine)
         found.setdefault(sample.category, []).extend(
             looks_of(embed, [sample], maps, features.valid)
         )
