@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fedad.evaluation import Counts, Scored, resample
+from fedad.evaluation.holm import holm
 from fedad.judging.findings import Findings
-from fedad.judging.gains import CANNOT_TELL, GAINED, LOST, gains_of, holm, sure
+from fedad.judging.gains import CANNOT_TELL, GAINED, LOST, gains_of, sure
 from fedad.seeding import stream
 from fedad.types import Region
 
@@ -100,6 +101,12 @@ def test_holm_is_never_above_bonferroni_nor_below_the_plain_p(ps):
     adjusted = holm(ps)
     assert all(p <= a <= min(1, len(ps) * p) + 1e-12 for p, a in zip(ps, adjusted, strict=True))
     assert [a for _, a in sorted(zip(ps, adjusted, strict=True))] == sorted(adjusted)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_holm_is_that_of_statsmodels(ps):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    assert holm(ps) == pytest.approx(list(multitest.multipletests(ps, method="holm")[1]))
 
 
 def test_holm_by_hand_and_nan_count_as_tests():

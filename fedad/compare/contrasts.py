@@ -20,12 +20,12 @@ from fedad.compare.statistics import (
     Interval,
     drawable,
     effect,
-    holm,
     ranked,
     too_few,
     wilcoxon,
 )
 from fedad.compare.treatments import Treatment, blocks, fewest_images, overall
+from fedad.evaluation.holm import holm
 from fedad.evaluation.sureness import NO_SCATTER
 
 ALL_PAIRS = 5  # so many points are compared each with each; more, with the first

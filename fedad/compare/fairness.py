@@ -12,9 +12,10 @@ from fedad.compare.chances import chance
 from fedad.compare.drawn import TOGETHER, Drawn
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan
 from fedad.compare.ranges import auroc_range, difference_range, is_exact, redrawn_range, shown
-from fedad.compare.statistics import ALPHA, drawable, holm, over_seeds
+from fedad.compare.statistics import ALPHA, drawable, over_seeds
 from fedad.compare.treatments import Treatment
 from fedad.evaluation import Rate
+from fedad.evaluation.holm import holm
 from fedad.evaluation.summary import AUROC
 from fedad.evaluation.sureness import Range
 from fedad.seeding import stream

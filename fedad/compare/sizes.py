@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from fedad.compare.plan import FEDERATED, ISOLATED, Plan, Point
-from fedad.compare.statistics import ALPHA, holm
+from fedad.compare.statistics import ALPHA
+from fedad.evaluation.holm import holm
 
 KNOB = "data.images"
 

@@ -122,18 +122,6 @@ def effect(differences: np.ndarray) -> Effect:
     return Effect(dz, 2 * favour - 1)
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """p-values of one family, adjusted by Holm's step-down method (statsmodels); those that are NaN
-    stay so, and count as tests."""
-    if not ps:
-        return []
-    from statsmodels.stats.multitest import multipletests
-
-    known = [1.0 if math.isnan(p) else p for p in ps]
-    adjusted = multipletests(known, method="holm")[1]
-    return [math.nan if math.isnan(p) else float(a) for p, a in zip(ps, adjusted, strict=True)]
-
-
 @dataclass(frozen=True)
 class Ranking:
     """Several treatments over sets of test images, ranked within each; 1 is best.

@@ -8,13 +8,14 @@ cancels. A verdict is of this run's models: how other seeds would scatter is not
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from fedad.evaluation import break_down_counts
+from fedad.evaluation.holm import holm
 from fedad.evaluation.resampling import tells
 from fedad.judging.findings import Findings
 
@@ -44,11 +45,10 @@ def gains_of(
         `value`, the 95 % interval `low` to `high` of this gain alone, `p` (all three NaN where
         nothing can be said) and the `answer`.
     """
-    both = sorted({*shared} & {*alone})
-    found = {
-        figure: {site: gain(shared[site], alone[site], figure) for site in both}
-        for figure in figures
+    by_site = {
+        site: _gains(shared[site], alone[site], figures) for site in sorted({*shared} & {*alone})
     }
+    found = {figure: {site: one[figure] for site, one in by_site.items()} for figure in figures}
     means = {figure: _mean([*of.values()]) for figure, of in found.items()}
     every = [one for of in found.values() for one in of.values()]
     for one, p in zip(every, holm([one["p"] for one in every]), strict=True):
@@ -75,26 +75,56 @@ def _mean(sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def gain(shared: Findings, alone: Findings, figure: str) -> dict[str, Any]:
-    """The mean over products of a figure's difference, where both ways judged the same images."""
-    drawn, values, images = [], [], 0
-    telling = True
-    for category in alone.report["categories"]:
-        both = [one.report["categories"].get(category) for one in (shared, alone)]
-        if None in both or both[0]["sizes"] != both[1]["sizes"]:
-            continue
-        value = both[0]["figures"][figure]["value"] - both[1]["figures"][figure]["value"]
+def _gains(shared: Findings, alone: Findings, figures: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Figure -> one site's gain: the mean over products of its difference, where both ways judged
+    the same images."""
+    products = [_product(shared, alone, category) for category in _judged_by_both(shared, alone)]
+    return {figure: _gain(products, figure) for figure in figures}
+
+
+class Product(NamedTuple):
+    """A product of one site: its figures and their replicates (none where nothing was redrawn), by
+    the model of all and by the site's own, on so many images a side."""
+
+    told: tuple[Mapping[str, Any], Mapping[str, Any]]
+    drawn: tuple[Mapping[str, Any], Mapping[str, Any]]
+    images: int
+
+
+def _judged_by_both(shared: Findings, alone: Findings) -> Iterator[str]:
+    """The products whose images both ways judged."""
+    for category, told in alone.report["categories"].items():
+        other = shared.report["categories"].get(category)
+        if other is not None and other["sizes"] == told["sizes"]:
+            yield category
+
+
+def _product(shared: Findings, alone: Findings, category: str) -> Product:
+    first, second = (one.report["categories"][category] for one in (shared, alone))
+    sizes = first["sizes"]
+    return Product(
+        (first["figures"], second["figures"]),
+        (_replicates(shared, category), _replicates(alone, category)),
+        min(sizes["good_images"], sizes["defective_images"]),
+    )
+
+
+def _gain(products: Sequence[Product], figure: str) -> dict[str, Any]:
+    drawn, values, images, telling = [], [], 0, True
+    for one in products:
+        value = one.told[0][figure]["value"] - one.told[1][figure]["value"]
         if math.isnan(value):
             continue
-        sides = [_replicates(one, category, figure) for one in (shared, alone)]
-        for side, told in zip(sides, both, strict=True):
-            telling = telling and side is not None and tells(told["figures"][figure]["value"], side)
-        sizes = both[0]["sizes"]
-        fewer = min(sizes["good_images"], sizes["defective_images"])
-        telling = telling and fewer >= FEWEST
-        images += fewer
         values.append(value)
-        if sides[0] is not None and sides[1] is not None:
+        images += one.images
+        sides = [side[figure] for side in one.drawn if figure in side]
+        telling = (
+            telling
+            and one.images >= FEWEST
+            and len(sides) == 2
+            and all(tells(t[figure]["value"], d) for t, d in zip(one.told, sides, strict=True))
+        )
+        if telling:
             drawn.append(sides[0].value - sides[1].value)
     if not values:
         return {"value": NAN, "low": NAN, "high": NAN, "p": NAN}
@@ -123,21 +153,10 @@ def sure(value: float, drawn: np.ndarray, images: int) -> dict[str, float]:
     return {"low": value - half, "high": value + half, "p": p}
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """p-values of one family, adjusted; those that are NaN stay so, and count as tests."""
-    order = sorted(range(len(ps)), key=lambda k: (math.isnan(ps[k]), ps[k]))
-    found, highest = [NAN] * len(ps), 0.0
-    for rank, k in enumerate(order):
-        if not math.isnan(ps[k]):
-            highest = max(highest, min(1.0, (len(ps) - rank) * ps[k]))
-            found[k] = highest
-    return found
-
-
-def _replicates(found: Findings, category: str, figure: str) -> Any:
-    """Those of one product's figure, or None where there are none."""
+def _replicates(found: Findings, category: str) -> Mapping[str, Any]:
+    """Those of each of one product's figures; empty where there are none."""
     counts = found.replicates.in_category(category)
-    return break_down_counts(counts)["all"][figure] if counts.cells else None
+    return break_down_counts(counts)["all"] if counts.cells else {}
 
 
 def _answer(gain: float, p: float) -> str:

@@ -14,7 +14,6 @@ from fedad.compare.statistics import (
     FEWEST_BLOCKS,
     drawable,
     effect,
-    holm,
     interval,
     over_seeds,
     ranked,
@@ -22,6 +21,7 @@ from fedad.compare.statistics import (
     wilcoxon,
 )
 from fedad.compare.statistics import Interval as Range
+from fedad.evaluation.holm import holm
 
 # Heights of plants, scipy's own example of the signed-rank test.
 PLANTS = np.array([6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75.0])
