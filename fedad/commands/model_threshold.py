@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +41,6 @@ def model_threshold(  # noqa: PLR0917 - options, which are named
         recalibrate,
         rethreshold,
     )
-    from fedad.plumbing.console import say
 
     if good is not None and (preview or verdicts is not None):
         raise ConfigError("--good: not with --preview or --verdicts")
@@ -62,13 +62,7 @@ def model_threshold(  # noqa: PLR0917 - options, which are named
             told = preview_verdicts(kept, kept.config(), product, read_log(verdicts))
         else:
             told = previewed(kept, kept.config(), product, rate or 0)
-        if as_json:
-            say(json.dumps(told))
-            return
-        say(f"{product}: {told['told']}")
-        if "good" in told:
-            say(f"{told['good_stopped']} of {told['good']} own good pictures would be stopped")
-        say(f"{told['defects_found']} of {told['defects']} known defects would be found")
+        _show(product, told, as_json=as_json)
         return
     gate = Gate.at(policy)
     if verdicts is not None:
@@ -76,3 +70,16 @@ def model_threshold(  # noqa: PLR0917 - options, which are named
     else:
         added = rethreshold(models, product, rate or 0, gate)
     show_added(added, as_json=as_json)
+
+
+def _show(product: str, told: Mapping[str, Any], *, as_json: bool) -> None:
+    """What would come of a threshold."""
+    from fedad.plumbing.console import say
+
+    if as_json:
+        say(json.dumps(told))
+        return
+    say(f"{product}: {told['told']}")
+    if "good" in told:
+        say(f"{told['good_stopped']} of {told['good']} own good pictures would be stopped")
+    say(f"{told['defects_found']} of {told['defects']} known defects would be found")

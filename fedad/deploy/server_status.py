@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 
 from fedad.deploy.link import Link, LinkError
-from fedad.deploy.status import Status, certificates, disk, now, told_time, versions
+from fedad.deploy.status import Status, certificates, disk, versions
 from fedad.errors import DataError, FedadError
 from fedad.plumbing.files import read_json
 from fedad.plumbing.journal import NAME as JOURNAL
 from fedad.plumbing.journal import Event, events_of
+from fedad.plumbing.moments import utc_text
 from fedad.reporting.run_folder import FAILURE, RECORD
 from fedad.wire import UNREGISTERED
 
@@ -32,7 +33,7 @@ def server_status(keys: Path, superlink: str, runs: Path) -> Status:
     folders = run_folders(runs)
     return {
         "machine": "server",
-        "time": now(),
+        "time": utc_text(),
         "versions": versions(),
         "superlink": hub,
         "sites": sites,
@@ -59,7 +60,7 @@ def run_folders(runs: Path) -> list[Path]:
 def run_status(folder: Path) -> Status:
     """How a run stands, by its folder alone: it finished, failed, goes on, or was cut short."""
     told: Status = {"run": folder.name, "folder": str(folder), "told": "", "missing": {}}
-    told["time"] = told_time((folder / JOURNAL).stat().st_mtime)
+    told["time"] = utc_text((folder / JOURNAL).stat().st_mtime)
     try:
         events = events_of(folder)
         told["stage"] = _last(events, "stage", "stage")

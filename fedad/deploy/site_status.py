@@ -7,13 +7,14 @@ from pathlib import Path
 
 from fedad.deploy.expiry import of_server
 from fedad.deploy.reach import Server
-from fedad.deploy.status import Status, certificates, disk, now, told_time, versions
+from fedad.deploy.status import Status, certificates, disk, versions
 from fedad.errors import DataError, FedadError
 from fedad.messages.file import checksum
 from fedad.models.store import current, models_folder, names
 from fedad.permits.audit import audit_of
 from fedad.plumbing.files import read_json
 from fedad.plumbing.journal import NAME as JOURNAL
+from fedad.plumbing.moments import utc_text
 
 REFUSALS = 3  # of the last run, that are told
 MODEL, PASSPORT, GATE = "model.safetensors", "passport.json", "gate.json"  # as models/kept.py has
@@ -38,7 +39,7 @@ def site_status(
     spent, unspent = _ledgers(ledger or output / "ledger")
     return {
         "machine": "site",
-        "time": now(),
+        "time": utc_text(),
         "versions": versions(),
         "up": up,
         "run": _run(output),
@@ -88,9 +89,9 @@ def _run(output: Path) -> Status | None:
     return {
         "run": run.partition("/")[0],
         "flower": run.partition("/")[2],
-        "time": told_time(float(last["time"])),
+        "time": utc_text(float(last["time"])),
         "outcome": outcome,
-        "told": "; ".join([*told, f"begun {told_time(float(last['time']))}"]),
+        "told": "; ".join([*told, f"begun {utc_text(float(last['time']))}"]),
         "answered": list(dict.fromkeys(answered)),
         "refused": len(refused),
     }

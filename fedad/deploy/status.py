@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from fedad import __version__
 from fedad.deploy import expiry
 from fedad.deploy.checks import GB
 from fedad.errors import DataError
+from fedad.plumbing.moments import utc_text
 
 Status = dict[str, Any]
 LEAST_DISK = 1.0  # GB below which free space is worth a warning
@@ -31,16 +30,6 @@ def versions() -> dict[str, str]:
     except PackageNotFoundError:
         flower = "not installed"
     return {"fedad": __version__, "flower": flower, "python": platform.python_version()}
-
-
-def now() -> str:
-    """This moment, in UTC."""
-    return told_time(time.time())
-
-
-def told_time(seconds: float) -> str:
-    """A moment as `2026-03-01T06:30:00Z`."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def certificates(files: Mapping[str, Path]) -> tuple[list[Status], list[str]]:
@@ -57,7 +46,8 @@ def certificates(files: Mapping[str, Path]) -> tuple[list[Status], list[str]]:
             warnings.append(str(error))
             continue
         found += [
-            {"whose": one.whose, "until": _iso(one.until), "days": one.days()} for one in ends
+            {"whose": one.whose, "until": utc_text(one.until.timestamp()), "days": one.days()}
+            for one in ends
         ]
         warnings += _ending(ends)
     return found, warnings
@@ -67,10 +57,6 @@ def _ending(ends: Iterable[expiry.Validity]) -> Iterator[str]:
     for one in ends:
         if one.days() < expiry.MONTH:
             yield one.told().removeprefix("WARNING: ")
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def disk(folder: Path) -> tuple[Status, list[str]]:

@@ -18,6 +18,7 @@ from fedad.errors import ConfigError, DataError
 from fedad.inspection.inspector import Inspector
 from fedad.methods._judged import Part
 from fedad.methods.patchcore import PatchCore
+from fedad.plumbing.files import json_number
 from fedad.scoring.standardised import Prepared
 
 SCORINGS = ("nearest", "with_own", "own_first", "standardised")
@@ -177,15 +178,10 @@ def _about(
         "canvas": [height, width],
         "resize": "the whole picture to the canvas, Pillow BILINEAR, RGB",
         "scoring": opened.config.score.scoring,
-        "threshold": _plain(promise.threshold),
-        "threshold_by_site": {name: _plain(one) for name, one in promise.by_site.items()},
+        "threshold": json_number(promise.threshold),
+        "threshold_by_site": {name: json_number(one) for name, one in promise.by_site.items()},
         "rate": promise.rate,
         "good_parts": promise.parts,
         "looks": vars(looks) if looks else None,
         "fingerprint": {name: f"{one}" for name, one in vars(opened.model.fingerprint).items()},
     }
-
-
-def _plain(value: float) -> float | str:
-    """A limit as JSON has it, in which no number is infinite."""
-    return float(value) if np.isfinite(value) else str(value)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fedad.plumbing.files import json_number
+
 OK, NOK, AGAIN = "OK", "NOK", "TAKE AGAIN"
 UNREADABLE = "UNREADABLE"  # of a file that is no picture, which nothing is said of
 
@@ -86,17 +88,17 @@ class Inspection:
             "recognised": self.recognised,
             "verdict": self.verdict,
             "reason": "; ".join(filter(None, (self.reason, self.stale))),
-            "score": _number(self.score),
-            "threshold": _number(self.threshold),
-            "p_value": _number(self.p_value),
+            "score": json_number(self.score),
+            "threshold": json_number(self.threshold),
+            "p_value": json_number(self.p_value),
             "good_parts": self.good_parts,
             "nearest_site": near.site if near else None,
-            "nearest_distance": _number(near.distance) if near else None,
+            "nearest_distance": json_number(near.distance) if near else None,
             "place": list(near.place) if near else None,
             "alike_image": alike.image if alike else None,
             "alike_place": list(alike.place) if alike else None,
-            "grey": _number(self.grey),
-            "sharpness": _number(self.sharpness),
+            "grey": json_number(self.grey),
+            "sharpness": json_number(self.sharpness),
             "model": self.model,
             "seconds": round(self.seconds, 4),
         }
@@ -116,10 +118,3 @@ class Inspection:
             said += f": {where}, {self.nearest.distance:.3g} from the nearest normal patch"
             said += f" ({self.nearest.site})" if self.nearest.site else ""
         return f"{said}; {self.stale}" if self.stale else said
-
-
-def _number(value: float) -> float | str | None:
-    """A number as JSON has it: none for NaN, a word for what is infinite."""
-    if math.isnan(value):
-        return None
-    return float(value) if math.isfinite(value) else str(value)

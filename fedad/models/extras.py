@@ -9,7 +9,6 @@ score, so that no threshold rests on it.
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from fedad.models.gate import Gate
 from fedad.models.kept import Kept
 from fedad.models.site_images import training
 from fedad.plugins import did_you_mean
+from fedad.plumbing.moments import utc_text
 from fedad.seeding import stream
 from fedad.types import Dataset, Sample
 
@@ -68,7 +68,7 @@ def add_normal(models: Path, picture: Path, product: str, gate: Gate, *, name: s
             f"and this one would make it {count:,}: expected largest-extras = {gate.extras:,} of "
             "the site's policy at most: remove one, or teach them as a variant"
         )
-    added = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    added = utc_text()
     path = str(picture.absolute())
     one = Normal(name or picture.name, digest, product, added, len(rows), path)
     contents = with_extras(now, extras.plus(one, rows), product, "a normal was added")

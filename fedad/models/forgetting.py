@@ -9,7 +9,6 @@ statement of what was forgotten, signed where there is a key.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from fedad.methods.base import Round, Turn, method_of
 from fedad.models.signature import Signer
 from fedad.plumbing.files import as_json_text, write_atomic
 from fedad.plumbing.journal import Event, events_of
+from fedad.plumbing.moments import utc_text
 from fedad.privacy.base import is_private
 from fedad.round import fit, merge
 from fedad.running.model_file import as_read
@@ -216,7 +216,7 @@ def _written(
         "bank_before": run.merged[-1]["sha256"],
         "bank": checksum(out),
         "uploads": {name: run.given[name]["sha256"] for name in sorted(rest)},
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "made": utc_text(),
         "version": __version__,
     }
     statement = out.with_name(out.name + STATEMENT)

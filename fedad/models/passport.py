@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from fedad.methods.base import method_of
 from fedad.models.checked import Checked
 from fedad.models.kept import SCHEMA
 from fedad.plumbing.backbones import licence_of
+from fedad.plumbing.moments import utc_text
 from fedad.plumbing.shown import for_markdown
 from fedad.running.thresholds_file import Limits
 
@@ -44,7 +44,7 @@ def passport_of(
         "schema": SCHEMA,
         "site": site,
         "source": source,
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "made": utc_text(),
         "version": __version__,
         "method": config.round.method,
         "products": list(model.categories),

@@ -30,6 +30,7 @@ from fedad.models.checked import Checked, held_to
 from fedad.models.gate import Gate
 from fedad.models.kept import OWN, Kept
 from fedad.plugins import did_you_mean
+from fedad.plumbing.files import json_number
 from fedad.plumbing.parse import from_json
 from fedad.running.thresholds_file import Limits
 
@@ -52,7 +53,7 @@ def preview(kept: Kept, config: Config, product: str, rate: float) -> dict[str, 
         ConfigError: a product without a threshold, or a rate that is none.
     """
     limits = _at_rate(config, _limits(kept, config, product), rate)
-    told = {"product": product, "rate": rate, "threshold": plain(limits.promise.threshold)}
+    told = {"product": product, "rate": rate, "threshold": json_number(limits.promise.threshold)}
     return {**told, "told": limits.promise.told(), **_counts(kept.checked(), product, limits)}
 
 
@@ -86,11 +87,11 @@ def preview_verdicts(
     """
     limits, judged = _limits(kept, config, product), judged_by(kept, product, lines)
     told = {"product": product, "judged": len(judged.good), "stopped": 0, "threshold": None}
-    told |= {"told": judged.why_not, "before": plain(limits.promise.threshold)}
+    told |= {"told": judged.why_not, "before": json_number(limits.promise.threshold)}
     if not judged.why_not:
         limits = _moved(config, limits, judged)
         told |= {"stopped": limits.promise.stopped, "told": limits.promise.told()}
-        told["threshold"] = plain(limits.promise.threshold)
+        told["threshold"] = json_number(limits.promise.threshold)
     shown = _counts(kept.checked(), product, limits, judged.defective)
     del shown["good"], shown["good_stopped"]
     return {**told, **shown, "not_counted": judged.others}
@@ -176,13 +177,6 @@ def judged_by(kept: Kept, product: str, lines: Iterable[Line]) -> Judged:
         else:
             defective.append(score)
     return Judged(tuple(good), passed, tuple(defective), others)
-
-
-def plain(value: float) -> float | str | None:
-    """A threshold as JSON has it: none for NaN, a word for what is infinite."""
-    if math.isnan(value):
-        return None
-    return float(value) if math.isfinite(value) else str(value)
 
 
 def _limits(kept: Kept, config: Config, product: str) -> Limits:

@@ -162,6 +162,13 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise DataError(f"{path}: not {what} ({error})") from error
 
 
+def json_number(value: float) -> float | str | None:
+    """A number as JSON has it: none for NaN, a word for what is infinite."""
+    if math.isnan(value):
+        return None
+    return float(value) if math.isfinite(value) else str(value)
+
+
 def as_json_text(value: Mapping[str, Any]) -> str:
     """`value` as indented JSON, with null for NaN."""
     return json.dumps(_plain(value), indent=1)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fedad.reporting.drawing import Axis, Drawing, Frame
 from fedad.reporting.plots import Plot
+from fedad.reporting.record import number
 from fedad.reporting.table import ISOLATED
 
 FEDERATED, CENTRALISED = "federated", "centralised"
@@ -62,7 +63,7 @@ def by_way(
     for k, row in enumerate(rows):
         _row(drawing, frame, top + ROW * (k + 0.5), row)
     told = [
-        (row.name, way, *(_number(one.get(end)) for end in ("value", "low", "high")), row.note)
+        (row.name, way, *(number(one.get(end)) for end in ("value", "low", "high")), row.note)
         for row in rows
         for way, one in row.values.items()
     ]
@@ -71,11 +72,11 @@ def by_way(
 
 def _row(drawing: Drawing, frame: Frame, y: float, row: Row) -> None:
     drawing.text(frame.left - 8, y, row.name, "end")
-    known = {w: v for w, one in row.values.items() if not math.isnan(v := _number(one["value"]))}
+    known = {w: v for w, one in row.values.items() if not math.isnan(v := number(one["value"]))}
     if len(known) > 1:
         ends = [(frame.at(end, 0)[0], y) for end in (min(known.values()), max(known.values()))]
         drawing.line(ends, "grid", stroke_width=4)
-    low, high = (_number(_shown(row).get(end)) for end in ("low", "high"))
+    low, high = (number(_shown(row).get(end)) for end in ("low", "high"))
     if not math.isnan(low) and not math.isnan(high):
         ends = [(frame.at(end, 0)[0], y) for end in (low, high)]
         drawing.line(ends, COLOUR[FEDERATED], stroke_width=1.5)
@@ -135,13 +136,9 @@ def _grid(drawing: Drawing, frame: Frame, *, percent: bool) -> None:
 def _axis(rows: Sequence[Row], about: float | None, label: str) -> Axis:
     """An axis from a round number below all values to one above them."""
     ends = [(_shown(row), end) for row in rows for end in ("low", "high")]
-    some = [_number(one["value"]) for row in rows for one in row.values.values()]
-    some += [_number(one.get(end)) for one, end in ends] + [math.nan if about is None else about]
+    some = [number(one["value"]) for row in rows for one in row.values.values()]
+    some += [number(one.get(end)) for one, end in ends] + [math.nan if about is None else about]
     known = [value for value in some if not math.isnan(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
     room = 0.05 * (high - low) or 0.05
     return Axis(max(0.0, low - room), min(1.0, high + room), label)
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)

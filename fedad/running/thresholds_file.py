@@ -18,7 +18,7 @@ from fedad.judging.looks import Look, Looks
 from fedad.judging.promise import Promise
 from fedad.judging.thresholds import GoodScore, Threshold
 from fedad.messages.file import checksum
-from fedad.plumbing.files import read_json, write_json
+from fedad.plumbing.files import json_number, read_json, write_json
 
 ENDING = ".thresholds.json"
 SCHEMA = 1
@@ -120,8 +120,8 @@ def _told(one: Limits) -> dict[str, Any]:
     promise = one.promise
     return {
         **asdict(promise),
-        "threshold": _limit(promise.threshold) if promise.kept else None,
-        "by_site": {site: _limit(value) for site, value in promise.by_site.items()},
+        "threshold": json_number(promise.threshold),
+        "by_site": {site: json_number(value) for site, value in promise.by_site.items()},
         "told": promise.told(),
         "good": [good.score for good in one.good],
         "good_parts": [good.part for good in one.good],
@@ -163,7 +163,7 @@ def _scored(knobs: ScoreKnobs) -> dict[str, str | int]:
 
 
 def _number(value: Any) -> float:
-    """A limit as `_limit` writes it.
+    """A limit as `json_number` writes it.
 
     Raises:
         ValueError: it is none, such as NaN.
@@ -171,8 +171,3 @@ def _number(value: Any) -> float:
     if math.isnan(number := float(value)):
         raise ValueError(f"{value!r} is no limit")
     return number
-
-
-def _limit(value: float) -> float | str:
-    """A limit as JSON has it, in which no number is infinite."""
-    return value if math.isfinite(value) else str(value)

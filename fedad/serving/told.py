@@ -11,6 +11,7 @@ from fedad.judging.promise import promise
 from fedad.models.checked import Checked
 from fedad.models.kept import Kept
 from fedad.models.store import names
+from fedad.plumbing.files import json_number
 from fedad.running.thresholds_file import Limits
 from fedad.serving.bodies import MOST_BYTES, MOST_PICTURES
 
@@ -59,21 +60,16 @@ def waiting(models: Path, now: str) -> list[dict[str, Any]]:
     return found
 
 
-def plain(value: float) -> float | str | None:
-    """A number as JSON has it; see `rethreshold.plain`."""
-    from fedad.models.rethreshold import plain
-
-    return plain(value)
-
-
 def _limits_told(limits: Limits, inspector: Inspector) -> dict[str, Any]:
     one, knobs = limits.promise, inspector.opened.config.score
     rates = []
     for rate in RATES:
         wished = promise(limits.good, replace(knobs, false_rejects=rate))
-        rates.append({"rate": rate, "threshold": plain(wished.threshold), "told": wished.told()})
+        rates.append(
+            {"rate": rate, "threshold": json_number(wished.threshold), "told": wished.told()}
+        )
     return {
-        "threshold": plain(one.threshold),
+        "threshold": json_number(one.threshold),
         "wished": one.rate,
         "promise": one.told(),
         "parts": one.parts,
