@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fedad.compare.chances import chance, chance_equal, flat
-from fedad.compare.statistics import drawable, holm, interval, over_seeds, ranked, wilcoxon
+from fedad.compare.statistics import drawable, interval, over_seeds, ranked, wilcoxon
+from fedad.evaluation.holm import holm
 from tests.compare.worlds import World, differences
 
 # Of products, seeds, images a side and image AUROC; three and five of each are the usual ones.
