@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -163,6 +164,13 @@ def told(name: str, load: Load, wall: float, used: float) -> None:
     )
 
 
+def told_memory(name: str, memory: list[int], of: Callable[[list[int]], float]) -> None:
+    """A line of what the server held in each minute, of a reading a second."""
+    minutes = [memory[at : at + 60] for at in range(0, len(memory), 60)]
+    each = ", ".join(f"{of(one) / 2**20:.0f}" for one in minutes)
+    print(f"memory in MB, {name} of each minute: {each}")
+
+
 def measured(name: str, load: Load, clients: int, seconds: float) -> None:
     """Run a load, and say what came of it."""
     began, used = time.perf_counter(), load.server.used
@@ -197,8 +205,8 @@ def main() -> None:
             load = Load(server, pictures, bad_pictures(Path(place) / "bad"))
             name = f"{max(asked.clients)}, bad ones between, {asked.minutes:g} min"
             measured(name, load, max(asked.clients), 60 * asked.minutes)
-            minutes = [f"{one / 2**20:.0f}" for one in load.memory[::60]]
-            print(f"memory in MB, each minute: {', '.join(minutes)}")
+            told_memory("highest", load.memory, max)
+            told_memory("median", load.memory, np.median)
         finally:
             code = server.end()
         refused = load.answers[400]

@@ -158,6 +158,7 @@ class RoundKnobs:
     evaluate_seconds: Seconds = 3600.0
     merge_seconds: Seconds = 3600.0  # of a merge at the server; uploads are kept when it is over
     rejoin_seconds: Seconds = 120.0  # how long a site that was lost may take to come back
+    keep_days: Annotated[int, Field(ge=0)] = 365  # of banks that sites sent, to forget one by
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,7 @@ WAYS = (
     "round.evaluate-seconds",
     "round.merge-seconds",
     "round.rejoin-seconds",
+    "round.keep-days",
 )
 # Knobs that a deployed site sets in its node-config, by their name after the dot: a server opens no
 # path of its choosing there, and does not say how much of the machine is used.
@@ -291,6 +293,7 @@ AT_THE_SITE = (
     "embedder.device",
 )
 Value = str | int | float | bool
+KEEP_DAYS = "round.keep-days"
 NEAREST = "nearest"  # the scoring to which rows are rows, whoever's they are
 NEAREST_SITE = "nearest-site"
 COVERAGE = "coverage"  # the weighting for which the sites are asked

@@ -20,6 +20,7 @@ from fedad.plumbing.journal import TakenError
 from fedad.plumbing.logs import structure
 from fedad.plumbing.shown import for_log, for_log_lines, for_terminal
 from fedad.reporting.run_folder import FAILURE, new_folder, write_failure, write_run
+from fedad.running.old_uploads import all_held, delete
 from server_app.kept import Kept
 from server_app.strategy import MethodStrategy
 
@@ -40,6 +41,7 @@ def main(grid: Grid, context: Context) -> None:
         folder = _vacant(out)
         config = read(context.run_config)
         folder = Path(out) if out else _folder(config)
+        _delete_old_uploads(folder.parent)
         is_simulated = _run(grid, config, folder)
         if is_simulated:
             _finish(folder, config)
@@ -73,6 +75,19 @@ def _finish(folder: Path, config: Config) -> None:
             log(INFO, "%s", for_log(line))
     except (FedadError, OSError) as error:
         log(WARNING, "the run is whole but for its pictures and models: %s", for_log(error))
+
+
+def _delete_old_uploads(runs: Path) -> None:
+    """Delete what runs beside this one have kept for long enough; no run fails over it."""
+    for old in all_held(runs):
+        if old.is_over:
+            try:
+                delete(old)
+            except OSError as error:
+                log(WARNING, "an upload that is to be deleted stays: %s", for_log(error))
+            else:
+                told = f"{old.run.name}: its {len(old.files)} uploads are deleted after {old.days}"
+                log(INFO, "%s days", for_log(told))
 
 
 def _vacant(out: str) -> Path | None:

@@ -7,7 +7,8 @@
     bank.safetensors                 the last model; model.safetensors where it is no bank
 
 A run that ended early goes on from there: what is kept is not asked for again. The uploads of a
-round are deleted once its model is journaled, except banks, which `fedad bank` reads.
+round are deleted once its model is journaled, except banks, by which a site can be forgotten: they
+stay for `round.keep-days` (`running/old_uploads.py`).
 """
 
 from __future__ import annotations
@@ -80,8 +81,10 @@ class Kept:
     are what has come in it.
     """
 
-    def __init__(self, rounds: Sequence[Round], journal: Journal | None = None) -> None:
-        self.rounds, self.journal = rounds, journal
+    def __init__(
+        self, rounds: Sequence[Round], journal: Journal | None = None, *, keeps_banks: bool = True
+    ) -> None:
+        self.rounds, self.journal, self.keeps_banks = rounds, journal, keeps_banks
         self.turn = Turn()
         self.uploads: dict[str, Any] = {}
         self.findings = Judged()
@@ -95,8 +98,8 @@ class Kept:
         Raises:
             TakenError: the folder holds another run.
         """
-        rounds = method_of(config).rounds
-        return cls(rounds, Journal.begin(folder, key=secrets.token_hex(16), config=_noted(config)))
+        journal = Journal.begin(folder, key=secrets.token_hex(16), config=_noted(config))
+        return cls(method_of(config).rounds, journal, keeps_banks=config.round.keep_days > 0)
 
     @classmethod
     def reopen(cls, folder: Path, config: Config) -> Kept:
@@ -110,7 +113,8 @@ class Kept:
         try:
             _check_same(journal.events[0]["config"], config)
             journal.note("resumed")
-            kept = cls(method_of(config).rounds, journal)
+            rounds, keeps_banks = method_of(config).rounds, config.round.keep_days > 0
+            kept = cls(rounds, journal, keeps_banks=keeps_banks)
             kept._load(folder, journal)
         except BaseException:  # what could not be gone on with may be tried again
             journal.close()
@@ -182,7 +186,8 @@ class Kept:
             file = model_file(type(model)) if last else f"models/round-{number}.safetensors"
             digest = save(self.journal.folder / file, model, method=method)
             self.note("merged", round=number, file=file, sha256=digest, sites=sorted(sites))
-            if not isinstance(next(iter(self.uploads.values()), None), Bank):
+            banks = isinstance(next(iter(self.uploads.values()), None), Bank)
+            if not (banks and self.keeps_banks):
                 shutil.rmtree(self.journal.folder / _folder(number), ignore_errors=True)
         self.turn, self.uploads = Turn(number + 1, model), {}
 

@@ -11,6 +11,7 @@ from client_app.app import app as client_app
 from fedad import wire
 from fedad.config import read
 from fedad.errors import ConfigError, DataError
+from fedad.models.forgetting import forget
 from fedad.plumbing.journal import NAME, Journal, TakenError, events_of
 from fedad.reporting.run_folder import FAILURE, write_failure
 from fedad.running.overlay import resumed_config
@@ -54,6 +55,15 @@ def run(settings, kept, nodes=NODES):
         kept.close()
     merged = [event["sha256"] for event in kept.events("merged")]
     return (merged, json.dumps(strategy.record()["figures"])), grid.asked
+
+
+def test_uploads_that_are_kept_for_no_day_go_with_the_merge(settings, tmp_path):
+    folder, config = tmp_path / "run", read({**settings, "round.keep-days": 0})
+    run({**settings, "round.keep-days": 0}, Kept.begin(folder, config))
+    assert (folder / "bank.safetensors").exists()
+    assert not (folder / "uploads").exists()
+    with pytest.raises(DataError, match=r"not kept.*round.keep-days = 0"):
+        forget(folder, "lyon", tmp_path / "without")
 
 
 def test_a_run_that_is_cut_after_any_event_comes_to_the_same_bytes(settings, tmp_path):

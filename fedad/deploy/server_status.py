@@ -14,6 +14,7 @@ from fedad.plumbing.journal import NAME as JOURNAL
 from fedad.plumbing.journal import Event, events_of
 from fedad.plumbing.moments import utc_text
 from fedad.reporting.run_folder import FAILURE, RECORD
+from fedad.running.old_uploads import all_held
 from fedad.wire import UNREGISTERED
 
 
@@ -30,7 +31,7 @@ def server_status(keys: Path, superlink: str, runs: Path) -> Status:
     )
     hub, sites = _sites(keys, superlink)
     room, low = disk(runs)
-    folders = run_folders(runs)
+    folders, (kept, overdue) = run_folders(runs), _uploads(runs)
     return {
         "machine": "server",
         "time": utc_text(),
@@ -39,10 +40,24 @@ def server_status(keys: Path, superlink: str, runs: Path) -> Status:
         "sites": sites,
         "run": run_status(folders[0]) if folders else None,
         "model": next(filter(None, map(_model, folders)), None),
+        "uploads": kept,
         "certificates": certified,
         "disk": room,
-        "warnings": [*([] if hub["up"] else [hub["told"]]), *ending, *low],
+        "warnings": [*([] if hub["up"] else [hub["told"]]), *ending, *low, *overdue],
     }
+
+
+def _uploads(runs: Path) -> tuple[Status, list[str]]:
+    """What is kept of sites' uploads, and what of it should be gone."""
+    held = [*all_held(runs)]
+    told = {"runs": len(held), "bytes": sum(one.size for one in held)}
+    old = [
+        f"{one.run.name}: its uploads are {one.age:.0f} days old, round.keep-days = {one.days}: "
+        f"fedad prune {runs}"
+        for one in held
+        if one.is_over
+    ]
+    return told, old
 
 
 def run_folders(runs: Path) -> list[Path]:

@@ -93,6 +93,8 @@ def in_lines(status: Status) -> list[str]:
         lines.append(
             f"ledger of {one['product']}: epsilon {one['left']:.3g} of {one['epsilon']:g} left"
         )
+    if kept := status.get("uploads"):
+        lines.append(f"uploads kept: of {kept['runs']} runs, {kept['bytes'] / 2**20:.1f} MiB")
     lines.append(
         f"disk: {status['disk']['free_gb']:g} GB free, {status['disk']['used_gb']:g} GB in "
         f"{status['disk']['folder']}"

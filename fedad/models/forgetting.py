@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedad import __version__
 from fedad.banks.bank import Bank
-from fedad.config import COVERAGE, Config, read
+from fedad.config import COVERAGE, KEEP_DAYS, Config, RoundKnobs, read
 from fedad.errors import ConfigError, DataError
 from fedad.messages.file import checksum, load, save
 from fedad.messages.payload import Payload
@@ -238,9 +238,10 @@ def _file(run: Path, event: Event) -> Path:
     """The file that the journal names, as it was then."""
     path = run / event["file"]
     if not path.is_file():
+        days = events_of(run)[0]["config"].get(KEEP_DAYS, RoundKnobs.keep_days)
         raise DataError(
             f"{path}: this upload was not kept, so that the bank cannot be merged without a site: "
-            "uploads of banks are, until somebody deletes them"
+            f"uploads of banks are, for round.keep-days = {days} of that run"
         )
     if checksum(path) != event["sha256"]:
         raise DataError(f"{path}: not the file that the journal names: was it changed?")
