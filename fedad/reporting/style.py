@@ -62,7 +62,7 @@ summary:focus-visible,a:focus-visible{outline:2px solid var(--c0);outline-offset
  background-size:40px 100%,40px 100%,10px 100%,10px 100%;background-repeat:no-repeat;
  background-attachment:local,local,scroll,scroll}
 table{border-collapse:collapse;margin:.6em 0;font-size:.9rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;padding:2px 0 6px;font-size:.85rem}
+caption{text-align:left;padding:2px 0 6px;font-size:.85rem;max-width:min(80ch,calc(100vw - 7rem))}
 th,td{padding:4px 12px 4px 0;border-bottom:1px solid var(--grid);text-align:right;
  vertical-align:top;white-space:nowrap}
 thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}
