@@ -6,10 +6,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from click import Argument, Context, HelpFormatter
+from typer.core import TyperCommand, TyperGroup
+from typer.utils import get_params_from_function
 
 from fedad import __version__
 from fedad.commands.attack import attack
@@ -48,6 +51,7 @@ from fedad.commands.preflight_server import preflight_server
 from fedad.commands.preflight_site import preflight_site
 from fedad.commands.privacy_init import privacy_init
 from fedad.commands.privacy_show import privacy_show
+from fedad.commands.prune import prune
 from fedad.commands.register import register
 from fedad.commands.report import report
 from fedad.commands.run import run
@@ -81,6 +85,19 @@ class Commands(TyperGroup):
             for told in getattr(stop, "__notes__", ()):
                 stopped.add_note(told)
             raise stopped from stop
+
+
+class Verb(TyperCommand):
+    """One command: its help says what each argument is, which click from 8.5 on takes from what
+    typer has written there."""
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Show it; only then the function is asked, since that takes time."""
+        told = get_params_from_function(unwrap(self.callback)) if self.callback else {}
+        for one in self.params:
+            if isinstance(one, Argument) and not one.help and one.name in told:
+                one.help = getattr(told[one.name].default, "help", None)
+        super().format_help(ctx, formatter)
 
 
 app = typer.Typer(
@@ -150,7 +167,7 @@ def _add(*commands: Command, **settings: Any) -> None:
     """Add commands after all that are there, each by the name of its function."""
     part = typer.Typer()  # an app lists its own commands before those of its parts
     for command in commands:
-        part.command(context_settings=settings)(command)
+        part.command(cls=Verb, context_settings=settings)(command)
     app.add_typer(part)
 
 
@@ -158,7 +175,7 @@ def _add_group(name: str, text: str, **commands: Command) -> None:
     """Add `fedad NAME VERB` for each of the commands, after all that is there."""
     group = typer.Typer(help=text, no_args_is_help=True)
     for verb, command in commands.items():
-        group.command(verb)(command)
+        group.command(verb, cls=Verb)(command)
     app.add_typer(group, name=name)
 
 
@@ -197,7 +214,7 @@ _add_group(
 )
 _add(certs)
 _add(supervise, guard, **PASSES_ON)
-_add(register, unregister, submit, federation)
+_add(register, unregister, submit, prune, federation)
 _add_group(
     "preflight",
     "Before a run: is this machine ready?",

@@ -12,8 +12,7 @@ from fedad.embedders.embedder import Embed
 from fedad.judging.findings import Findings
 from fedad.judging.thresholds import calibrate
 from fedad.judging.verdicts import Verdict
-from fedad.methods._presets import settled
-from fedad.methods.base import method_of
+from fedad.methods.base import Settling, method_of
 from fedad.round import examine, learn
 from fedad.types import Site
 
@@ -85,4 +84,6 @@ def exact(config: Config) -> Config:
     the run that it stands beside."""
     if config.privacy == PrivacyKnobs():
         return config
-    return replace(settled(config), privacy=PrivacyKnobs())
+    method = method_of(config)
+    told = method.settled if isinstance(method, Settling) else config
+    return replace(told, privacy=PrivacyKnobs())

@@ -30,9 +30,9 @@ def attack(
     as_json: AsJson = False,
 ) -> None:
     """Let sites lie in simulation, and show the others' figures with and without each defence."""
+    from fedad.commands.show import show_json
     from fedad.plugins import names, plugin
-    from fedad.plumbing.console import say, show
-    from fedad.plumbing.files import as_json_text
+    from fedad.plumbing.console import show
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.attacked import attacked_federation
     from fedad.running.defences import trials
@@ -44,7 +44,7 @@ def attack(
         federation = attacked_federation(read_config(config, overrides or []), sites or ())
         measured = list(trials(federation, attacks or names("attacks")))
     if as_json:
-        say(*as_json_text({"trials": [one._asdict() for one in measured]}).splitlines())
+        show_json({"trials": [one._asdict() for one in measured]})
         return
     show(_table(measured, f"{', '.join(federation.defects)} lies"))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Layout, Overrides
+from fedad.commands.options import AsJson, Layout, Overrides
 
 
 def bank_build(  # noqa: PLR0917 - options, which are named
@@ -25,8 +25,10 @@ def bank_build(  # noqa: PLR0917 - options, which are named
         ),
     ] = None,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """At a plant: its good images -> the bank that it would upload."""
+    from fedad.commands.show import show_added, show_json
     from fedad.datasets.base import open_dataset
     from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars, shown_by
@@ -38,18 +40,23 @@ def bank_build(  # noqa: PLR0917 - options, which are named
         knobs.append(f"coreset.memory-gb={memory}")
     config = read_config(None, knobs)
     found = open_dataset(config.data)
-    say(*found.notes, *found.warnings)
+    say(*found.notes, *found.warnings, error=as_json)
     if models is not None:
-        from fedad.commands.show import show_added
         from fedad.models.by_hand import build_and_keep
         from fedad.models.gate import Gate
         from fedad.models.store import models_folder
 
         with shown_by(Bars()):
             added, rows = build_and_keep(config, site, out, models_folder(models), Gate())
-        say(f"{rows} rows in {out}, and as a model in {models}, which also has what never leaves")
-        show_added(added)
+        if not as_json:
+            told = f"and as a model in {models}, which also has what never leaves"
+            say(f"{rows} rows in {out}, {told}")
+        show_added(added, as_json=as_json, file=out, rows=rows, models=models)
         return
     with shown_by(Bars()):
         bank = build(config, site, out)
-    say(f"{len(bank)} rows of {bank.images.sum()} images in {out}")
+    images = int(bank.images.sum())
+    if as_json:
+        show_json({"file": out, "rows": len(bank), "images": images, "sites": bank.sites})
+        return
+    say(f"{len(bank)} rows of {images} images in {out}")

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 
 def bank_info(
-    file: Annotated[Path, typer.Argument(help="A bank.safetensors.")], as_json: AsJson = False
+    file: Annotated[
+        Path, typer.Argument(help="A model's file, such as runs/latest/bank.safetensors.")
+    ],
+    as_json: AsJson = False,
 ) -> None:
     """What a bank file holds, and how its features were made."""
-    from fedad.plumbing.console import say, show
-    from fedad.plumbing.files import as_json_text
+    from fedad.commands.show import show_json
+    from fedad.plumbing.console import show
 
     if as_json:
-        say(*as_json_text(info(file)).splitlines())
+        show_json(info(file))
         return
     show(info_table(file))
 
@@ -40,7 +43,7 @@ def info(path: Path) -> dict[str, Any]:
 
     config, model = open_model(Config(), path)
     return {
-        "file": str(path),
+        "file": path,
         "method": config.round.method,
         "model": method_of(config).describe(model),
         "fingerprint": vars(model.fingerprint),

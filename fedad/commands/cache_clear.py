@@ -18,15 +18,15 @@ def cache_clear(
     as_json: AsJson = False,
 ) -> None:
     """Remove what is cached; the next run makes anew what it needs. Nothing else is touched."""
+    from fedad.commands.show import show_json
     from fedad.plumbing.caches import clear
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text, cache_root
+    from fedad.plumbing.files import cache_root
 
     root = folder or cache_root()
     gone = clear(root, kinds or ())
     if as_json:
-        told = {"folder": str(root), "removed": [one._asdict() for one in gone]}
-        say(*as_json_text(told).splitlines())
+        show_json({"folder": root, "removed": [one._asdict() for one in gone]})
         return
     size, files = sum(one.size for one in gone), sum(one.files for one in gone)
     say(f"{root}: {files:,} files, {size / 2**20:,.1f} MiB, are gone")

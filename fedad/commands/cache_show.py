@@ -7,15 +7,15 @@ from fedad.commands.options import AsJson, CacheFolder
 
 def cache_show(folder: CacheFolder = None, as_json: AsJson = False) -> None:
     """What is cached on this machine, and how much of it there is."""
+    from fedad.commands.show import show_json
     from fedad.plumbing.caches import kept_in, others_in
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text, cache_root
+    from fedad.plumbing.files import cache_root
 
     root = folder or cache_root()
     kept, others = kept_in(root), others_in(root)
     if as_json:
-        told = {"folder": str(root), "kept": [one._asdict() for one in kept], "others": others}
-        say(*as_json_text(told).splitlines())
+        show_json({"folder": root, "kept": [one._asdict() for one in kept], "others": others})
         return
     say(root)
     for one in kept:

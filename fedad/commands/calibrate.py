@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,8 +29,8 @@ def calibrate(  # noqa: PLR0917 - options, which are named
     as_json: AsJson = False,
 ) -> None:
     """Set thresholds that keep a wished rate of false rejects, and say what it takes."""
+    from fedad.commands.show import show_json
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.onboarding import onboard
     from fedad.running.overlay import read_config
@@ -44,8 +43,7 @@ def calibrate(  # noqa: PLR0917 - options, which are named
         made = onboard(config, model_file, good, verdicts)
     if as_json:
         told = {name: _plain(promise) for name, promise in made.promises.items()}
-        found = {"file": str(made.file), "promises": told, "warnings": [*made.warnings]}
-        say(*as_json_text(found).splitlines())
+        show_json({"file": made.file, "promises": told, "warnings": [*made.warnings]})
     else:
         say(*made.warnings)
         for name, promise in made.promises.items():
@@ -56,10 +54,9 @@ def calibrate(  # noqa: PLR0917 - options, which are named
 
 
 def _plain(promise: Promise) -> dict[str, Any]:
-    """A promise as JSON has it: a threshold that is no number is its word."""
-    limit = promise.threshold
+    """A promise as plain values."""
     return {
-        "threshold": limit if math.isfinite(limit) else str(limit),
+        "threshold": promise.threshold,
         "rate": promise.rate,
         "parts": promise.parts,
         "images": promise.images,

@@ -11,7 +11,9 @@ from fedad.commands.options import AsJson
 
 
 def certs(  # noqa: PLR0917 - options, which are named
-    folder: Annotated[Path, typer.Argument(help="Where the keys go, a folder a machine.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where the keys go, a folder a machine, such as keys.")
+    ],
     hosts: Annotated[
         list[str] | None, typer.Option("--host", help="A name or address of the server.")
     ] = None,
@@ -30,16 +32,15 @@ def certs(  # noqa: PLR0917 - options, which are named
     as_json: AsJson = False,
 ) -> None:
     """Make an authority, the server's certificate and a key a site; later more, or others."""
+    from fedad.commands.show import show_json
     from fedad.deploy import issuing
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text
 
     done = issuing.issue(
         folder, hosts=hosts or (), sites=sites or (), days=days, renew=renew, retire=retire
     )
     if as_json:
-        told = {"written": [str(path) for path in done.written], "next": done.next}
-        say(*as_json_text(told).splitlines())
+        show_json({"written": done.written, "next": done.next})
         return
     for path in done.written:
         say(path)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from fedad.commands.options import AsJson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def compare(  # noqa: PLR0917 - options, which are named
@@ -30,8 +36,10 @@ def compare(  # noqa: PLR0917 - options, which are named
         Literal["local", "flwr"],
         typer.Option(help="In this process, or the real thing: same bytes."),
     ] = "local",
+    as_json: AsJson = False,
 ) -> None:
     """Run every cell of a matrix that is not there yet; then tests, fairness, costs and a page."""
+    from fedad.commands.show import show_json
     from fedad.compare.compare import compare as run_and_compare
     from fedad.compare.plan import read_plan
     from fedad.plumbing.console import say
@@ -45,11 +53,47 @@ def compare(  # noqa: PLR0917 - options, which are named
     root = (out or Path("comparisons") / matrix.name).absolute()
     try:
         ran, cells = run_and_compare(
-            matrix, root, via=via, jobs=jobs, sink=Bars(), replace=out is not None, say=say
+            matrix,
+            root,
+            via=via,
+            jobs=jobs,
+            sink=Bars(),
+            replace=out is not None,
+            say=partial(say, error=as_json),
         )
     except KeyboardInterrupt as stop:
         stop.add_note(f"cells that have ended are kept in {root}: the same command goes on")
         raise
-    print_comparison(read_comparison(root))
+    found = read_comparison(root)
+    if as_json:
+        show_json({"ran": ran, "cells": cells, **_told(found, root), "page": report(root)})
+        return
+    print_comparison(found)
     page = report(root)
     say(f"{ran} cells run, {cells - ran} were there; everything is in {root}; open {page}")
+
+
+def _told(found: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Where a comparison is, the figures of its treatments, what differs and what to take."""
+    from fedad.reporting.run_folder import COMPARISON
+
+    treatments = [
+        {
+            "label": one["label"],
+            "way": one["way"],
+            "figures": {
+                name: figure.get("together") or figure["by_site"]
+                for name, figure in one["figures"].items()
+            },
+        }
+        for one in found["treatments"]
+    ]
+    return {
+        "folder": root,
+        "comparison": root / COMPARISON,
+        "headline": found["headline"],
+        "treatments": treatments,
+        "contrasts": found["contrasts"],
+        "recommended": found["pareto"]["recommended"],
+        "notes": found["notes"],
+    }

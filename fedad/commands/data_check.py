@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedad.commands.options import Layout, Overrides
+from fedad.commands.options import AsJson, Layout, Overrides
 from fedad.errors import FedadError
 
 if TYPE_CHECKING:
@@ -30,10 +29,11 @@ def data_check(
         Path | None, typer.Option(help="A run's TOML file: check that its sites can be made.")
     ] = None,
     overrides: Overrides = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read all that a run would read, say what is wrong, and end with one line: ready, or what to
     do first."""
+    from fedad.commands.show import show_json
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.checking import as_json as plain
     from fedad.running.checking import check
@@ -42,14 +42,16 @@ def data_check(
     knobs = read_config(config, [f"data.dataset={dataset}", *(overrides or [])])
     try:
         with shown_by(Bars()):
-            found = check(knobs, folder, is_run=bool(config) or _says_sites(overrides or []))
+            where = folder.absolute() if as_json else folder
+            found = check(knobs, where, is_run=bool(config) or _says_sites(overrides or []))
     except FedadError as error:
         if not as_json:
             raise
-        _print({"ready": False, "verdict": f"not ready, first: {error}", "problems": [str(error)]})
+        told = {"ready": False, "verdict": f"not ready, first: {error}", "problems": [str(error)]}
+        show_json(told)
         raise typer.Exit(error.exit_code) from error
     if as_json:
-        _print(plain(found))
+        show_json(plain(found))
     else:
         _show(found)
     if found.problems:
@@ -59,13 +61,6 @@ def data_check(
 def _says_sites(overrides: list[str]) -> bool:
     """Whether knobs say how sites are made, so that they have to be there."""
     return any(text.startswith(("data.partition", "data.sites")) for text in overrides)
-
-
-def _print(told: Mapping[str, object]) -> None:
-    """JSON in ASCII, so that no name moves a terminal's cursor."""
-    from fedad.plumbing.console import say
-
-    say(*json.dumps(told, indent=1).splitlines())
 
 
 def _show(found: Checked) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fedad.commands.options import AsJson
+
 
 def data_draw(
     name: Annotated[
@@ -31,9 +33,11 @@ def data_draw(
     defective: Annotated[
         int | None, typer.Option(help="Defective ones to judge; by default as above.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a data set: plants (AutoVI's layout), parts with logical and structural defects (MVTec
     LOCO's), textures of several products a material (AutoVI's)."""
+    from fedad.commands.show import show_json
     from fedad.drawing.provide import provide
     from fedad.drawing.sets import drawn_set, plan_of
     from fedad.plugins import plugin
@@ -47,6 +51,10 @@ def data_draw(
     with shown_by(Bars()):
         provide(folder, drawn, plan)
     dataset = plugin("datasets", drawn.layout)(folder)
+    if as_json:
+        found = {"images": len(dataset.samples), "products": dataset.categories}
+        show_json({"folder": folder, "dataset": drawn.layout, **found})
+        return
     say(
         f"{len(dataset.samples)} images of {', '.join(dataset.categories)} in {folder}",
         f"read them by data.dataset={drawn.layout} data.dir={folder.absolute()}",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fedad.commands.options import Runs, Via, ViaOption
+from fedad.commands.options import AsJson, Runs, Via, ViaOption
 
 
-def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
+def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR, as_json: AsJson = False) -> None:
     """Draw three plants, run the Flower app once, and show what federation brought."""
     from fedad.commands.run import keep_models
     from fedad.commands.show import show_run
@@ -19,7 +19,9 @@ def demo(runs: Runs = Path("runs"), via: ViaOption = Via.FLWR) -> None:
     config = read_config(None, ["round.name=demo"])
     folder = launch(config, via=via, root=runs.absolute(), with_yardsticks=True, sink=Bars())
     keep_models(folder)
-    show_run(folder)
+    show_run(folder, as_json=as_json)
+    if as_json:
+        return
     site = min((folder / "sites").iterdir()).name
     say(
         "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fedad.commands.options import AsJson
+from fedad.commands.show import show_json
 
 EXIT_ALARM = 10
 
@@ -19,7 +19,8 @@ def drift(  # noqa: PLR0917 - options, which are named
         Path,
         typer.Argument(
             metavar="VERDICTS.jsonl|FOLDER",
-            help="JSON lines of fedad inspect, or a folder of such: one below it for each site.",
+            help="JSON lines of fedad inspect, a models folder of fedad serve, or a folder with "
+            "such for each site.",
         ),
     ],
     models: Annotated[
@@ -42,10 +43,10 @@ def drift(  # noqa: PLR0917 - options, which are named
 ) -> None:
     """Chart verdicts by day, and say what drifts. Exit code 10 says that something does."""
     from fedad.drift.rows import read_rows
-    from fedad.drift.shown import as_page, lines
     from fedad.drift.state import state_of
     from fedad.plumbing.console import say
     from fedad.plumbing.files import write_atomic
+    from fedad.reporting.shown_drift import as_page, lines
 
     state = state_of(
         read_rows(what),
@@ -57,7 +58,7 @@ def drift(  # noqa: PLR0917 - options, which are named
     if out:
         write_atomic(out, as_page(state), flush=False)
     if as_json:
-        say(json.dumps(state.told()))
+        show_json(state.told())
     else:
         say(*lines(state))
         say(*([f"page: {out}"] if out else []))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedad.commands.options import Layout, Overrides
+from fedad.commands.options import AsJson, Layout, Overrides
 from fedad.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def evaluate(  # noqa: PLR0917 - options, which are named
     dataset: Layout = "auto",
     replicates: Annotated[int, typer.Option(help="Of the bootstrap; 0 for no intervals.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap and the official sample.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+    as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
     """AUC-sPRO and its company for anybody's anomaly maps; needs neither Flower nor torch."""
@@ -86,12 +86,12 @@ def _rates(text: str) -> tuple[float, ...]:
 
 def _print(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
     """Print the whole report as JSON, or the headline figures with a line a category."""
+    from fedad.commands.show import show_json
     from fedad.evaluation import table_rows
     from fedad.plumbing.console import say, show
-    from fedad.plumbing.files import as_json_text
 
     if as_json:
-        say(*as_json_text(evaluation.report).replace("\x7f", "\\u007f").split("\n"))
+        show_json({**evaluation.report, "folder": out})
         return
     limits = evaluation.report["limits"]
     headline = 0.05 if 0.05 in limits else limits[0]

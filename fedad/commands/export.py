@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Overrides
+from fedad.commands.options import AsJson, Overrides
 
 
 def export(  # noqa: PLR0917 - options, which are named
@@ -27,9 +28,11 @@ def export(  # noqa: PLR0917 - options, which are named
         bool, typer.Option("--verify", help="Compare a file that is there, and write none.")
     ] = False,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model as one graph: canvas in, map and score out. It is compared with the model on
     pictures, and refused with exit code 1 where scores differ."""
+    from fedad.commands.show import show_json
     from fedad.errors import DataError
     from fedad.export.onnx_file import about, exported
     from fedad.export.plan import plan_of
@@ -56,7 +59,13 @@ def export(  # noqa: PLR0917 - options, which are named
     if not agreed.holds:
         say(f"refused: {out}: {agreed.told()}", error=True)
         raise typer.Exit(1)
-    say(agreed.told())
     if not verify:
         write_atomic(out, content)
+    if as_json:
+        told = {"file": out, "written": not verify, "model": inspector.opened.name}
+        told |= {"product": product, "bytes": len(content), "agreement": asdict(agreed)}
+        show_json(told)
+        return
+    say(agreed.told())
+    if not verify:
         say(f"{out}: {product}, {plan.rows:,} rows, {len(content) / 1e6:.1f} MB")

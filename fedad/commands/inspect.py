@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedad.commands.options import Layout, Overrides
+from fedad.commands.options import AsJson, Layout, Overrides
 
 if TYPE_CHECKING:
     from fedad.inspection.inspector import Inspector
@@ -50,6 +50,7 @@ def inspect(  # noqa: PLR0917 - options, which are named
     ] = False,
     dataset: Layout = "auto",
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Judge pictures: OK, NOK or take again, and why. Exit code 10 says that a part is NOK, 11 that
     a picture is to be taken again, 3 that a file cannot be read."""
@@ -58,6 +59,8 @@ def inspect(  # noqa: PLR0917 - options, which are named
     from fedad.inspection.opened import open_inspector
     from fedad.running.overlay import absolute, read_knobs
 
+    if as_json and (watch or str(jsonl) == "-"):
+        raise ConfigError("--json: not with --watch or --jsonl -, which print a line a picture")
     if watch and (out or jsonl):
         raise ConfigError(
             "--watch: not with --out or --jsonl: verdicts go to verdicts.jsonl in the folder, "
@@ -78,6 +81,7 @@ def inspect(  # noqa: PLR0917 - options, which are named
         jsonl=jsonl,
         overlays=overlays,
         dataset=dataset,
+        as_json=as_json,
     )
     if code:
         raise typer.Exit(code)
@@ -111,7 +115,9 @@ def _inspect(
     jsonl: Path | None,
     overlays: Drawn,
     dataset: str,
+    as_json: bool,
 ) -> int:
+    from fedad.commands.show import show_json
     from fedad.inspection.folder import inspect_all
     from fedad.inspection.results import exit_code
     from fedad.plumbing.console import say
@@ -131,11 +137,15 @@ def _inspect(
             note=lambda text: say(text, error=True),
         ):
             rows.append(row)
-            say(line if not to_stdout else _json(row))
-    if not to_stdout:
-        counts = {row["verdict"]: 0 for row in rows}
-        for row in rows:
-            counts[row["verdict"]] += 1
+            if not as_json:
+                say(line if not to_stdout else _json(row))
+    counts = {row["verdict"]: 0 for row in rows}
+    for row in rows:
+        counts[row["verdict"]] += 1
+    if as_json:
+        told = {"model": inspector.opened.name, "counts": counts, "verdicts": rows}
+        show_json({**told, "folder": out, "lines": jsonl})
+    elif not to_stdout:
         say(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     return exit_code(row["verdict"] for row in rows)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedad.commands.options import Layout, Overrides
+from fedad.commands.options import AsJson, Layout, Overrides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def leak(  # noqa: PLR0917 - options, which are named
     out: Annotated[
         Path | None, typer.Option(help="A folder for leak.json, leak.md and pictures.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
+    as_json: AsJson = False,
     dataset: Layout = "auto",
     overrides: Overrides = None,
 ) -> None:
@@ -41,8 +41,8 @@ def leak(  # noqa: PLR0917 - options, which are named
     A run's folder stands for its bank and for every upload that is kept there. Figures and pictures
     tell of private images: they stay where they are made.
     """
+    from fedad.commands.show import show_json
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.leak_run import leaks, results, write_leaks
     from fedad.running.leak_told import NOTE
@@ -51,11 +51,12 @@ def leak(  # noqa: PLR0917 - options, which are named
     if product:
         knobs.append(f"data.categories={product}")
     with shown_by(Bars()):
-        found = leaks(knobs, bank, members, others, decoder=decoder)
+        place = bank.absolute() if as_json else bank
+        found = leaks(knobs, place, members, others, decoder=decoder)
     if out is not None:
         write_leaks(out, found)
     if as_json:
-        say(*as_json_text(results(found)).splitlines())
+        show_json(results(found))
         return
     for opened, some, notes in found:
         _show(opened, some, notes)

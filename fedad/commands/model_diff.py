@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +12,14 @@ from fedad.commands.options import AsJson, Models
 
 def model_diff(
     first: Annotated[str, typer.Argument(help="The first letters of a model's name.")],
-    second: Annotated[str, typer.Argument(help="Of another; the current one if none.")] = "",
+    second: Annotated[
+        str, typer.Argument(help="The same of another; the current one if none.")
+    ] = "",
     models: Models = Path("models"),
     as_json: AsJson = False,
 ) -> None:
     """What two models say differently of the site's own pictures, and promise."""
+    from fedad.commands.show import show_json
     from fedad.models.gate import changes
     from fedad.models.kept import kept_named
     from fedad.plumbing.console import say
@@ -35,7 +37,7 @@ def model_diff(
     }
     if as_json:
         told = {"from": other.name, "to": one.name, "thresholds": limits}
-        say(json.dumps({**told, "changed": [vars(single) for single in changed]}))
+        show_json({**told, "changed": [vars(single) for single in changed]})
         return
     say(f"from {other.name} ({other.passport()['source']}) to {one.name}")
     for product, (before, after) in limits.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ def model_export(
     as_json: AsJson = False,
 ) -> None:
     """Write a model as one file, without what is the site's own: rows, scores, images."""
+    from fedad.commands.show import show_json
     from fedad.messages.file import checksum
     from fedad.models.archive import write_archive
     from fedad.models.kept import kept_named
@@ -33,7 +33,7 @@ def model_export(
     write_archive(kept, out, signer)
     digest, whose = checksum(kept.model_file), signer.site if signer else ""
     if as_json:
-        say(json.dumps({"file": str(out), "model": kept.name, "sha256": digest, "signed": whose}))
+        show_json({"file": out, "model": kept.name, "sha256": digest, "signed": whose})
         return
     told = f"signed by {whose}" if whose else "not signed: --keys names the site's folder of keys"
     say(f"model {kept.name}, {digest[:16]}, in {out}, {told}")

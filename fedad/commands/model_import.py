@@ -11,7 +11,9 @@ from fedad.commands.options import AsJson, Models, NewGood, Overrides, PolicyFil
 
 
 def model_import(  # noqa: PLR0917 - options, which are named
-    file: Annotated[Path, typer.Argument(help="What fedad model export wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="What fedad model export wrote, such as march.fedad.")
+    ],
     models: Models = Path("models"),
     signer: Annotated[
         Path | None, typer.Option(help="The public key that has to have signed it: lyon.pub.")

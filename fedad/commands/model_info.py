@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ def model_info(
     as_json: AsJson = False,
 ) -> None:
     """What a model was made from, what it promises, and how it judged the site's own pictures."""
+    from fedad.commands.show import show_json
     from fedad.models.kept import kept_named
     from fedad.models.passport import card as made
     from fedad.models.passport import in_lines
@@ -27,7 +27,7 @@ def model_info(
     told, limits = kept.passport(), kept.limits(kept.config())
     if as_json:
         promises = {product: one.promise.told() for product, one in limits.items()}
-        say(json.dumps({"model": kept.name, **told, "promises": promises}))
+        show_json({"model": kept.name, **told, "promises": promises})
         return
     if card:
         say(*made(kept.name, told, limits).splitlines())

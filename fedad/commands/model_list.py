@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from fedad.commands.options import AsJson, Models
@@ -10,6 +9,7 @@ from fedad.commands.options import AsJson, Models
 
 def model_list(models: Models = Path("models"), as_json: AsJson = False) -> None:
     """The models that a site keeps, the oldest first."""
+    from fedad.commands.show import show_json
     from fedad.models.kept import Kept
     from fedad.models.store import current, models_folder, names
     from fedad.plumbing.console import say
@@ -32,7 +32,7 @@ def model_list(models: Models = Path("models"), as_json: AsJson = False) -> None
             }
         )
     if as_json:
-        say(json.dumps(rows))
+        show_json(rows)
         return
     for row in rows:
         mark = "*" if row["current"] else " "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,7 @@ def model_normal(  # noqa: PLR0917 - options, which are named
 ) -> None:
     """Add a picture of a good part that was stopped, list those that were added, or take one away:
     what it shows is normal from then on."""
-    from fedad.commands.show import show_added
+    from fedad.commands.show import show_added, show_json
     from fedad.errors import ConfigError
     from fedad.models.extras import add_normal, normals, remove_normal
     from fedad.models.gate import Gate
@@ -38,7 +37,7 @@ def model_normal(  # noqa: PLR0917 - options, which are named
     if picture is None and not remove:
         rows = normals(kept_named(models))
         if as_json:
-            say(json.dumps(rows))
+            show_json({"normals": rows})
             return
         for row in rows:
             told = (row["sha256"][:12], row["added"], row["product"], f"{row['rows']} rows")

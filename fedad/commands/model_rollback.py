@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from fedad.commands.options import AsJson, Models
@@ -10,6 +9,7 @@ from fedad.commands.options import AsJson, Models
 
 def model_rollback(models: Models = Path("models"), as_json: AsJson = False) -> None:
     """Let the model judge again that did before the current one."""
+    from fedad.commands.show import show_json
     from fedad.errors import DataError
     from fedad.models.store import accept, models_folder, previous
     from fedad.plumbing.console import say
@@ -20,4 +20,7 @@ def model_rollback(models: Models = Path("models"), as_json: AsJson = False) -> 
             f"{folder}: no model was accepted before the current one and is still there"
         )
     accept(folder, before)
-    say(json.dumps({"current": before}) if as_json else f"model {before} judges from now on")
+    if as_json:
+        show_json({"current": before})
+        return
+    say(f"model {before} judges from now on")

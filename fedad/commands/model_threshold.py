@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,10 +73,11 @@ def model_threshold(  # noqa: PLR0917 - options, which are named
 
 def _show(product: str, told: Mapping[str, Any], *, as_json: bool) -> None:
     """What would come of a threshold."""
+    from fedad.commands.show import show_json
     from fedad.plumbing.console import say
 
     if as_json:
-        say(json.dumps(told))
+        show_json(told)
         return
     say(f"{product}: {told['told']}")
     if "good" in told:

@@ -44,7 +44,10 @@ PolicyFile = Annotated[
 NewGood = Annotated[
     Path | None, typer.Option("--good", help="Images of new good parts to set thresholds by.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object, and all else on standard error."),
+]
 Metrics = Annotated[
     Path | None,
     typer.Option(help="Also write metrics, for node_exporter's textfile collector: a .prom file."),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Ledgers
+from fedad.commands.options import AsJson, Ledgers
 
 
 class UnitOption(StrEnum):
@@ -29,18 +30,24 @@ def privacy_init(
     unit: Annotated[
         UnitOption, typer.Option(help="Whose presence is hidden: an image, or all of a part's.")
     ] = UnitOption.IMAGE,
+    as_json: AsJson = False,
 ) -> None:
     """At a site: make the ledger of a product, once and for ever.
 
     Without it nothing of the product is released with differential privacy; with it, nothing
     without.
     """
+    from fedad.commands.show import show_json
     from fedad.dp.account import Terms
     from fedad.dp.ledger import create
     from fedad.dp.receipts import RELATION
     from fedad.plumbing.console import say
 
-    made = create(folder, Terms(site, product, epsilon, delta, unit.value))
+    terms = Terms(site, product, epsilon, delta, unit.value)
+    made = create(folder, terms)
+    if as_json:
+        show_json({"folder": made.folder, **asdict(terms), "relation": RELATION})
+        return
     say(
         f"{made.folder}: {product!r} at {site!r} may spend epsilon {epsilon:g} in all, at delta "
         f"{delta:g}, by {RELATION} of one {unit}",

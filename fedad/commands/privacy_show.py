@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Ledgers
+from fedad.commands.options import AsJson, Ledgers
 
 
 def privacy_show(
@@ -16,15 +16,15 @@ def privacy_show(
         Path | None,
         typer.Option(help="Their copies, which they are held against: `ledger-mirror`."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """At a site: what was released of each product, what it cost, and what is left."""
+    from fedad.commands.show import show_json
     from fedad.dp import mirror as mirrors
     from fedad.dp.ledger import ledgers, read_at
     from fedad.dp.statement import as_dict, in_words
     from fedad.errors import DataError
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text
 
     found = [read_at(path) for path in ledgers(folder)]
     if not found:
@@ -35,8 +35,7 @@ def privacy_show(
         for one in found:
             mirrors.check(one, mirror)
     if as_json:
-        told = {"ledgers": [as_dict(one) for one in found]}
-        say(*as_json_text(told).splitlines())
+        show_json({"ledgers": [as_dict(one) for one in found]})
         return
     for one in found:
         say(*in_words(one))

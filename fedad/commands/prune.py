@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,16 +19,16 @@ def prune(
 ) -> None:
     """At the server: delete uploads of sites older than their run's round.keep-days. Models stay;
     without its uploads no site can be forgotten by `fedad model forget` any more."""
+    from fedad.commands.show import show_json
     from fedad.errors import DataError
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text
     from fedad.running.old_uploads import all_held, delete
 
     if not runs.is_dir():
         raise DataError(f"{runs}: there is no such folder, expected the folder of runs")
     found = [*all_held(runs)]
     old = [one for one in found if one.is_over]
-    gone = [
+    gone: list[dict[str, Any]] = [  # as it was: nothing can be measured afterwards
         {
             "run": one.run.name,
             "files": len(one.files),
@@ -42,13 +42,13 @@ def prune(
         for one in old:
             delete(one)
     if as_json:
-        told = {"runs": str(runs.absolute()), "deleted": not dry_run, "uploads": gone}
-        say(*as_json_text({**told, "kept": len(found) - len(old)}).splitlines())
+        told = {"runs": runs, "deleted": not dry_run, "uploads": gone}
+        show_json({**told, "kept": len(found) - len(old)})
         return
     verb = "would be deleted" if dry_run else "are deleted"
-    for one in gone:
+    for row in gone:
         say(
-            f"{one['run']}: {one['files']} uploads, {one['bytes'] / 2**20:.1f} MiB, {verb}: "
-            f"{one['age_days']:.0f} days old, {one['keep_days']} were to be kept"
+            f"{row['run']}: {row['files']} uploads, {row['bytes'] / 2**20:.1f} MiB, {verb}: "
+            f"{row['age_days']:.0f} days old, {row['keep_days']} were to be kept"
         )
     say(f"{runs}: uploads of {len(found) - len(old)} runs stay, of {len(old)} {verb}")

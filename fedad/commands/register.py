@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from fedad.commands.options import AsJson, Superlink
 
 
 def register(
-    keys: Annotated[Path, typer.Argument(help="The server's folder of keys.")],
+    keys: Annotated[Path, typer.Argument(help="The server's folder of keys, such as keys/server.")],
     superlink: Superlink = "localhost:8000",
     sites: Annotated[
         list[str] | None, typer.Option("--site", help="A site; all of sites/*.pub if none.")
@@ -20,12 +19,13 @@ def register(
     as_json: AsJson = False,
 ) -> None:
     """On the server: tell the SuperLink the keys of the sites that may come."""
+    from fedad.commands.show import show_json
     from fedad.deploy.register import register_all
     from fedad.plumbing.console import say
 
     done = register_all(keys, superlink, sites or ())
     if as_json:
-        say(json.dumps({site: one._asdict() for site, one in done.items()}))
+        show_json({site: one._asdict() for site, one in done.items()})
         return
     for site, (number, is_new) in done.items():
         line = f"{site} may come" if is_new else f"{site}: known already"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Overrides, Runs, Via, ViaOption
+from fedad.commands.options import AsJson, Overrides, Runs, Via, ViaOption
 
 
 def run(  # noqa: PLR0917 - options, which are named
@@ -23,6 +23,7 @@ def run(  # noqa: PLR0917 - options, which are named
     resume: Annotated[
         Path | None, typer.Option(help="A run folder: go on with that run, by its configuration.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a configuration, run it in simulation, and leave a run folder."""
     from fedad.commands.show import show_run
@@ -33,10 +34,10 @@ def run(  # noqa: PLR0917 - options, which are named
     from fedad.running.overlay import chosen_config
 
     knobs = chosen_config(config, overrides or [], resume)
-    say(*asked_in_words(knobs))
+    say(*asked_in_words(knobs), error=as_json)
     folder = launch(knobs, via=via, root=runs.absolute(), with_yardsticks=yardsticks, sink=Bars())
     keep_models(folder)
-    show_run(folder)
+    show_run(folder, as_json=as_json)
 
 
 def keep_models(folder: Path) -> None:

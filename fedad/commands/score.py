@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Layout, Overrides
+from fedad.commands.options import AsJson, Layout, Overrides
 
 
 class Form(StrEnum):
@@ -30,8 +30,10 @@ def score(  # noqa: PLR0917 - options, which are named
     ] = Form.NPY,
     dataset: Layout = "auto",
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the maps of images that `fedad evaluate` reads; for verdicts on parts use `inspect`."""
+    from fedad.commands.show import show_json
     from fedad.plumbing.console import say
     from fedad.plumbing.progress import Bars, shown_by
     from fedad.running.maps import write_maps
@@ -40,5 +42,9 @@ def score(  # noqa: PLR0917 - options, which are named
     config = read_config(None, [f"data.dataset={dataset}", *(overrides or [])])
     with shown_by(Bars()):
         written = write_maps(config, folder.absolute(), bank_file, maps, form=form)
+    if as_json:
+        scores = maps / "scores.csv"
+        show_json({"folder": maps, "scores": scores, "maps": written.maps, "notes": written.notes})
+        return
     say(*written.notes)
     say(f"{written.maps} maps in {maps}, image scores in {maps / 'scores.csv'}")

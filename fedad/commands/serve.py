@@ -37,6 +37,12 @@ def serve(  # noqa: PLR0917 - options, which are named
     product: Annotated[
         str, typer.Option(help="Which of the model's products pictures are of; else recognised.")
     ] = "",
+    keep_days: Annotated[
+        int,
+        typer.Option(
+            min=1, max=36500, help="Days for which what was judged is kept, in inspected/."
+        ),
+    ] = 400,
     overrides: Overrides = None,
 ) -> None:
     """Judge pictures that a page, a program or a camera brings, until it is stopped: OK, NOK or
@@ -62,6 +68,7 @@ def serve(  # noqa: PLR0917 - options, which are named
         mqtt=mqtt,
         policy=policy,
         product=product,
+        keep_days=keep_days,
         knobs=absolute(read_knobs(overrides or [])),
     )
     serve_until_stopped(settings, note, note)

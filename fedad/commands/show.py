@@ -1,9 +1,9 @@
-"""What several commands print: a finished run, and what was looked at on a machine."""
+"""What several commands print: a finished run, what was looked at on a machine, and JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,29 @@ if TYPE_CHECKING:
     from fedad.models.adding import Added
 
 
-def show_run(folder: Path) -> None:
+def show_json(told: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Print an object, or a list of some, as JSON in ASCII: what a terminal would not show stands
+    as JSON's own escapes, paths are absolute, NaN is null, and what is infinite is a word."""
+    from fedad.plumbing.console import say
+
+    text = json.dumps(_plain(told), indent=1, allow_nan=False)
+    say(*text.replace("\x7f", "\\u007f").splitlines())
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    from fedad.plumbing.files import json_number
+
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, float):
+        return json_number(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def show_run(folder: Path, *, as_json: bool = False) -> None:
     """Print the table of a run, the bytes that moved, who was missing, and where everything is."""
     from fedad.plumbing.console import say, show
     from fedad.reporting.promises import ADVICE, is_broken, promise_table
@@ -24,6 +46,9 @@ def show_run(folder: Path) -> None:
     from fedad.reporting.table import site_tables
 
     record = read_record(folder)
+    if as_json:
+        show_json(run_told(folder, record))
+        return
     show(*site_tables(record["figures"]))
     say(*(f"warning: {warning}" for warning in record["warnings"]))
     if (promises := record.get("promises")) and promises["sites"]:
@@ -41,6 +66,41 @@ def show_run(folder: Path) -> None:
     )
 
 
+def run_told(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A finished run's folder and headline figures, as its record has them: `figures` by way and
+    product, of all sites together, and each way's mean of sites; `sites` are those that took part
+    to the end."""
+    from fedad.reporting.record import MEAN_OF_SITES
+    from fedad.reporting.run_folder import BANK, MODEL, RECORD
+
+    missing = record.get("missing", {})
+    file = next((folder / name for name in (BANK, MODEL) if (folder / name).is_file()), None)
+    return {
+        "folder": folder,
+        "record": folder / RECORD,
+        "name": record["name"],
+        "seed": record["seed"],
+        "model": {**record["model"], "file": file},
+        "figures": {
+            way: {
+                "products": {
+                    product: one["figures"]
+                    for product, one in found["together"]["categories"].items()
+                },
+                MEAN_OF_SITES: found.get(MEAN_OF_SITES),
+            }
+            for way, found in record["figures"].items()
+        },
+        "promises": record.get("promises"),
+        "privacy": record.get("privacy"),
+        "bytes": record["bytes"],
+        "seconds": record["seconds"],
+        "sites": sorted({*record["sites"]} - {*missing}),
+        "missing": missing,
+        "warnings": record["warnings"],
+    }
+
+
 def show_checks(checks: Iterable[Check], *, as_json: bool = False) -> bool:
     """Print a line a check as it is made, and a fix where it failed; return whether all passed."""
     from fedad.plumbing.console import say
@@ -48,7 +108,7 @@ def show_checks(checks: Iterable[Check], *, as_json: bool = False) -> bool:
     if as_json:
         found = list(checks)
         ready = all(one.passed for one in found)
-        say(json.dumps({"ready": ready, "checks": [one._asdict() for one in found]}))
+        show_json({"ready": ready, "checks": [one._asdict() for one in found]})
         return ready
     ready = True
     for check in checks:
@@ -64,19 +124,25 @@ def show_status(status: dict[str, Any], metrics: Path | None, *, as_json: bool) 
     from fedad.deploy.metrics import write_metrics
     from fedad.deploy.status import in_lines
     from fedad.plumbing.console import say
-    from fedad.plumbing.files import as_json_text
 
     if metrics is not None:
         write_metrics(metrics, status)
-    say(*(as_json_text(status).splitlines() if as_json else in_lines(status)))
+    if as_json:
+        show_json(status)
+        return
+    say(*in_lines(status))
 
 
-def show_added(added: Added, *, as_json: bool = False) -> None:
-    """What became of a model that a site was to keep; exit code 1 where it waits."""
+def show_added(added: Added, *, as_json: bool = False, **more: Any) -> None:
+    """What became of a model that a site was to keep; exit code 1 where it waits.
+
+    Args:
+        more: what its JSON says beside that.
+    """
     from fedad.plumbing.console import say
 
     if as_json:
-        say(json.dumps(asdict(added)))
+        show_json({**asdict(added), **more})
     else:
         say(*added.told())
     if not added.is_current:

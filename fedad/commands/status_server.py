@@ -18,4 +18,5 @@ def status_server(
     from fedad.commands.show import show_status
     from fedad.deploy.server_status import server_status
 
-    show_status(server_status(keys, superlink, runs), metrics, as_json=as_json)
+    folder = runs.absolute() if as_json else runs
+    show_status(server_status(keys, superlink, folder), metrics, as_json=as_json)

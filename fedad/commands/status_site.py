@@ -29,4 +29,5 @@ def status_site(  # noqa: PLR0917 - options, which are named
     from fedad.commands.show import show_status
     from fedad.deploy.site_status import site_status
 
-    show_status(site_status(keys, output, superlink, supernode, ledger), metrics, as_json=as_json)
+    folder = output.absolute() if as_json else output
+    show_status(site_status(keys, folder, superlink, supernode, ledger), metrics, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedad.commands.options import Superlink
+from fedad.commands.options import AsJson, Superlink
 
 
 def unregister(
@@ -19,15 +19,20 @@ def unregister(
     old: Annotated[
         bool, typer.Option("--old", help="Of a site: all of its keys but the newest.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """On the server: shut out a key that was lost or replaced."""
+    from fedad.commands.show import show_json
     from fedad.deploy.register import unregister as shut_out
     from fedad.deploy.register import unregister_old
     from fedad.plumbing.console import say
 
-    if old:
-        numbers = ", ".join(unregister_old(keys, superlink, who))
-        say(f"{who} may not come any more by what it had before: the key of number {numbers}")
+    numbers = unregister_old(keys, superlink, who) if old else [shut_out(keys, superlink, who)]
+    if as_json:
+        show_json({"who": who, "shut_out": numbers})
         return
-    number = shut_out(keys, superlink, who)
-    say(f"{who} may not come any more" + f" by the key of number {number}" * (who != number))
+    if old:
+        told = f" by what it had before: the key of number {', '.join(numbers)}"
+    else:
+        told = f" by the key of number {numbers[0]}" * ([who] != numbers)
+    say(f"{who} may not come any more{told}")

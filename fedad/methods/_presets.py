@@ -212,12 +212,6 @@ def preset_of(config: Config) -> Preset:
     return found
 
 
-def settled(config: Config) -> Config:
-    """The configuration with its preset written out, for the same run without its release."""
-    knobs = replace(config.knobs("patchcore"), preset=preset_of(config).knobs.preset)
-    return replace(config, plugins={**config.plugins, "patchcore": knobs})
-
-
 def _check_knobs(knobs: Knobs) -> None:
     turned = {
         one.name.replace("_", "-"): getattr(knobs, one.name)

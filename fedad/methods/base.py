@@ -38,6 +38,7 @@ __all__ = [
     "Preparing",
     "PrivateFit",
     "Round",
+    "Settling",
     "Traced",
     "Tracing",
     "Turn",
@@ -179,6 +180,16 @@ class Dividing(Protocol):
     ) -> tuple[Any, Any]:
         """`model` and `own` with the rows of one site only; with `rng`, with those of a random half
         of its training images."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A method some of whose knobs hang on whether a release is made."""
+
+    @property
+    def settled(self) -> Config:
+        """The configuration with these knobs written out, for the same run without its release."""
         ...
 
 

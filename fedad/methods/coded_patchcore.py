@@ -17,6 +17,7 @@ from pydantic import Field
 
 from fedad.banks.bank import Bank
 from fedad.banks.coded import CodedBank, chosen, coded_bank
+from fedad.config import Config
 from fedad.errors import UploadError
 from fedad.messages.payload import Payload
 from fedad.methods.base import LeftOut, MethodBase, Round, Traced, Turn
@@ -63,6 +64,11 @@ class CodedPatchCore(MethodBase):
     def rejoins(self) -> bool:  # type: ignore[override]
         """As `patchcore`."""
         return self.plain.rejoins
+
+    @property
+    def settled(self) -> Config:
+        """As `patchcore`."""
+        return self.plain.settled
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -116,6 +116,12 @@ class PatchCore(MethodBase):
         return (Round(asked, asked), banks) if asked else (banks,)
 
     @property
+    def settled(self) -> Config:
+        """The configuration with its preset written out; see `base.Settling`."""
+        knobs = replace(self.config.knobs("patchcore"), preset=self.preset.knobs.preset)
+        return replace(self.config, plugins={**self.config.plugins, "patchcore": knobs})
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a run's record and console say of which preset it is."""
         return self.preset.notes
@@ -233,7 +239,7 @@ class PatchCore(MethodBase):
             return join([released_rows(upload) for upload in uploads])
         total = join([_lean(upload) for upload in uploads])
         groups = by_group(
-            self.config, [measured(self._in_order(upload), total) for upload in uploads]
+            self.config, (measured(self._in_order(upload), total) for upload in uploads)
         )
         # Joined without their features, of which there should not be another copy in memory.
         lean = [join([_lean(bank) for bank in group]) for group in groups]

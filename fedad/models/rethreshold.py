@@ -22,6 +22,7 @@ from fedad.banks.beside import plain_bank, plain_own
 from fedad.banks.measured import measured
 from fedad.config import Config
 from fedad.errors import ConfigError, DataError
+from fedad.judging.operators import FALSE_ALARM, MISSED, RIGHT
 from fedad.judging.promise import Promise, promise
 from fedad.messages.file import checksum
 from fedad.models.adding import Added, keep
@@ -35,7 +36,6 @@ from fedad.plumbing.parse import from_json
 from fedad.running.thresholds_file import Limits
 
 OK, NOK = "OK", "NOK"  # what a model said of a part
-RIGHT, FALSE_ALARM, MISSED = "right", "false_alarm", "missed"  # and an operator of that
 GOOD = {(OK, RIGHT), (NOK, FALSE_ALARM)}  # the part is good
 DEFECTIVE = {(OK, MISSED), (NOK, RIGHT)}
 

@@ -45,12 +45,18 @@ def outcome(record: Mapping[str, Any]) -> Found:
     body = [
         _tiles([*_headlines(figures), *_kept(promises), *_cost(record)]),
         *(paragraph(text) for text in _said(gains, promises)),
+        _advised(promises),
         f'<div class="plots thirds">{shown}</div>',
         paragraph(DEFINITION, ANSWERS if gains else NOT_KNOWN, kind="note"),
     ]
-    if promises and is_broken(promises):
-        body.insert(2, paragraph(ADVICE[0].upper() + ADVICE[1:] + ".", kind="warning"))
     return Section("outcome", "Who gained, and what is promised", "".join(body)), plots
+
+
+def _advised(promises: Mapping[str, Any] | None) -> str:
+    """What to do where a promise is broken, below what came of it; nothing where none is."""
+    if not promises or not is_broken(promises):
+        return ""
+    return paragraph(f"{ADVICE[0].upper()}{ADVICE[1:]}.", kind="warning")
 
 
 def _rows(

@@ -28,6 +28,7 @@ from fedad.reporting.plots import Plot
 from fedad.reporting.record import model_size
 from fedad.reporting.run_folder import COMPARISON, RECORD, read_comparison, read_record
 from fedad.reporting.scores import EVERY, Sites, of_curve, read_scores, together
+from fedad.reporting.shown_drift import drift_of_run, drift_of_site
 from fedad.reporting.shown_figures import figures
 from fedad.reporting.shown_gallery import gallery
 from fedad.reporting.shown_privacy import released
@@ -93,7 +94,8 @@ def of_run(folder: Path) -> Page:
             "no bank and no curves: give a federated cell or the comparison's folder"
         )
     name = record["name"] or folder.resolve().name
-    sections, plots = _joined([outcome(record), ran(record), *run_sections(folder, record)])
+    parts = [outcome(record), ran(record), *run_sections(folder, record), *drift_of_run(folder)]
+    sections, plots = _joined(parts)
     return f"Run {name}", _subtitle(record), sections, plots, paper_tables(record["figures"])
 
 
@@ -222,6 +224,7 @@ def of_site(folder: Path) -> Page:
             (gallery(read_index(folder)), []),
             figures(shown, everyone=name, sizes=by_size([folder])),
             curve_plots(columns, areas, everyone=name),
+            *drift_of_site(folder),
         ]
     )
     subtitle = "its own page: images stay here"

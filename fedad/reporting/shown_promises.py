@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fedad.reporting.markup import Section, paragraph, table
-from fedad.reporting.promises import ADVICE, cells, is_broken
+from fedad.reporting.markup import Section, table
+from fedad.reporting.promises import cells
 from fedad.reporting.shown_figures import ALL
 
 
@@ -18,6 +18,4 @@ def promised(promises: Mapping[str, Any]) -> Section:
     note = "Of good test parts, those above the threshold that the site calibrated on good parts "
     note += "which the model was not made from; with 95 % intervals"
     columns = ["", "promised", "calibrated on", "good parts stopped", "escapes", ""]
-    advice = paragraph(ADVICE[0].upper() + ADVICE[1:] + ".", kind="warning")
-    body = table(columns, rows, note, words=(5,)) + (advice if is_broken(promises) else "")
-    return Section("promises", "Promised and found", body)
+    return Section("promises", "Promised and found", table(columns, rows, note, words=(5,)))

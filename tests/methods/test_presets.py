@@ -11,7 +11,7 @@ from fedad.banks.bank import SUMS, Bank
 from fedad.banks.coreset_in_parts import cover_in_parts
 from fedad.banks.measured import in_place, measured, measures_of
 from fedad.compare.value import leave_one_out
-from fedad.config import read
+from fedad.config import PrivacyKnobs, read
 from fedad.descriptors.position import places
 from fedad.descriptors.settings import ALL, OFF, described, table_of
 from fedad.embedders.embedder import Embedder
@@ -30,6 +30,7 @@ from fedad.round import fit, learn, merge
 from fedad.running.attacked import attacked_federation
 from fedad.running.model_file import embedder_of, open_model
 from fedad.types import Site
+from fedad.yardsticks import exact
 from tests.contracts.drawn_sites import MARK_16, D, embed, far, site
 from tests.contracts.test_methods import enrolled, same
 
@@ -118,6 +119,18 @@ def test_the_default_is_positions_and_classic_where_a_release_is_made_and_says_s
     assert private.preset.wanted == OFF
     (note,) = private.notes
     assert note.startswith("patchcore.preset = 'default' is 'classic' with privacy.release = ")
+
+
+@pytest.mark.parametrize("method", ["patchcore", "coded_patchcore"])
+def test_a_yardstick_of_a_private_run_describes_patches_as_the_run_does(method):
+    """Without its release alone it would be by `default`, which is then `position`."""
+    private = read({"round.method": method, "privacy.release": "noisy_rows"})
+    beside = exact(private)
+    assert beside.privacy == PrivacyKnobs()
+    assert beside.knobs("patchcore").preset == "classic"
+    assert exact(read({"round.method": method})) == read({"round.method": method})
+    other = read({"round.method": "gaussian", "privacy.release": "noisy_rows"})
+    assert exact(other) == replace(other, privacy=PrivacyKnobs())
 
 
 def test_a_smoothed_maximum_and_weighing_one_patch_exclude_each_other():

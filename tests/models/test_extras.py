@@ -142,8 +142,9 @@ def test_where_images_are_gone_the_threshold_is_stale_and_says_so(models, plants
 
 def test_they_are_listed_by_the_command(models, odd, fedad):
     code, _, out = fedad("model", "normal", "--models", models, "--json")
-    assert (code, json.loads(out)[0]["name"]) == (0, odd.name)
-    assert "path" not in json.loads(out)[0]
+    (told,) = json.loads(out)["normals"]
+    assert (code, told["name"]) == (0, odd.name)
+    assert "path" not in told
     assert odd.name in fedad("model", "normal", "--models", models)[2]
 
 
