@@ -4,9 +4,14 @@
 
 First by numbers alone: what charts of made-up days do, beside what is stated. Then drawn data: one
 of the demo plants with its three products, a model of 24 good parts of each, and pictures of 24
-more that it judges: as they are, 5 % darker, of a variant that is new to it, and through a lens
-that soils. A line is days of 20 pictures of each product drawn from these with replacement, one in
-50 defective; 40 quiet days, then 60 of what drifts. A film of soil grows over those 60.
+more that it judges: as they are, 5 % darker, of a variant that is new to it, and, in 12 steps each,
+under a lamp that ages by 5 % and through a lens that soils. A line is days of 20 pictures of each
+product drawn from these with replacement, one in 50 defective; 40 quiet days, then 60 of what
+drifts. Lamp and film go through their steps in those 60.
+
+What is stated of a change at once is of one by 3 standard deviations of days, or by less where it
+moves less. Of one that grows, it is that of the steepest ramp that it stays above, from whichever
+day on: "sd a day" and "from" say which. Both are played through by what the page says of itself.
 """
 
 from __future__ import annotations
@@ -25,10 +30,17 @@ from scipy.ndimage import gaussian_filter
 from fedad.config import read
 from fedad.drawing.plan import PRODUCTS, Shot, draw_image
 from fedad.drawing.plants import plants
-from fedad.drift.charts import beyond, cusum, ewma, first
+from fedad.drift.charts import Limits, beyond, cusum, ewma, first
 from fedad.drift.days import Days, trimmed_means
 from fedad.drift.reasons import events_of
-from fedad.drift.run_length import cusum_run_length, delay, ewma_run_length, limits_for
+from fedad.drift.run_length import (
+    PLAYED,
+    cusum_run_length,
+    delay,
+    ewma_run_length,
+    limits_for,
+    ramp_delay,
+)
 from fedad.drift.self_started import FIRST, self_started
 from fedad.drift.state import charted
 from fedad.drift.streams import STREAMS, odd_by_p
@@ -42,14 +54,16 @@ from fedad.types import GOOD
 SIZE, TRAIN = 256, 24
 QUIET, CHANGED = 40, 60  # days of a line before something drifts, and after
 DEFECTIVE = 0.02
-SOIL = (0.15, 0.4, 1.0)  # how thick the film is of which there are pictures
+STEPS = tuple(k / 12 for k in range(1, 13))  # of lamp and film, of which there are pictures
 BLUR, VEIL = 1.2, 0.15  # pixels, and share of the light that the whole film scatters
+GROWING = ("lamp", "soil")
 LONG = 1000
 START = date(2026, 1, 1)
 
 
-def darker(pixels: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(0.95 * pixels), 0, 255).astype(np.uint8)
+def darker(pixels: np.ndarray, share: float = 1.0) -> np.ndarray:
+    """By 5 %, or by a share of that."""
+    return np.clip(np.rint((1 - 0.05 * share) * pixels), 0, 255).astype(np.uint8)
 
 
 def soiled(pixels: np.ndarray, share: float) -> np.ndarray:
@@ -101,8 +115,9 @@ def pools(inspector: Inspector, pool: int, seed: int) -> dict[str, np.ndarray]:
         bad = [drawn(kinds[k % len(kinds)], 0, k, number, seed) for k in range(pool // 3)]
         new = [drawn(GOOD, 1, take, number, seed) for take in range(pool)]
         some = {"good": good, "bad": bad, "dark": [darker(one) for one in good], "new": new}
-        for share in SOIL:
-            some[f"soil {share}"] = [soiled(one, share) for one in good]
+        for k, share in enumerate(STEPS, start=1):
+            some[f"soil {k}"] = [soiled(one, share) for one in good]
+            some[f"lamp {k}"] = [darker(one, share) for one in good]
         for name, pictures in some.items():
             found.setdefault(name, []).append(looked(inspector, number, pictures))
     return {name: np.stack(each) for name, each in found.items()}
@@ -132,11 +147,11 @@ def changed(
     elif kind == "variant":  # a third of one product's parts, from then on
         mixed = np.concatenate([pool["good"][:1], pool["good"][:1], pool["new"][:1]], axis=1)
         later[:1] = days_of(mixed, pool["bad"][:1], (CHANGED, parts), rng)
-    elif kind == "soil":
-        steps = np.array([0.0, *SOIL])
+    elif kind in GROWING:
+        steps = np.array([0.0, *STEPS])
         for day in range(CHANGED):
-            at = int(np.abs(steps - day / CHANGED).argmin())
-            name = f"soil {SOIL[at - 1]}" if at else "good"
+            at = int(np.abs(steps - (day + 1) / CHANGED).argmin())
+            name = f"{kind} {at}" if at else "good"
             later[..., day] = days_of(pool[name], pool["bad"], (parts,), rng)
     return np.concatenate([quiet, later], axis=-1)
 
@@ -196,6 +211,16 @@ def length(alarms: np.ndarray) -> str:
     return f"{days / ended:.0f} ± {2 * days / ended / np.sqrt(ended):.0f}" if ended else "none"
 
 
+def ramps() -> None:
+    print(f"\nDays until a ramp is seen, 24 charts, {QUIET} days before it (by computation)\n")
+    row("sd of days more each day", "mean", "within (95 %)")
+    row(*["---"] * 3)
+    limits = limits_for(float(LONG), 12)
+    for slope in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
+        stated = ramp_delay(limits, slope, QUIET)
+        row(f"{slope:g}", f"{stated.mean:.1f}", f"{stated.most:.0f}")
+
+
 def quiet(pool: dict[str, np.ndarray], lines: int, parts: int, rng: np.random.Generator) -> None:
     limits = limits_for(float(LONG), 12)
     ends = []
@@ -215,37 +240,67 @@ def drifting(pool: dict[str, np.ndarray], lines: int, parts: int, rng: np.random
     row(
         "what",
         "shift, sd of days",
-        "stated, of 3 sd",
+        "sd a day",
+        "from",
+        "stated: within (95 %)",
         "median",
         "95 %",
+        "lines later than stated",
         "before it",
         "never",
         "cause",
     )
-    row(*["---"] * 8)
+    row(*["---"] * 11)
     limits = limits_for(float(LONG), 12)
     for kind, words in (
         ("dark", "camera 5 % darker"),
         ("variant", "a third of one product's parts of a new variant"),
+        ("lamp", "a lamp that ages by 5 % over 60 days"),
         ("soil", "a film on the lens, over 60 days"),
     ):
-        waits, causes, early, shifts = [], Counter[str](), 0, []
-        for _ in range(lines):
+        waits, causes, early = [], Counter[str](), 0
+        courses = np.empty((lines, 12, CHANGED))
+        for line in range(lines):
             means = changed(kind, pool, parts, rng)
-            spread = means[..., :QUIET].std(axis=-1, ddof=1)
-            moved = means[..., QUIET:].mean(axis=-1) - means[..., :QUIET].mean(axis=-1)
-            shifts.append(np.abs(moved / spread).max())
+            level, spread = (
+                getattr(means[..., :QUIET], name)(axis=-1, keepdims=True, **more)
+                for name, more in (("mean", {}), ("std", {"ddof": 1}))
+            )
+            courses[line] = ((means[..., QUIET:] - level) / spread).reshape(12, CHANGED)
             events = list(events_of(series(means)))
             late = [one for one in events if (one.day - START).days >= QUIET]
             early += len(events) > len(late)
             waits.append((late[0].day - START).days - QUIET + 1 if late else np.inf)
             causes[late[0].cause if late else "-"] += 1
-        shift, found = float(np.median(shifts)), np.array(waits)
-        stated = f"{delay(limits, min(3.0, shift), QUIET).most:.0f}" if kind != "soil" else "-"
+        found = np.array(waits)
+        if kind in GROWING:
+            course = np.median(courses, axis=0)
+            shift = float(np.abs(course[:, -5:].mean(axis=-1)).max())
+            slope, from_day, most = steepest(course, limits)
+            ramp, stated = [f"{slope:.2g}", from_day], most
+        else:
+            shift = float(np.median(np.abs(courses.mean(axis=-1)).max(axis=-1)))
+            ramp, stated = ["", ""], delay(limits, min(3.0, shift), QUIET).most
         told = ", ".join(f"{name} {count}" for name, count in causes.most_common())
         at = [f"{np.quantile(found, share, method='higher'):.0f}" for share in (0.5, 0.95)]
+        later = int((found > stated).sum())
         never = int(np.isinf(found).sum())
-        row(words, f"{shift:.1f}", stated, *at, early, never, told)
+        row(words, f"{shift:.1f}", *ramp, f"{stated:.0f}", *at, later, early, never, told)
+
+
+def steepest(course: np.ndarray, limits: Limits) -> tuple[float, int, float]:
+    """Of the ramps that some stream of a course (streams, days) stays above the one that is seen
+    first: its slope, its first day, and the days from the change on by which it is seen."""
+    found = (0.0, 0, float(PLAYED + 1))
+    for one in course:
+        grows = one * np.sign(one[-1])
+        for start in range(0, CHANGED, 5):
+            slope = float((grows[start:] / np.arange(1, CHANGED - start + 1)).min())
+            slope = np.floor(100 * slope) / 100
+            if slope > 0:
+                most = start + ramp_delay(limits, slope, QUIET + start).most
+                found = min(found, (slope, start, most), key=lambda ramp: ramp[2])
+    return found
 
 
 def main() -> None:
@@ -266,6 +321,7 @@ def main() -> None:
         if options.seen:
             np.savez(options.seen, **found)
     by_numbers(rng)
+    ramps()
     quiet(found, options.lines, options.parts, rng)
     drifting(found, options.lines, options.parts, rng)
 

@@ -8,7 +8,6 @@ pictures are joined with the next.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,20 +28,19 @@ class Days:
     parts: np.ndarray  # (T,) int64
 
 
-def by_day(seen: Iterable[tuple[date, float]]) -> Days:
-    """The days of one stream; values that are NaN are left out."""
+def by_day(seen: Iterable[tuple[date, np.ndarray]]) -> Days:
+    """The days of one stream, of pictures' values (n,); those that are NaN are left out."""
     found = defaultdict(list)
-    for day, value in seen:
-        if not math.isnan(value):
-            found[day].append(value)
-    days, means, parts, some = list[date](), list[float](), list[int](), list[float]()
+    for day, values in seen:
+        found[day].append(values[~np.isnan(values)])
+    days, means, parts, some = list[date](), list[float](), list[int](), np.zeros(0)
     for day in sorted(found):
-        some += found[day]
+        some = np.concatenate([some, *found[day]])
         if len(some) >= LEAST:
             days.append(day)
-            means.append(float(trimmed_means(np.array(some))))
+            means.append(float(trimmed_means(some)))
             parts.append(len(some))
-            some = []
+            some = np.zeros(0)
     return Days(tuple(days), np.array(means), np.array(parts, np.int64))
 
 

@@ -1,8 +1,9 @@
-"""The JSON lines of `fedad inspect` -> pictures with a day, a site and a product."""
+"""The JSON lines of `fedad inspect` and `fedad serve` -> pictures by day, site and product."""
 
 from __future__ import annotations
 
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,30 +11,39 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fedad.drift.streams import STREAMS
 from fedad.errors import DataError
-from fedad.inspection.inspection import AGAIN, UNREADABLE
 from fedad.plumbing.parse import from_json
 
 LINES = ".jsonl"
+INSPECTED = "inspected"  # below a site's models: what its server judged, a file a day
+MODELS, SITES = "models", "sites"  # folders of a site and of a run, which no site is called by
+# In a server's line: which line of a watched folder's own log is of the same picture.
+WATCHED = "watched"
+AGAIN, UNREADABLE = "TAKE AGAIN", "UNREADABLE"  # verdicts, as lines have them
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A judged picture; `values` are those of `streams.STREAMS`, NaN where there is none."""
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Pictures of one day, site, product and model.
+
+    `values` (n, 4) float64 are those of `streams.STREAMS`, NaN where there is none.
+    """
 
     day: date
     site: str
     product: str
     model: str
-    values: tuple[float, ...]
+    values: np.ndarray
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of lines, and how many lines were left out, why."""
+    """What lines are of, and how many lines were left out, why."""
 
-    seen: tuple[Picture, ...]
+    seen: tuple[Judged, ...]
     left_out: Mapping[str, int]
 
     def only(self, *, since: date | None, model: str, product: str) -> Pictures:
@@ -54,7 +64,8 @@ def pictures_of(rows: Iterable[Mapping[str, Any]]) -> Pictures:
     A picture that is to be taken again counts by how it looks, and not by how odd it is: it was
     not judged.
     """
-    seen, left_out = list[Picture](), Counter[str]()
+    seen: dict[tuple[date, str, str, str], array[float]] = defaultdict(_numbers)
+    left_out = Counter[str]()
     for row in rows:
         day = _day(row)
         if row.get("verdict") == UNREADABLE:
@@ -62,13 +73,20 @@ def pictures_of(rows: Iterable[Mapping[str, Any]]) -> Pictures:
         elif day is None:
             left_out["no time"] += 1
         else:
-            seen.append(_picture(row, day))
-    return Pictures(tuple(seen), dict(left_out))
+            site, product, model = (f"{row.get(name) or ''}" for name in _NAMES)
+            seen[day, site, product, model].extend(_values(row))
+    found = (
+        Judged(*key, np.array(values).reshape(-1, len(STREAMS))) for key, values in seen.items()
+    )
+    return Pictures(tuple(found), dict(left_out))
 
 
 def read_rows(what: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file of JSON lines, or of all such files below a folder; a row's site is called
     as the folder directly below it that its file is in.
+
+    A picture of a watched folder that its server's log has as well comes once; operators' verdicts
+    and other programs' lines do not.
 
     Raises:
         DataError: no such file, or none in the folder.
@@ -77,23 +95,47 @@ def read_rows(what: Path) -> Iterator[dict[str, Any]]:
     if not files:
         raise DataError(
             f"{what}: no file of JSON lines: expected one as fedad inspect --jsonl or --watch "
-            f"writes it, or a folder of such (*{LINES})"
+            f"writes it, or a folder of such (*{LINES}), as fedad serve fills {INSPECTED}/"
         )
-    for file in files:
-        place = file.relative_to(what).parts if what.is_dir() else ()
-        site = place[0] if len(place) > 1 else ""
-        with file.open("rb") as lines:
-            for line in lines:
-                with suppress(ValueError, TypeError):  # somebody else's line, or a torn one
-                    row = dict(from_json(line))
-                    yield {**row, "site": row.get("site") or site}
+    twins = set[tuple[str, str]]()
+    for file in sorted(files, key=lambda one: one.parent.name != INSPECTED):
+        site = _site(file.relative_to(what).parts if what.is_dir() else ())
+        for row in _rows(file):
+            twin = site, f"{row.get(WATCHED) or row.get('id')}"
+            if twin not in twins:
+                yield {**row, "site": row.get("site") or site}
+            if row.get(WATCHED):
+                twins.add(twin)
 
 
-def _picture(row: Mapping[str, Any], day: date) -> Picture:
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file that say what was judged."""
+    with file.open("rb") as lines:
+        for line in lines:
+            with suppress(ValueError, TypeError):  # somebody else's line, or a torn one
+                row = dict(from_json(line))
+                if "verdict" in row and "operator" not in row:
+                    yield row
+
+
+def _site(place: tuple[str, ...]) -> str:
+    """The site of a file, by the folders that lead to it from the one that was named."""
+    folders = [*place[:-1]]
+    if folders[:1] == [SITES]:  # of a run
+        del folders[0]
+    return folders[0] if folders and folders[0] not in (MODELS, INSPECTED) else ""
+
+
+_NAMES = ("site", "product", "model")
+
+
+def _numbers() -> array[float]:
+    return array("d")
+
+
+def _values(row: Mapping[str, Any]) -> list[float]:
     again = row.get("verdict") == AGAIN
-    values = tuple(float("nan") if again and one.by_model else one.of(row) for one in STREAMS)
-    site, product, model = (f"{row.get(name) or ''}" for name in ("site", "product", "model"))
-    return Picture(day, site, product, model, values)
+    return [float("nan") if again and one.by_model else one.of(row) for one in STREAMS]
 
 
 def _day(row: Mapping[str, Any]) -> date | None:

@@ -18,6 +18,7 @@ from fedad.drift.charts import ALLOWANCE, WEIGHT, Limits, beyond, first
 from fedad.drift.self_started import self_started
 
 NODES = 64
+PLAYED = 400  # days after a change that is played through
 LONGEST = 1e9  # days that a run length may be asked to be
 GROWS = 1.2  # from one limit to the next that is tried
 KINDS = 2  # of charts that each stream has
@@ -67,13 +68,32 @@ def delay(limits: Limits, shift: float, reference: int, seed: int = 0, runs: int
     Args:
         reference: days before it.
     """
-    days = reference + 400
-    means = np.random.default_rng(seed).standard_normal((runs, days))
-    means[:, reference:] += shift
+    return _played(limits, np.full(PLAYED, shift), reference, seed, runs)
+
+
+@lru_cache(maxsize=64)
+def ramp_delay(
+    limits: Limits, slope: float, reference: int, seed: int = 0, runs: int = 1000
+) -> Delay:
+    """How long what grows by so many standard deviations of days each day takes to be seen, from
+    its first day on.
+
+    Args:
+        reference: days before it. Those since count as reference as well, as on a line: what grows
+            slowly enough moves the level that it is held against.
+    """
+    return _played(limits, slope * np.arange(1.0, PLAYED + 1), reference, seed, runs)
+
+
+def _played(limits: Limits, course: np.ndarray, reference: int, seed: int, runs: int) -> Delay:
+    """What a change does that moves days' means by `course`; of lines that it never alarms on,
+    `PLAYED` + 1 days."""
+    means = np.random.default_rng(seed).standard_normal((runs, reference + len(course)))
+    means[:, reference:] += course
     alarms = beyond(self_started(means), limits)
     alarms[:, :reference] = False
     found = first(alarms) - reference + 1
-    return Delay(float(found.mean()), float(np.quantile(found, 0.95)))
+    return Delay(float(found.mean()), float(np.quantile(found, 0.95, method="higher")))
 
 
 def _one_sided(limit: float, shift: float) -> float:

@@ -17,10 +17,11 @@ import numpy as np
 from fedad.drift.charts import CUSUM, EWMA, Limits, cusum, ewma, first, start_of
 from fedad.drift.days import Days, by_day
 from fedad.drift.reasons import Event, events_of
-from fedad.drift.rows import Picture, pictures_of
-from fedad.drift.run_length import limits_for
+from fedad.drift.rows import Judged, pictures_of
+from fedad.drift.run_length import KINDS, limits_for
 from fedad.drift.self_started import FIRST, against, self_started
 from fedad.drift.series import Alarm, Series
+from fedad.drift.soon import Soon, soon
 from fedad.drift.streams import STREAMS, Stream
 
 QUIET_DAYS = 1000.0  # of a site, on average, between two alarms that mean nothing
@@ -47,6 +48,26 @@ class State:
     def products(self, site: str) -> list[str]:
         """What a site has charts of."""
         return sorted({one.product for one in self.series if one.site == site})
+
+    def charts(self, site: str) -> int:
+        """How many charts a site has, all of which together keep the promise."""
+        return KINDS * sum(one.site == site for one in self.series)
+
+    def days(self, site: str) -> int:
+        """The days of what has most."""
+        return max((len(one.days.days) for one in self.series if one.site == site), default=0)
+
+    def early(self, site: str) -> list[str]:
+        """Products of which no stream has days enough."""
+        return [
+            name
+            for name in self.products(site)
+            if not any(one.is_ready for one in self.of(site, name))
+        ]
+
+    def soon(self, site: str) -> Soon:
+        """How soon a change at a site is seen."""
+        return soon(self.limits[site], self.days(site))
 
     def told(self) -> dict[str, Any]:
         """All of it as plain values that JSON holds."""
@@ -112,16 +133,18 @@ def charted(
     return replace(plain, q=frozen, alarm=Alarm(chart, at, start, change))
 
 
-def _by_product(seen: Sequence[Picture]) -> dict[tuple[str, str], list[Picture]]:
+def _by_product(seen: Sequence[Judged]) -> dict[tuple[str, str], list[Judged]]:
     found = defaultdict(list)
     for one in seen:
         found[one.site, one.product].append(one)
     return found
 
 
-def _days(seen: Sequence[Picture], number: int, stream: Stream) -> Days:
+def _days(seen: Sequence[Judged], number: int, stream: Stream) -> Days:
     """The days of a stream, by the newest model alone where another measures otherwise."""
     newest = max(seen, key=lambda one: one.day).model
     return by_day(
-        (one.day, one.values[number]) for one in seen if not stream.by_model or one.model == newest
+        (one.day, one.values[:, number])
+        for one in seen
+        if not stream.by_model or one.model == newest
     )

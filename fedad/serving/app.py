@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +19,7 @@ from fedad.errors import FedadError
 from fedad.serving import bodies, verdict_log
 from fedad.serving.asked import json_by, serving_by
 from fedad.serving.changing import models, teaching, thresholds
+from fedad.serving.drifting import of_product
 from fedad.serving.front import App, Front
 from fedad.serving.metrics import KIND
 from fedad.serving.recent import KINDS
@@ -45,7 +48,7 @@ def app_of(serving: Serving, note: Callable[[str], None]) -> App:
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.serving = serving
-    for routes in (about, inspections, verdicts, thresholds, teaching, models):
+    for routes in (about, inspections, verdicts, drift, thresholds, teaching, models):
         app.include_router(routes)
     front = Front(app, serving, note)
 
@@ -185,3 +188,44 @@ async def give_verdict(request: Request) -> dict[str, Any]:
 def given_verdicts(request: Request, last: int = 50) -> dict[str, Any]:
     """What operators said last, the newest first."""
     return {"verdicts": verdict_log.last(serving_by(request).changes.log, min(last, 10_000))}
+
+
+drift = APIRouter(prefix="/v1/drift")
+
+
+@drift.get("")
+def what_drifts(request: Request, product: str = "", since: str = "") -> dict[str, Any]:
+    """Whether the line drifts, by the days that are over; of one product, or of all."""
+    serving = serving_by(request)
+    told = serving.drifting.ask(_day(since))["told"]
+    if product:
+        told = of_product(told, product)
+        inspector = serving.served.inspector
+        if not told["products"] and product not in (inspector.products if inspector else ()):
+            raise unknown(f"product {product!a:.80}: the log has no inspection of it")
+    with_charts = [
+        {**one, "chart": f"/v1/drift/{quote(one['product'], safe='')}.svg"}
+        for one in told["products"]
+    ]
+    return {**told, "products": with_charts}
+
+
+@drift.get("/{product}.svg")
+def chart(request: Request, product: str, theme: str = "light", since: str = "") -> Response:
+    """A product's charts as a drawing, in the colours of the light or the dark page."""
+    charts = serving_by(request).drifting.ask(_day(since))["charts"]
+    if (found := charts.get(product, {}).get(theme)) is None:
+        raise unknown(f"/v1/drift/{product!a:.80}.svg: there is no such chart in {theme!a:.20}")
+    return Response(found, media_type=TYPES[".svg"])
+
+
+def _day(text: str) -> str:
+    """The first day that counts, or none.
+
+    Raises:
+        RefusedError: no day.
+    """
+    try:
+        return f"{date.fromisoformat(text)}" if text else ""
+    except ValueError:
+        raise bad(f"since = {text!a:.40}: expected a day (UTC), as 2026-11-02") from None

@@ -1,14 +1,14 @@
 """The last inspections, in memory: what is said of each, and of the newest the pictures too.
 
-Pictures become PNG files when somebody looks at them. What is in memory is bounded by numbers and
-by bytes, whatever comes.
+After a restart they are those that the log has, without pictures. Pictures become PNG files when
+somebody looks at them. What is in memory is bounded by numbers and by bytes, whatever comes.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -25,6 +25,8 @@ from fedad.reporting.heatmap import colours
 MOST, PICTURED = 200, 50  # inspections, and those of them that have pictures
 MOST_BYTES = 2**27  # of the files that pictures came as
 KINDS = ("picture", "heat", "overlay", "odd", "alike")
+TEXTS = ("id", "sha256", "image", "product", "verdict", "model", "time")  # of every inspection
+NEEDED = {*TEXTS, "score", "threshold"}
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Seen:
     Args:
         told: what is said of it, all but its pictures and the operator's word.
         content: the file that it came as; None once it is too old.
+        restored: whether it is of the log, and not of this process.
     """
 
     told: Mapping[str, Any]
@@ -41,6 +44,7 @@ class Seen:
     content: bytes | None
     operator: str | None = None
     drawn: dict[str, bytes] = field(default_factory=dict)
+    restored: bool = False
 
     @property
     def id(self) -> str:
@@ -53,7 +57,8 @@ class Seen:
             kind: f"/v1/inspections/{self.id}/{kind}.png" if there else None
             for kind, there in kinds.items()
         }
-        return {**self.told, "pictures": urls, "operator": self.operator}
+        own = {"restored": True} if self.restored else {}
+        return {**self.told, "pictures": urls, "operator": self.operator, **own}
 
     def png(self, kind: str) -> bytes | None:
         """One of its pictures; None where there is none, or none any more."""
@@ -112,6 +117,19 @@ class Recent:
             self._forget()
         return seen
 
+    def restore(self, rows: Iterable[Mapping[str, Any]], operators: Mapping[str, str]) -> None:
+        """Begin with what a log has, the newest first; lines that are no inspections are left out.
+
+        Args:
+            operators: what was said of them, by their ids.
+        """
+        found = [row for row in rows if _is_inspection(row)][: self.most]
+        with self._lock:
+            for row in reversed(found):
+                id_ = row["id"]
+                seen = Seen(row, None, None, operators.get(id_), restored=True)
+                self._seen.setdefault(id_, seen)
+
     def get(self, id_: str) -> Seen | None:
         """The inspection of this id, if it is still in memory."""
         with self._lock:
@@ -133,3 +151,8 @@ class Recent:
                 seen.forget()
             elif held > self.most_bytes and number:
                 seen.content = None
+
+
+def _is_inspection(row: Mapping[str, Any]) -> bool:
+    """Whether a line says what an operator's verdict is of, and what the strip shows."""
+    return row.keys() >= NEEDED and all(isinstance(row[name], str) for name in TEXTS)

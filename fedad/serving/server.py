@@ -18,7 +18,9 @@ from fedad.models.store import models_folder
 from fedad.plumbing.shown import for_log
 from fedad.serving.access import Access, is_loopback, names_of, token_at
 from fedad.serving.changes import Changes
-from fedad.serving.metrics import WEBHOOK, Metrics
+from fedad.serving.drifting import Drifting
+from fedad.serving.inspected import KEEP_DAYS, Inspected
+from fedad.serving.metrics import ERRORS, WEBHOOK, Metrics
 from fedad.serving.outbox import Outbox
 from fedad.serving.served import Served
 from fedad.serving.state import Serving
@@ -47,6 +49,7 @@ class Settings:
     mqtt: str = ""
     policy: Path | None = None
     product: str = ""
+    keep_days: int = KEEP_DAYS
     knobs: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -101,11 +104,18 @@ def serving_of(settings: Settings, models: Path, access: Access, note: Note) -> 
     metrics = Metrics()
     served = Served(models, knobs=settings.knobs, note=note)
     changes = Changes(models, settings.policy, settings.knobs)
+
+    def failed() -> None:
+        metrics.count(ERRORS, kind="log")
+
+    inspected = Inspected(models, settings.keep_days, note, failed)
     return Serving(
         served,
         changes,
         Teachings(changes, served, note),
         metrics,
+        inspected,
+        Drifting(inspected),
         access,
         settings.product,
         _outboxes(settings, metrics, note),

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from fedad.drift.rows import WATCHED
 from fedad.errors import BadFileError, FedadError
 from fedad.inspection.inspection import Inspection
 from fedad.inspection.results import unreadable
+from fedad.judging.operators import WORDS
 from fedad.plumbing.shown import for_terminal
 from fedad.serving import verdict_log
 from fedad.serving.access import Access
 from fedad.serving.bodies import Held
 from fedad.serving.changes import Changes
+from fedad.serving.drifting import Drifting
+from fedad.serving.inspected import Inspected
 from fedad.serving.metrics import ERRORS, OPERATORS, Gauge, Metrics
 from fedad.serving.outbox import Outbox
 from fedad.serving.recent import Recent, Seen
@@ -23,6 +27,7 @@ from fedad.serving.served import Served, Upload
 from fedad.serving.teachings import Teachings
 
 LONGEST_BY = 80  # letters of who gave a verdict
+SAID = 2000  # operators' last verdicts, in which those on the restored inspections are looked for
 
 
 @dataclass
@@ -38,6 +43,8 @@ class Serving:
     changes: Changes
     teachings: Teachings
     metrics: Metrics
+    inspected: Inspected
+    drifting: Drifting
     access: Access = field(default_factory=Access)
     product: str = ""
     outboxes: Sequence[Outbox] = ()
@@ -49,10 +56,15 @@ class Serving:
         """A picture with the product that all are of, where it names none."""
         return one._replace(product=one.product or self.product)
 
-    def record(self, one: Inspection, content: bytes) -> Seen:
-        """Remember a verdict, count it, and send it on."""
+    def record(self, one: Inspection, content: bytes, *, watched: str = "") -> Seen:
+        """Remember a verdict, count it, keep it in the log, and send it on.
+
+        Args:
+            watched: the id of its line in a watched folder's own log.
+        """
         self.metrics.judged(one.product, one.verdict, one.seconds)
         seen = self.recent.add(one, content)
+        self.inspected.add({**seen.told, WATCHED: watched} if watched else seen.told)
         message = {**one.told(), "id": seen.id, "time": seen.told["time"]}
         for outbox in self.outboxes:
             outbox.put(message)
@@ -78,8 +90,8 @@ class Serving:
             RefusedError: another word, or an inspection that is not in memory.
             BusyError: another process writes to the log.
         """
-        if word not in verdict_log.WORDS:
-            raise bad(f"verdict {word!a:.40}: expected one of {', '.join(verdict_log.WORDS)}")
+        if word not in WORDS:
+            raise bad(f"verdict {word!a:.40}: expected one of {', '.join(WORDS)}")
         seen = self.seen(id_)
         told, now = seen.told, datetime.now(UTC).isoformat(timespec="milliseconds")
         inspector = self.served.inspector
@@ -105,16 +117,13 @@ class Serving:
             RefusedError: 404.
         """
         if (found := self.recent.get(id_)) is None:
-            raise unknown(
-                f"inspection {id_!a:.40}: it is none of the last {self.recent.most}, which are "
-                "in memory"
-            )
+            raise unknown(f"inspection {id_!a:.40}: it is none of the last {self.recent.most}")
         return found
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether pictures are judged, and by which model; and what is not as it should be."""
         inspector, trouble = self.served.inspector, self.served.trouble
-        notes = [*filter(None, (trouble, *self.notes.values()))]
+        notes = [*filter(None, (trouble, self.inspected.trouble, *self.notes.values()))]
         if inspector is None:
             return False, {"status": trouble or "no model judges yet", "notes": notes}
         return True, {"status": "ready", "model": inspector.opened.name, "notes": notes}
@@ -130,7 +139,7 @@ class Serving:
         return found
 
     def start(self) -> None:
-        """Look at the log of operators' verdicts, and begin to judge.
+        """Look at the logs, take up the last inspections, and begin to judge.
 
         Raises:
             FedadError: the current model cannot be opened.
@@ -139,12 +148,28 @@ class Serving:
             self.notes["log"] = f"the log of operators' verdicts is not whole: {why}"
             self.metrics.count(ERRORS, kind="log")
             self.served.note(f"warning: {self.notes['log']}")
+        self._restore()
+        self.inspected.start()
         self.served.start()
+
+    def _restore(self) -> None:
+        """The last inspections as the log has them, and what operators said of them."""
+        try:
+            said = reversed(verdict_log.last(self.changes.log, SAID))
+            operators = {f"{row.get('id')}": f"{row.get('operator')}" for row in said}
+            rows = self.inspected.last(self.recent.most)
+            plain = ({key: row[key] for key in row if key != WATCHED} for row in rows)
+            self.recent.restore(plain, operators)
+        except OSError as error:
+            why = f"{error.filename}: the last inspections are not read ({error.strerror})"
+            self.served.note(f"warning: {why}")
 
     def stop(self) -> None:
         """End all that runs beside the requests."""
         self.teachings.stop()
+        self.drifting.stop()
         self.served.stop()
+        self.inspected.stop()
         for outbox in self.outboxes:
             outbox.stop()
 

@@ -38,7 +38,7 @@ class InQueue:
         upload = Upload(content, self.serving.product, name)
         (verdict,) = self.serving.served.submit([upload], patient=True)
         found = verdict.result()
-        self.serving.record(found, content)
+        self.serving.record(found, content, watched=picture.parent.name)  # its line's id there
         return found
 
     def _inspector(self) -> Inspector:

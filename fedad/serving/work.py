@@ -1,7 +1,8 @@
-"""What changes a model and takes long, in a process of its own beside the server.
+"""What takes long, in a process of its own beside the server: changes of a model, and what drifts.
 
-It embeds pictures: in the server's process two threads would share torch, and memory would stay
-taken. The task comes as a JSON line; what is done, and what came of it, goes back as others. The
+A change embeds pictures: in the server's process two threads would share torch, and memory would
+stay taken. Lines of a year are read: a thread that did would keep the one that judges from Python.
+The task comes as a JSON line; what is done, and what came of it, goes back as others. The
 process ends with its server: its standard input is closed then. A models' folder is whole whenever
 it does.
 """
@@ -24,7 +25,7 @@ from fedad.plumbing.parse import from_json
 
 KIND = {kind.__name__: kind for kind in (BusyError, ConfigError, DataError)}
 LESS = 10  # how much lower its priority is than that of inspections
-TEACH, ADD, REMOVE = "teach", "add_normal", "remove_normal"
+TEACH, ADD, REMOVE, DRIFT = "teach", "add_normal", "remove_normal", "drift"
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Beside:
     _stopped: bool = False
 
     def run(self, note: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-        """What became of the model: model, accepted, reasons, is_current.
+        """What became of the model: model, accepted, reasons, is_current; or what drifts.
 
         Raises:
             FedadError: as the task raises, or the process ended without a word.
@@ -94,6 +95,14 @@ def main() -> None:
 
 
 def _done(task: Mapping[str, Any]) -> dict[str, Any]:
+    if task["do"] == DRIFT:
+        from fedad.serving.drifting import found
+
+        return found([Path(file) for file in task["files"]], task["since"])
+    return _changed(task)
+
+
+def _changed(task: Mapping[str, Any]) -> dict[str, Any]:
     from fedad.config import read
     from fedad.models.gate import Gate
 

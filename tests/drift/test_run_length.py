@@ -7,10 +7,12 @@ from fedad.drift.charts import beyond, cusum, ewma, first
 from fedad.drift.days import trimmed_means
 from fedad.drift.run_length import (
     KINDS,
+    PLAYED,
     cusum_run_length,
     delay,
     ewma_run_length,
     limits_for,
+    ramp_delay,
 )
 from fedad.drift.self_started import FIRST, MOST, against, self_started
 from fedad.drift.streams import odd_by_p
@@ -111,6 +113,28 @@ def test_a_shift_is_seen_the_sooner_the_larger_it_is():
     assert found[0].mean > found[1].mean > found[2].mean
     assert found[2].most <= 6
     assert all(one.mean <= one.most for one in found)
+
+
+def test_what_grows_is_seen_the_sooner_the_faster_it_grows():
+    limits = limits_for(1000.0, 12)
+    found = [ramp_delay(limits, slope, 40) for slope in (0.1, 0.3, 1.0)]
+    assert found[0].mean > found[1].mean > found[2].mean
+    assert found[0].most <= PLAYED
+    assert delay(limits, 4.0, 40).mean < found[2].mean < delay(limits, 1.0, 40).mean
+
+
+def test_a_ramp_is_played_through_as_it_is_on_a_line():
+    """By a loop over lines that knows nothing of how it is done at once."""
+    limits, rng = limits_for(200.0, 1), np.random.default_rng(7)
+    waits = []
+    for _ in range(300):
+        means = rng.standard_normal(160)
+        means[20:] += 0.2 * np.arange(1, 141)
+        off = beyond(self_started(means), limits)
+        waits.append(next(day for day in range(20, 160) if off[day]) - 19)
+    stated = ramp_delay(limits, 0.2, 20)
+    assert np.mean(waits) == pytest.approx(stated.mean, abs=0.6)
+    assert np.mean(np.array(waits) <= stated.most) > 0.9
 
 
 def test_what_has_alarmed_is_no_reference_for_what_follows():

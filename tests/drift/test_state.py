@@ -3,19 +3,20 @@
 import json
 import math
 from datetime import UTC, date, datetime, timedelta
+from xml.etree import ElementTree
 
 import pytest
 
-from fedad.drift.chart import chart, chart_svg
 from fedad.drift.reasons import CAMERA, EITHER, PRODUCT, STATION
 from fedad.drift.rows import pictures_of, read_rows
 from fedad.drift.self_started import FIRST
-from fedad.drift.shown import as_page, lines
 from fedad.drift.state import state_of
 from fedad.drift.streams import BRIGHTNESS, DISTANCE
 from fedad.errors import DataError
 from fedad.inspection.inspection import AGAIN, UNREADABLE, Box, Inspection, Nearest
 from fedad.inspection.results import row_of
+from fedad.reporting.drift_chart import THEMES, chart, chart_svg, themed_svg
+from fedad.reporting.shown_drift import as_page, drift_of_run, drift_of_site, lines
 from tests.drift.lines import START, from_day, rows
 
 FROM = 25
@@ -109,7 +110,7 @@ def test_another_model_measures_anew_and_the_camera_goes_on():
 def test_pictures_to_be_taken_again_count_by_their_look_alone():
     picture = rows(days=1, parts=1, products=("bolt",))[0]
     (seen,) = pictures_of([{**picture, "verdict": AGAIN}]).seen
-    assert [math.isnan(value) for value in seen.values] == [True, True, False, False]
+    assert [math.isnan(value) for value in seen.values[0]] == [True, True, False, False]
     assert pictures_of([{**picture, "verdict": UNREADABLE}]).left_out == {"no picture": 1}
 
 
@@ -183,6 +184,99 @@ def test_the_command_reads_a_folder_of_sites(fedad, tmp_path):
     assert code == 0
 
 
+def log_of(folder, told, name="verdicts.jsonl"):
+    """A file of lines below a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("".join(json.dumps(one) + "\n" for one in told))
+
+
+def test_what_a_server_judged_is_read_whatever_folder_leads_to_it(tmp_path):
+    told = rows(days=3)
+    by_day = {day: [one for one in told if one["time"][:10] == day] for day in DAYS}
+    operators = [{**told[0], "operator": "right", "by": "anna"}]
+    for site in ("graz", "lyon"):
+        models = tmp_path / "run" / "sites" / site / "models"
+        for day, some in by_day.items():
+            log_of(models / "inspected", some, f"{day}.jsonl")
+        log_of(models, operators)  # what operators said is no picture
+        log_of(models.parent, [{"time": told[0]["time"], "event": "began"}], "journal.jsonl")
+    counts = {}
+    for place in ("run", "run/sites", "run/sites/lyon", "run/sites/lyon/models"):
+        found = list(read_rows(tmp_path / place))
+        counts[place] = {
+            site: sum(one["site"] == site for one in found)
+            for site in sorted({one["site"] for one in found})
+        }
+    both = {"graz": len(told), "lyon": len(told)}
+    assert counts == {
+        "run": both,
+        "run/sites": both,
+        "run/sites/lyon": {"": len(told)},
+        "run/sites/lyon/models": {"": len(told)},
+    }
+
+
+DAYS = [f"{START + timedelta(day)}" for day in range(3)]
+
+
+def test_a_picture_of_a_watched_folder_counts_once(tmp_path):
+    told = [{**one, "id": f"{k}"} for k, one in enumerate(rows(days=1))]
+    log_of(tmp_path / "lyon" / "incoming", told)
+    served = [{**one, "id": f"hash {one['id']}", "watched": one["id"]} for one in told[:5]]
+    again = [{**served[0], "id": "judged anew after a crash"}]
+    log_of(tmp_path / "lyon" / "models" / "inspected", [*served, *again], f"{START}.jsonl")
+    log_of(tmp_path / "graz" / "incoming", told)  # another site's stamps are its own
+    found = list(read_rows(tmp_path))
+    for site in ("lyon", "graz"):
+        images = [one["image"] + one["product"] for one in found if one["site"] == site]
+        assert sorted(images) == sorted(one["image"] + one["product"] for one in told)
+
+
+def test_the_command_reads_a_folder_of_models(fedad, tmp_path):
+    change = from_day(FROM, every=(1, 0.9, 1))
+    log_of(tmp_path / "models" / "inspected", rows(change=change), f"{START}.jsonl")
+    for place in ("models", "."):
+        code, err, out = fedad("drift", tmp_path / place)
+        assert code == 10, err
+        assert out.startswith("ALARM on")
+
+
+def test_a_site_and_a_run_show_what_their_servers_judged(tmp_path, darker):
+    lyon = tmp_path / "sites" / "lyon"
+    assert drift_of_site(lyon) == drift_of_run(tmp_path) == []
+    change = from_day(FROM, every=(1, 0.93, 1))
+    log_of(lyon / "models" / "inspected", rows(change=change), f"{START}.jsonl")
+    ((section, plots),) = drift_of_site(lyon)
+    assert (section.title, len(plots)) == ("Drift", 3)
+    assert darker.events[0].words in section.body
+    assert section.body.count("<svg") == 3
+    log_of(tmp_path / "sites" / "graz" / "models" / "inspected", rows(seed=1), f"{START}.jsonl")
+    ((section, plots),) = drift_of_run(tmp_path)
+    assert len({plot.name for plot in plots}) == 6
+    assert "<h3>graz</h3>" in section.body
+    assert f"lyon, {darker.events[0].day}: the camera" in section.body
+
+
+def test_a_name_of_anybody_leads_to_no_other_folder():
+    told = [{**one, "product": "../../x"} for one in rows(days=12, products=("a",))]
+    assert "/" not in chart(state_of(told), "", "../../x").name
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_drawing_of_one_theme_needs_no_style_and_runs_nothing(theme):
+    nasty = '"><script>alert(1)</script>="var(--ink)"'
+    told = [{**one, "product": nasty} for one in rows(days=12, products=("a",))]
+    text = themed_svg(state_of(told), "", nasty, theme)
+    drawing = ElementTree.fromstring(text)
+    assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+    tags = {one.tag.rpartition("}")[2] for one in drawing.iter()}
+    assert tags <= {"svg", "title", "rect", "line", "polyline", "circle", "text"}
+    values = [value for one in drawing.iter() for value in one.attrib.values()]
+    assert not [one for one in values if one.startswith("var(")]
+    assert THEMES[theme]["c0"] in values
+    assert any(nasty in (one.text or "") for one in drawing.iter())
+
+
 def test_a_folder_without_lines_is_refused(tmp_path):
     with pytest.raises(DataError, match="fedad inspect --jsonl or --watch"):
         list(read_rows(tmp_path))
@@ -207,4 +301,4 @@ def test_the_rows_that_are_written_are_the_rows_that_are_read():
     row = json.loads(json.dumps(row_of(judged)))
     (seen,) = pictures_of([row]).seen
     assert seen.day == datetime.now(UTC).date()
-    assert seen.values == pytest.approx((0.0, 0.0, math.log(90), math.log(0.4)), abs=0.13)
+    assert seen.values[0] == pytest.approx((0.0, 0.0, math.log(90), math.log(0.4)), abs=0.13)

@@ -10,6 +10,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from fedad.config import read
+from fedad.drift.rows import INSPECTED
 from fedad.models.by_hand import build_and_keep
 from fedad.models.gate import Gate
 from fedad.serving.access import Access
@@ -49,7 +50,12 @@ def served(models):  # noqa: F811
 @pytest.fixture
 def own_models(models, tmp_path):  # noqa: F811
     """A copy of the models that a test may change."""
-    return shutil.copytree(models, tmp_path / "site" / "models", symlinks=True)
+    return copied(models, tmp_path / "site" / "models")
+
+
+def copied(models, to):  # noqa: F811
+    """Models without what a server of theirs has judged."""
+    return shutil.copytree(models, to, symlinks=True, ignore=shutil.ignore_patterns(INSPECTED))
 
 
 @pytest.fixture

@@ -62,13 +62,89 @@ def test_a_line_that_was_changed_dropped_or_moved_is_seen(log, change, line):
 
 
 def test_what_a_crash_left_of_a_last_line_is_cut_off(log):
-    whole = log.read_bytes()
+    end = log.with_name("verdicts.end.json")
+    whole, counted = log.read_bytes(), end.read_text()
     for torn in (b"{", b'{"number": 5, "before": "12"}', b"\x00" * 3 * verdict_log.BLOCK):
         log.write_bytes(whole + torn)
+        end.write_text(counted)
         assert [row["number"] for row in read(log)] == [0, 1, 2, 3, 4]
         VerdictLog(log).add({"number": 5})
         assert broken(log) == ""
         assert [row["number"] for row in read(log)] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda lines: lines[:-1], "1 of 5 lines missing or changed at its end"),
+        (lambda lines: lines[:2], "3 of 5 lines missing or changed at its end"),
+        (lambda lines: [], "5 of 5 lines missing or changed at its end"),
+        (
+            lambda lines: [*lines[:-1], lines[-1].replace('"number": 4', '"number": 9')],
+            "1 of 5 lines missing or changed at its end",
+        ),
+    ],
+)
+def test_whole_lines_that_are_cut_off_the_end_are_seen(log, change, told):
+    lines = log.read_text().splitlines()
+    log.write_text("".join(f"{line}\n" for line in change(lines)))
+    assert broken(log) == f"{log}: {told}"
+    VerdictLog(log).add({"number": "after"})  # which does not make it forgotten
+    count = told.split()[0]
+    assert broken(log) == f"{log}: {count} lines were gone before later ones were written"
+
+
+def test_a_log_that_is_gone_is_seen(log):
+    log.unlink()
+    assert broken(log) == f"{log}: 5 of 5 lines missing or changed at its end"
+
+
+def test_a_crash_between_a_line_and_its_count_alarms_nobody(log):
+    end = log.with_name("verdicts.end.json")
+    before = end.read_text()
+    assert json.loads(before)["lines"] == 5
+    assert end.stat().st_mode & 0o777 == 0o600
+    VerdictLog(log).add({"number": 5})
+    end.write_text(before)  # as if the process had been killed before it was written
+    assert broken(log) == ""
+    VerdictLog(log).add({"number": 6})
+    assert broken(log) == ""
+    assert json.loads(end.read_text()) == {
+        "lines": 7,
+        "last": sha256(log.read_bytes().splitlines()[-1]).hexdigest(),
+        "missing": 0,
+    }
+
+
+def test_a_full_disk_after_a_line_leaves_it_logged(log, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(verdict_log, "write_json", full)
+    for number in (5, 6):
+        VerdictLog(log).add({"number": number})
+    monkeypatch.undo()
+    assert broken(log) == ""
+    VerdictLog(log).add({"number": 7})
+    assert broken(log) == ""
+    assert json.loads(log.with_name("verdicts.end.json").read_text())["lines"] == 8
+
+
+def test_a_log_of_an_older_version_is_taken_as_it_is(log):
+    end = log.with_name("verdicts.end.json")
+    end.unlink()
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-2]))
+    assert broken(log) == ""
+    VerdictLog(log).add({"number": 3})
+    assert (broken(log), json.loads(end.read_text())["lines"]) == ("", 4)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"lines": -1, "last": "", "missing": 0}', "[1]"])
+def test_a_count_that_is_none_is_told(log, text):
+    log.with_name("verdicts.end.json").write_text(text)
+    assert "verdicts.end.json: " in broken(log)
+    VerdictLog(log).add({"number": 5})
+    assert broken(log) == ""
 
 
 def test_a_long_log_is_read_from_its_end(tmp_path):
@@ -174,6 +250,17 @@ def test_a_broken_chain_is_told_when_a_server_begins(own_models):
         assert "line 1 does not follow" in warned[0]
         assert warned[0].removeprefix("warning: ") in line.client.get("/ready").json()["notes"]
         assert 'fedad_errors_total{kind="log"} 1' in line.client.get("/metrics").text
+
+
+def test_lines_that_are_missing_are_told_when_a_server_begins(own_models):
+    log = own_models / "verdicts.jsonl"
+    for number in range(3):
+        VerdictLog(log).add({"number": number})
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:1]))
+    with serving(own_models) as line:
+        (warned,) = line.lines
+        assert warned.endswith(f"{log}: 2 of 3 lines missing or changed at its end")
+        assert warned.removeprefix("warning: ") in line.client.get("/ready").json()["notes"]
 
 
 def test_another_writer_is_a_conflict(own, plants, monkeypatch):

@@ -16,7 +16,9 @@ uvicorn = pytest.importorskip("uvicorn")
 from fedad.serving.access import Access  # noqa: E402
 from fedad.serving.app import app_of  # noqa: E402
 from tests.compare.test_page import _luminance  # noqa: E402
-from tests.serving.conftest import pictures, serving  # noqa: E402
+from tests.drift.lines import from_day, rows  # noqa: E402
+from tests.serving.conftest import copied, pictures, serving  # noqa: E402
+from tests.serving.test_drifting import keep  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt install it")
@@ -60,7 +62,8 @@ def listening(models, access=None):
 @pytest.fixture(scope="module")
 def site(models, tmp_path_factory):
     """A server of models that this file may change."""
-    folder = shutil.copytree(models, tmp_path_factory.mktemp("page") / "models", symlinks=True)
+    folder = copied(models, tmp_path_factory.mktemp("page") / "models")
+    keep(folder, rows(change=from_day(25, every=(1, 0.93, 1))))
     with listening(folder) as (address, line):
         yield address, line
 
@@ -261,6 +264,54 @@ def test_a_product_is_taught(page, site, unlike):
     assert page.inner_text("#shown-product") == "disc"
 
 
+def test_what_drifts_is_told_and_drawn_in_the_pages_colours(page, site):
+    page.locator("#main").focus()
+    page.keyboard.press("6")
+    page.wait_for_selector("#drift-said:has-text('Something drifts.')")
+    told = page.inner_text("#drift-events")
+    assert told.startswith("The camera, its lens or its lamp")
+    assert "Moving since about Mar 27, 2026, known on Mar 28, 2026." in told
+    assert "bolt: brightness -5.9 % since Mar 27, 2026" in told
+    assert "24 charts" in page.inner_text("#drift-promise")
+    assert page.locator("#drift-charts .card").count() == 3
+    loaded = "one => one.decode().then(() => one.naturalWidth)"
+    for theme, other in (("light", "dark"), ("dark", "light")):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        shown = page.locator(f"#drift-charts img.on-{theme}")
+        page.wait_for_selector(f"#drift-charts img.on-{theme}[src]")
+        assert shown.first.evaluate(loaded) == 720
+        assert shown.first.is_visible()
+        assert page.locator(f"#drift-charts img.on-{other}").first.is_hidden()
+    page.click("#drift-soon summary")
+    assert "0.1 sd more each day" in page.inner_text("#drift-soon-table")
+    page.select_option("#drift-product", "bolt")
+    page.wait_for_selector("#drift-charts .card:only-child h2:text-is('bolt')")
+    page.fill("#drift-since", "2026-03-28")
+    page.wait_for_selector("#drift-said:has-text('Nothing drifts')")
+    page.fill("#drift-since", "2026-04-08")
+    page.wait_for_selector("#drift-said:has-text('Too few days')")
+    assert "3 days so far" in page.inner_text("#drift-charts")
+    assert page.locator("#drift-charts img").count() == 0
+
+
+def test_after_a_restart_the_strip_says_that_pictures_are_gone(browser, models, plants, tmp_path):
+    folder = copied(models, tmp_path / "models")
+    with serving(folder) as line:
+        line.inspect(pictures(plants, "blot")[0])
+    with listening(folder) as (address, line):
+        page = browser.new_page(locale="en-GB")
+        page.goto(address)
+        page.wait_for_selector("#picture-gone:has-text('Judged before the server was started')")
+        assert page.inner_text("#verdict-word") == "NOK"
+        assert page.is_hidden("#add-normal")
+        page.locator("#main").focus()
+        page.keyboard.press("f")
+        page.wait_for_selector("[data-operator=false_alarm][aria-pressed=true]")
+        page.close()
+    (last,) = [json.loads(text) for text in (folder / "verdicts.jsonl").read_text().splitlines()]
+    assert last["operator"] == "false_alarm"
+
+
 def test_a_stranger_is_asked_for_the_token(browser, models):
     with listening(models, Access(token=TOKEN)) as (address, _):
         page = browser.new_page(locale="en-GB")
@@ -283,9 +334,15 @@ def test_a_phone_scrolls_one_way_and_both_themes_are_legible(page, plants, langu
     for theme in ("light", "dark"):
         page.evaluate("() => { location.hash = '#settings'; }")
         page.select_option("#theme", theme)
-        for view in ("inspect", "threshold", "teach", "models", "settings"):
+        for view in ("inspect", "threshold", "teach", "models", "settings", "drift"):
             page.evaluate("view => { location.hash = '#' + view; }", view)
             page.wait_for_selector(f"#view-{view}")
+            if view == "drift":
+                page.wait_for_selector("#drift-charts .card")
+                page.evaluate("() => { document.querySelector('#drift-soon').open = true; }")
+            link = page.locator(f"nav a[href='#{view}']").bounding_box()
+            assert link["x"] >= 0
+            assert link["x"] + link["width"] <= 400, view
             assert page.evaluate("() => document.documentElement.scrollWidth") <= 400, view
             contrasts = page.evaluate(CONTRASTS)
             assert len(contrasts) > 10

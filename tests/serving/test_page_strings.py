@@ -3,6 +3,7 @@ that is made of data."""
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from fedad.inspection.inspection import AGAIN, NOK, OK, UNREADABLE
 from fedad.inspection.recognise import NONE_KNOWN
 from fedad.judging.looks import BLURRED, STRANGER, TOO_DARK
+from fedad.models.checked import Checked
+from fedad.models.gate import Gate, decide
 from fedad.reporting.drawing import DARK, LIGHT
 from fedad.reporting.heatmap import _STOPS
 from fedad.serving.app import PAGE, TYPES
@@ -66,6 +69,22 @@ def test_every_verdict_and_every_reason_has_words():
     script = SCRIPTS["verdict.js"]
     for word in (OK, NOK, AGAIN, UNREADABLE, TOO_DARK, BLURRED, STRANGER, NONE_KNOWN):
         assert re.search(rf'(?:"{word}"|\b{word}): "', script), word
+
+
+def test_the_page_knows_each_sentence_of_the_gate():
+    """Three kinds of reasons, each by its own form, with all that the words of it name."""
+    seen = [*(Checked(f"g{n}", "a: b", "good", 0.0, 1.0, rests=False) for n in range(9))]
+    before = [*seen, Checked("d", "a: b", "scratch", 2.0, 1.0, rests=False)]
+    after = [replace(one, score=2.0) if one.is_good else replace(one, score=0.0) for one in before]
+    told = decide(before, after, {"a: b": 0.1}, Gate()).reasons
+    told += decide(before, after, {}, Gate()).reasons[:1]
+    forms = re.findall(r"form: /(.*)/s,\n    names: \[(.*)\]", SCRIPTS["reasons.js"])
+    keys = re.findall(r'key: "(gate\.\w+)"', SCRIPTS["reasons.js"])
+    found = {}
+    for key, (form, names) in zip(keys, forms, strict=True):
+        assert {*re.findall(r"{(\w+)}", STRINGS["en"][key])} == {*re.findall(r'"(\w+)"', names)}
+        found |= {one: key for one in told if re.fullmatch(form, one, re.DOTALL)}
+    assert [found.get(one) for one in told] == ["gate.stopped", "gate.lost", "gate.unjudged"]
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_is_inline():

@@ -7,7 +7,7 @@ import { judge, step } from "./verdict.js";
 import { follow } from "./strip.js";
 import { keysAreOn } from "./settings.js";
 
-const VIEWS = ["inspect", "threshold", "teach", "models", "settings"];
+const VIEWS = ["inspect", "threshold", "teach", "models", "settings", "drift"];
 const inspecting = () => !$("#view-inspect").hidden;
 const part = () => inspecting() && !$("#record").hidden;
 
@@ -46,7 +46,7 @@ export function openHelp() {
     );
   $("#help-list").replaceChildren(
     ...KEYS.map(([keys, words]) => row(keys.slice(0, 1), say(words))),
-    row(["1\u20135"], say("key.views")),
+    row(["1\u20136"], say("key.views")),
     row(["Ctrl V"], say("key.paste")),
   );
   if (!$("#help").open) $("#help").showModal();
@@ -57,7 +57,7 @@ function typed(event) {
   if (!keysAreOn() || $("dialog[open]")) return;
   if (event.target.closest?.("input:not([type=range]):not([type=checkbox]), select, textarea"))
     return;
-  if (/^[1-5]$/.test(event.key)) {
+  if (/^[1-6]$/.test(event.key)) {
     location.hash = VIEWS[Number(event.key) - 1];
     return;
   }

@@ -5,6 +5,7 @@ import { count, number, percent, say, short, when } from "./words.js";
 import { hear, known, products, state } from "./state.js";
 import { get, post, remove } from "./server.js";
 import { ask } from "./dialogs.js";
+import { allReasons, reason } from "./reasons.js";
 
 let normals = null;
 
@@ -73,6 +74,11 @@ function drawCurrent() {
   );
 }
 
+function reasonItem(one) {
+  const said = reason(one);
+  return said === one ? make("li", { lang: "en", text: one }) : make("li", { text: said });
+}
+
 function waiting({ model, reasons }) {
   return make(
     "div",
@@ -81,7 +87,7 @@ function waiting({ model, reasons }) {
     make(
       "ul",
       {},
-      (reasons || []).map((one) => make("li", { lang: "en", text: one })),
+      (reasons || []).map(reasonItem),
     ),
     make(
       "div",
@@ -123,7 +129,7 @@ async function accept(model, reasons) {
   if (
     await ask(
       say("models.ask_accept", { model: short(model) }),
-      [say("models.ask_accept_words"), ...reasons],
+      [say("models.ask_accept_words"), ...reasons.map(reason)],
       say("models.accept"),
     )
   ) {
@@ -203,7 +209,7 @@ async function removeNormal(one) {
     notice(
       box,
       told.accepted === false
-        ? say("models.waits", { model: short(told.model), why: (told.reasons || []).join("; ") })
+        ? say("models.waits", { model: short(told.model), why: allReasons(told) })
         : say("normals.removed"),
       told.accepted === false,
     );

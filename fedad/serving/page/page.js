@@ -1,9 +1,10 @@
-/* The page at the line: five views of one server. Each module draws what it hears of. */
+/* The page at the line: six views of one server. Each module draws what it hears of. */
 
 import { $, all, notice } from "./dom.js";
 import { loadWords, say, short } from "./words.js";
 import { hear, state, tell } from "./state.js";
 import { get } from "./server.js";
+import { startDrift } from "./drift.js";
 import { startIntake } from "./intake.js";
 import { startKeys } from "./keys.js";
 import { startModels } from "./models.js";
@@ -107,6 +108,7 @@ async function start() {
     startThreshold,
     startTeach,
     startModels,
+    startDrift,
     startKeys,
   ])
     begin();

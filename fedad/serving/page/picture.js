@@ -116,8 +116,14 @@ async function draw() {
   if (state.shown !== one) return;
   stage.hidden = !there;
   $("#picture-gone").hidden = there;
+  sayGone();
   lay();
   if (there) sharpen(one);
+}
+
+function sayGone() {
+  const gone = state.shown?.restored ? "picture.restored" : "picture.gone";
+  $("#picture-gone").textContent = say(gone);
 }
 
 /* Where the file was dropped here it is shown itself: there is more in it to zoom into. */
@@ -202,5 +208,6 @@ export function startPicture() {
   hear("shown", draw);
   hear("words model", () => {
     if (state.shown) drawBar();
+    sayGone();
   });
 }

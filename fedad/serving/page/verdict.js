@@ -6,6 +6,7 @@ import { hear, known, show, state } from "./state.js";
 import { post, showPicture } from "./server.js";
 import { histogram } from "./histogram.js";
 import { ask } from "./dialogs.js";
+import { allReasons } from "./reasons.js";
 
 export const KINDS = { OK: "ok", NOK: "nok", "TAKE AGAIN": "again", UNREADABLE: "unreadable" };
 const WORDS = {
@@ -129,7 +130,7 @@ function drawOperator(one) {
   $("#operator-said").textContent = given
     ? say("operator.noted", { verdict: say(OPERATORS[given] || "operator.right") })
     : "";
-  $("#add-normal").hidden = !one.pictures;
+  $("#add-normal").hidden = !one.pictures?.picture;
 }
 
 async function drawWhy(one) {
@@ -262,7 +263,7 @@ async function addNormal() {
     tellOperator(
       told.accepted
         ? say("normals.done")
-        : say("normals.waits", { why: (told.reasons || []).join("; ") }),
+        : say("normals.waits", { why: allReasons(told) }),
     );
     document.dispatchEvent(new Event("models-changed"));
   } catch (error) {

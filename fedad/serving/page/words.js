@@ -71,6 +71,12 @@ export function when(iso, whole = false) {
   return at.toLocaleString(language, form);
 }
 
+/* A day of the server's, which are UTC. */
+export function dayOf(iso) {
+  const form = { year: "numeric", month: "short", day: "numeric", timeZone: "UTC" };
+  return new Date(`${iso}T00:00:00Z`).toLocaleDateString(language, form);
+}
+
 export const short = (digest) => (digest || "").slice(0, 16);
 
 /* How many good images a rate takes: n of them can promise 1 / (n + 1) at best. */
