@@ -83,8 +83,14 @@ def counts_of(values: Sequence[np.ndarray], mean: np.ndarray, spread: np.ndarray
     found = np.zeros((len(values), BINS), np.int64)
     for o, one in enumerate(values):
         units = (one.astype(np.float64) - mean[o]) / spread[o]
-        bins = np.clip((units - LOWEST) / (HIGHEST - LOWEST) * BINS, 0, BINS - 1)
-        found[o] = np.bincount(bins.astype(np.int64), minlength=BINS)
+        found[o] = np.bincount(bins_of(units), minlength=BINS)
+    return found
+
+
+def bins_of(units: np.ndarray) -> np.ndarray:
+    """The bins that values in standard units lie in, of any shape."""
+    bins = np.clip((units - LOWEST) / (HIGHEST - LOWEST) * BINS, 0, BINS - 1)
+    found: np.ndarray = bins.astype(np.int64)
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Self, TypeVar
@@ -88,6 +88,11 @@ class Composite(Payload):
         """It with a part more, or in place of the one that had the name."""
         opened = {**self._opened, name: payload.pack()}
         return self.replace(parts=_packed(opened), **_about(self, payload))
+
+    def without(self, names: Collection[str]) -> Self:
+        """It less the parts of these names."""
+        opened = {name: part for name, part in self._opened.items() if name not in names}
+        return self.replace(parts=_packed(opened))
 
     @cached_property
     def _opened(self) -> dict[str, tuple[Tensors, Header]]:

@@ -56,18 +56,20 @@ def drawn_into(good: Features, image: int, count: int, seed: int) -> list[Drawn]
     return found
 
 
-def features_of(drawn: Sequence[Drawn], good: Features, image: int) -> Features:
-    """The features of defects that were drawn into one good image, with their pixels."""
+def features_of(drawn: Sequence[Drawn], good: Features, images: Sequence[int]) -> Features:
+    """The features of defects that were drawn into some good images, with their pixels: as many
+    into each, those of one behind those of another."""
     only_drawn(drawn)
     if good.pixels is None:
         raise ValueError("defects are drawn into images: expected features with their pixels")
-    images = [one.image for one in drawn]
+    pictures, each = [one.image for one in drawn], len(drawn) // len(images)
+    of_image = [k for k in images for _ in range(each)]
     return Features(
-        grid=np.asarray(good.pixels.embed(images), np.float32),
-        categories=(good.categories[image],) * len(drawn),
-        images=tuple(f"{good.images[image]} {k}" for k in range(len(drawn))),
+        grid=np.asarray(good.pixels.embed(pictures), np.float32),
+        categories=tuple(good.categories[k] for k in of_image),
+        images=tuple(f"{good.images[k]} {at % each}" for at, k in enumerate(of_image)),
         fingerprint=good.fingerprint,
-        pixels=Images(images, good.pixels.embed),
+        pixels=Images(pictures, good.pixels.embed),
     )
 
 

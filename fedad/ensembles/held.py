@@ -46,6 +46,24 @@ def split(features: Features | InParts, share: float, seed: int) -> tuple[list[i
     return learned, sorted(held)
 
 
+def folds_of(
+    features: Features | InParts, folds: int, share: float, seed: int
+) -> list[tuple[list[int], list[int]]]:
+    """The numbers of the images that are learned from and of those held out, fold by fold: of one
+    fold as `split` has it; of more, each part is held out in one of them."""
+    if folds == 1:
+        return [split(features, share, seed)]
+    parts = features.shown or features.images
+    of_fold: list[list[int]] = [[] for _ in range(folds)]
+    for category in sorted({*features.categories}):
+        mine = [k for k, name in enumerate(features.categories) if name == category]
+        order = sorted({parts[k] for k in mine}, key=lambda part: _drawn(seed, part))
+        for k in mine:
+            of_fold[order.index(parts[k]) % folds].append(k)
+    every = range(len(features.images))
+    return [([k for k in every if k not in {*held}], sorted(held)) for held in of_fold]
+
+
 def in_turn(features: Features | InParts) -> Iterator[Features]:
     """All images, a few in memory at a time, with their pixels where there are any."""
     count = len(features.categories)

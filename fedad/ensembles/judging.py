@@ -3,11 +3,10 @@ and a combiner of drawn defects. See `ensembles/parts.py`."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -35,96 +34,17 @@ from fedad.ensembles.combining import (
     stepped,
 )
 from fedad.ensembles.composite import Composite
-from fedad.ensembles.drawing import drawn_into, features_of, masks_of
-from fedad.ensembles.held import split
+from fedad.ensembles.outputs import LEAST, OF_MEMBERS, Held, Judging, about
 from fedad.ensembles.parts import Images, with_some
 from fedad.ensembles.seen import COMBINER, COUNTS, SUMS, Seen
-from fedad.ensembles.settings import LEARNED
+from fedad.ensembles.trying import MeasurePart, TrialPart
 from fedad.messages.payload import Payload
 from fedad.methods.base import Round, Turn
-from fedad.types import Enrolled, Features
-
-LEAST = "ensemble.least-images"
-
-
-class Held(NamedTuple):
-    """What the outputs say of a product's held-out images, and of defects drawn into them."""
-
-    product: str
-    images: int
-    defects: int
-    good: list[np.ndarray]  # of each output: (n,) images' scores, then (n h w,) of patches
-    drawn: list[np.ndarray]  # the same of drawn defects, of patches those that show some of one
-
-    def scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """(M, n) each: the scores of good images and of drawn defects."""
-        half = len(self.good) // 2
-        return np.stack(self.good[:half]), np.stack(self.drawn[:half])
+from fedad.types import Enrolled
 
 
 @dataclass(frozen=True)
-class _Judging:
-    """What these parts have in common."""
-
-    seen: Seen
-
-    @property
-    def outputs(self) -> int:
-        """O: scores of images and of patches, of each output."""
-        return 2 * len(self.seen.names)
-
-    @property
-    def draws(self) -> int:
-        """How many defects are drawn into an image."""
-        return self.seen.knobs.draws if self.seen.knobs.combine in LEARNED else 0
-
-    def held(self, model: Composite, features: Images, draws: int) -> Iterator[Held]:
-        """What is seen of the held-out images of each product that there are enough of."""
-        knobs, config = self.seen.knobs, self.seen.config
-        _, numbers = split(features, knobs.holdout, config.round.seed)
-        count = Counter(features.categories[k] for k in numbers)
-        for product in sorted(count):
-            if count[product] < knobs.least_images or not self.seen.knows(model, product):
-                continue
-            mine = [k for k in numbers if features.categories[k] == product]
-            good = features.in_memory(mine)
-            scores, maps = self.seen.outputs(model, good)
-            some = [self._of_defects(model, good, k, draws) for k in range(len(mine)) if draws]
-            drawn = [np.concatenate(parts) for parts in zip(*some, strict=True)]
-            yield Held(
-                product,
-                len(mine),
-                draws * len(mine),
-                [*scores, *maps.reshape(len(maps), -1)],
-                drawn or [np.empty(0, np.float32)] * self.outputs,
-            )
-
-    def _of_defects(
-        self, model: Composite, good: Features, image: int, draws: int
-    ) -> list[np.ndarray]:
-        drawn = drawn_into(good, image, draws, self.seen.config.round.seed)
-        features = features_of(drawn, good, image)
-        scores, maps = self.seen.outputs(model, features)
-        shown = masks_of(drawn, self.seen.config, maps.shape[2:])
-        return [*scores, *(one[shown] for one in maps)]
-
-    def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
-        """What the site enrolled with."""
-        return site
-
-
-def about(found: Sequence[Held], features: Images) -> dict[str, Any]:
-    """What an upload says of the images that it stands for."""
-    return {
-        "images": np.array([one.images for one in found], np.int64),
-        "categories": tuple(one.product for one in found),
-        "sites": ("",),
-        "fingerprint": features.fingerprint,
-    }
-
-
-@dataclass(frozen=True)
-class SumPart(_Judging):
+class SumPart(Judging):
     """Sums of held-out scores, which add: by one round."""
 
     name: str = SUMS
@@ -156,7 +76,7 @@ class SumPart(_Judging):
 
 
 @dataclass(frozen=True)
-class CountPart(_Judging):
+class CountPart(Judging):
     """Counts of held-out scores in bins, and of drawn defects', which add: by one round."""
 
     name: str = COUNTS
@@ -197,7 +117,7 @@ class CountPart(_Judging):
 
 
 @dataclass(frozen=True)
-class CombinerPart(_Judging):
+class CombinerPart(Judging):
     """Logistic regression by FedAvg, or each site's forest, of calibrated scores of images."""
 
     name: str = COMBINER
@@ -216,7 +136,10 @@ class CombinerPart(_Judging):
         model: Composite = turn.model
         found = [*self.held(model, features, self.draws)]
         sides = [
-            tuple(self.seen.calibrated(model, side, one.product) for side in one.scores())
+            tuple(
+                self.seen.calibrated(model, side, one.product).reshape(len(side), -1).T
+                for side in (one.scores, one.drawn_scores)
+            )
             for one in found
         ]
         if self.seen.knobs.combine == "forest":
@@ -285,13 +208,15 @@ class CombinerPart(_Judging):
 
 
 def judges(seen: Seen) -> list[Any]:
-    """The parts that come after the learners, in their order."""
+    """The parts that learn what outputs mean, in their order."""
     combine, calibration = seen.knobs.combine, seen.knobs.calibration
     if combine == "none":
         return []
     parts: list[Any] = [SumPart(seen)]
-    if combine in (*LEARNED, "rank") or calibration != "z":
+    if combine in (*OF_MEMBERS, "rank") or calibration != "z":
         parts.append(CountPart(seen))
+    if combine == "selected":
+        parts += [TrialPart(seen), MeasurePart(seen)]
     if combine in ("logistic", "forest"):
         parts.append(CombinerPart(seen))
     return parts

@@ -23,7 +23,7 @@ from fedad.ensembles.blocks import (
     sums_of,
 )
 from fedad.ensembles.composite import Composite
-from fedad.ensembles.held import in_turn, joined, split
+from fedad.ensembles.held import folds_of, in_turn, joined, split
 from fedad.ensembles.seen import BLOCKS, HEAD, Seen
 from fedad.ensembles.taps import part_of
 from fedad.errors import ConfigError, DataError
@@ -81,12 +81,14 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Learner:
     """A part that is learned as a method or a member is: of all images that are not held out, or of
-    what `seen` makes of them."""
+    what `seen` makes of them. With folds a member that judges learns of all images, and one of a
+    `fold` of those of the others."""
 
     name: str
     by: Any  # a `Method` or a `Member`
     seen: Seen
     headed: bool = False
+    fold: int | None = None
 
     @property
     def rounds(self) -> Sequence[Round]:
@@ -102,15 +104,15 @@ class Learner:
         Raises:
             DataError: it is a head, and no site has enough good images of this site's products.
         """
-        knobs, config = self.seen.knobs, self.seen.config
-        numbers, _ = split(features, knobs.holdout, config.round.seed)
+        numbers = self._numbers(features)
         if self.headed:
             model: Composite = turn.model
             known = {name for name in {*features.categories} if self.seen.knows(model, name)}
             numbers = [k for k in numbers if features.categories[k] in known]
             if not numbers:
+                least = self.seen.knobs.least_images
                 raise DataError(
-                    f"ensemble.least-images = {knobs.least_images}: no site has so many good "
+                    f"ensemble.least-images = {least}: no site has so many good "
                     f"images of {', '.join(sorted({*features.categories}))!s:.80}, of which alone "
                     "this site has any: a head on joined features needs them"
                 )
@@ -141,6 +143,13 @@ class Learner:
         """As alone."""
         made: tuple[Any, list[str]] = self.by.admit(upload, site, self._turn(turn))
         return made
+
+    def _numbers(self, features: Images) -> list[int]:
+        """Of the images that it learns from."""
+        knobs, seed = self.seen.knobs, self.seen.config.round.seed
+        if self.fold is None and knobs.folds > 1:
+            return [*range(len(features.images))]
+        return folds_of(features, knobs.folds, knobs.holdout, seed)[self.fold or 0][0]
 
     def _turn(self, turn: Turn) -> Turn:
         """The turn as it would have it alone."""
@@ -234,8 +243,22 @@ def learners(seen: Seen) -> list[Part]:
     Members of many rounds come first: what comes down holds all parts so far, and a bank would come
     down again in each round of a member that is learned after it.
     """
-    members = sorted(seen.members.items(), key=lambda one: -len(one[1].rounds))
-    parts: list[Part] = [Learner(part_of(name), one, seen) for name, one in members]
+    parts: list[Part] = [Learner(part_of(name), one, seen) for name, one in _longest_first(seen)]
     if seen.head is not None:
         parts += [BlockPart(seen), Learner(HEAD, seen.head, seen, headed=True)]
     return parts
+
+
+def of_folds(seen: Seen) -> list[Part]:
+    """The members less each fold, where there are several: whose scores are of images that they
+    have not seen. They leave the model once these are counted."""
+    return [
+        Learner(part_of(name, fold), one, seen, fold=fold)
+        for fold in seen.folds
+        if fold is not None
+        for name, one in _longest_first(seen)
+    ]
+
+
+def _longest_first(seen: Seen) -> list[tuple[str, Any]]:
+    return sorted(seen.members.items(), key=lambda one: -len(one[1].rounds))

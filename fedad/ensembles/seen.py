@@ -14,6 +14,7 @@ from fedad.config import Config, words
 from fedad.ensembles.blocks import WIDEST, Blocks, groups_of, maps_of, projected
 from fedad.ensembles.calibrating import Calibrator, ScoreCounts, ScoreSums
 from fedad.ensembles.composite import Composite
+from fedad.ensembles.selecting import Measures
 from fedad.ensembles.settings import Settings
 from fedad.ensembles.taps import Taps, frozen, part_of, resized_maps
 from fedad.errors import ConfigError, MismatchError, UploadError
@@ -24,6 +25,7 @@ from fedad.methods.patchcore import PatchCore
 from fedad.types import Features
 
 BLOCKS, HEAD, SUMS, COUNTS, COMBINER = "blocks", "head", "sums", "counts", "combiner"
+TRIALS, MEASURES = "trials", "measures"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class Seen:
         return PatchCore.of(replace(self.config, plugins=plain), device=self.on)
 
     @property
+    def folds(self) -> list[int | None]:
+        """Of which fold of images the members are that score those held out; None: the members that
+        judge score them too, and are not learned of them."""
+        return [None] if self.knobs.folds == 1 else [*range(self.knobs.folds)]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the outputs that are combined."""
         return (*self.members, *([HEAD] if self.head else []))
@@ -87,9 +95,9 @@ class Seen:
         """How many channels the head is given."""
         return blocks.components + (self.groups if self.residual else 0)
 
-    def taps(self, model: Composite) -> Taps:
-        """What taps the frozen members."""
-        members = frozen(model, self.members, self.config)
+    def taps(self, model: Composite, fold: int | None = None) -> Taps:
+        """What taps the frozen members, or those that learned less a fold."""
+        members = frozen(model, self.members, self.config, fold)
         return Taps(members, self.config.embedder)
 
     def channels(self, taps: Taps, features: Features) -> list[np.ndarray]:
@@ -116,9 +124,11 @@ class Seen:
 
         return make
 
-    def outputs(self, model: Composite, features: Features) -> tuple[np.ndarray, np.ndarray]:
+    def outputs(
+        self, model: Composite, features: Features, fold: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Of each of M outputs the images' scores (M, B), and the maps (M, B, h, w), float32."""
-        taps, (high, wide) = self.taps(model), features.grid.shape[1:3]
+        taps, (high, wide) = self.taps(model, fold), features.grid.shape[1:3]
         maps = taps.anomalies(features)
         scores = [
             one.member.image_scores(map_) for one, map_ in zip(taps.members, maps, strict=True)
@@ -149,18 +159,22 @@ class Seen:
             )
         return Calibrator(sums, counts, self.knobs.calibration)
 
-    def calibrated(self, model: Composite, scores: np.ndarray, product: str) -> np.ndarray:
-        """(n, M): the scores (M, n) of images of one product, calibrated."""
-        made = self.calibrator(model)
-        return np.stack([made(one, product, o) for o, one in enumerate(scores)], axis=1)
+    def calibrated(
+        self, model: Composite, values: np.ndarray, product: str, *, maps: bool = False
+    ) -> np.ndarray:
+        """(M, ...): scores, or values of maps, (M, ...) of images of one product, calibrated."""
+        made, first = self.calibrator(model), len(values) if maps else 0
+        return np.stack([made(one, product, first + o) for o, one in enumerate(values)])
 
-    def knows(self, model: Composite, category: str) -> bool:
-        """Whether all parts that are there know what is normal of a product."""
+    def knows(self, model: Composite, category: str, fold: int | None = None) -> bool:
+        """Whether all parts that are there know what is normal of a product; of the members those
+        that judge, or that learned less a fold."""
         for name, member in self.members.items():
-            if not member.judges(model.part(part_of(name), member.rounds[-1].model), category):
+            part = model.part(part_of(name, fold), member.rounds[-1].model)
+            if not member.judges(part, category):
                 return False
         kinds: Sequence[tuple[str, Any]] = (
-            *((BLOCKS, Blocks), (SUMS, ScoreSums)),
+            *((BLOCKS, Blocks), (SUMS, ScoreSums), (TRIALS, ScoreCounts), (MEASURES, Measures)),
             (COUNTS, ScoreCounts),  # a site may have missed the round of one, and not of another
         )
         there = [model.part(part, kind) for part, kind in kinds if model.has(part)]

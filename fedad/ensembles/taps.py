@@ -42,11 +42,13 @@ class Frozen(NamedTuple):
     mark: str
 
 
-def frozen(model: Composite, members: dict[str, Member], config: Config) -> tuple[Frozen, ...]:
-    """The members that the model holds, in their order."""
+def frozen(
+    model: Composite, members: dict[str, Member], config: Config, fold: int | None = None
+) -> tuple[Frozen, ...]:
+    """The members that the model holds, in their order; those that learned less a fold."""
     found = []
     for name, member in members.items():
-        part = part_of(name)
+        part = part_of(name, fold)
         payload = model.part(part, member.rounds[-1].model)
         others = {*members, *HEADS} - {name}
         mark = hashlib.sha256(f"{model.mark(part)} {_heeded(config, others)}".encode()).hexdigest()
@@ -64,9 +66,9 @@ def _heeded(config: Config, others: set[str]) -> dict[str, object]:
     }
 
 
-def part_of(name: str) -> str:
-    """What a member's part of the model is called."""
-    return f"member {name}"
+def part_of(name: str, fold: int | None = None) -> str:
+    """What a member's part of the model is called; of one that learned less a fold."""
+    return f"member {name}" if fold is None else f"member {name} less {fold}"
 
 
 @dataclass(frozen=True, eq=False)

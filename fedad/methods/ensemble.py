@@ -8,8 +8,8 @@ Then either or both:
   reconstruction from descriptions of how networks were joined by their features, no reproduction;
 - outputs: their scores and maps are calibrated on good images that no member learned from
   (`ensembles/calibrating.py`), and combined: mean, maximum, ranks, weights by how well each tells
-  defects that were drawn (`ensembles/weighing.py`), logistic regression or a forest of those
-  (`ensembles/combining.py`).
+  defects that were drawn (`ensembles/weighing.py`), those alone that surely help to tell them
+  (`ensembles/selecting.py`), logistic regression or a forest of those (`ensembles/combining.py`).
 
 Sites send what a member's own round sends, sums, counts, a head, coefficients or trees; the model
 that comes down holds all parts so far (`ensembles/composite.py`). With one site it is the
@@ -30,9 +30,11 @@ from fedad.ensembles.calibrating import PATCH_LEVELS, TENTH, ScoreCounts
 from fedad.ensembles.combining import Coefficients, Trees, answered, shares_of
 from fedad.ensembles.composite import Composite, composite
 from fedad.ensembles.judging import judges
-from fedad.ensembles.parts import Step, learners
-from fedad.ensembles.seen import COMBINER, COUNTS, HEAD, Seen
-from fedad.ensembles.settings import LEARNED, Settings
+from fedad.ensembles.parts import Step, learners, of_folds
+from fedad.ensembles.seen import COMBINER, COUNTS, HEAD, MEASURES, Seen
+from fedad.ensembles.selecting import Measures, selected
+from fedad.ensembles.selecting import weights_of as alike
+from fedad.ensembles.settings import LEARNED, WEIGHED, Settings
 from fedad.ensembles.taps import part_of
 from fedad.ensembles.weighing import weights_of
 from fedad.errors import ConfigError, DataError
@@ -73,6 +75,16 @@ class Ensemble(MethodBase):
                 "ensemble.combine = 'none': expected a combination of outputs, or a head: with "
                 "ensemble.head = 'none' nothing judges an image"
             )
+        if made.knobs.folds > 1 and made.knobs.combine == "none":
+            raise ConfigError(
+                f"ensemble.folds = {made.knobs.folds}: with ensemble.combine = 'none' nothing is "
+                "held out to calibrate by: leave it at 1"
+            )
+        if made.knobs.folds > 1 and made.knobs.head != "none":
+            raise ConfigError(
+                f"ensemble.folds = {made.knobs.folds} and ensemble.head = {made.knobs.head!r}: a "
+                "head is not learned anew for each fold: leave folds at 1"
+            )
         _ = made.seen.members
         return made
 
@@ -91,6 +103,8 @@ class Ensemble(MethodBase):
     def steps(self) -> Sequence[Step]:
         """What each round is of."""
         parts = [*learners(self.seen), *judges(self.seen)]
+        if folds := of_folds(self.seen):  # members that judge come last: none of those is down then
+            parts = [*folds, *judges(self.seen), *learners(self.seen)]
         return [Step(part, k + 1) for part in parts for k in range(len(part.rounds))]
 
     @cached_property
@@ -122,7 +136,11 @@ class Ensemble(MethodBase):
         """The model so far, with what the part of this round became."""
         step = self._step(turn)
         part = step.part.merge(uploads, Turn(step.number, turn.model), rng=rng)
-        return composite(turn.model, step.part.name, part)
+        made = composite(turn.model, step.part.name, part)
+        judged = {one.name for one in judges(self.seen)}
+        if step.part.name in judged and not self._follows(turn, judged):
+            made = made.without({one.name for one in of_folds(self.seen)})
+        return made
 
     def expected(self, site: Enrolled, turn: Turn) -> Enrolled:
         """As the part of this round has it."""
@@ -157,8 +175,11 @@ class Ensemble(MethodBase):
         found = np.empty(features.grid.shape[:3], np.float32)
         whole = np.empty(len(found), np.float32)
         for k, name in enumerate(features.categories):  # alone: bits do not depend on its company
-            whole[k] = self._combined(model, scores[:, k, None], name, images=True)[0]
             found[k] = self._combined(model, maps[:, k], name, images=False)
+            if self.knobs.image == "map":
+                whole[k] = found[k].max()
+            else:
+                whole[k] = self._combined(model, scores[:, k, None], name, images=True)[0]
         return found, whole
 
     def judges(self, model: Any, category: str) -> bool:
@@ -175,7 +196,7 @@ class Ensemble(MethodBase):
         for name, member in self.seen.members.items():
             payload = model.part(part_of(name), member.rounds[-1].model)
             told[part_of(name)] = member.describe(payload)
-        if self.knobs.combine in ("weighted", "logistic"):
+        if self.knobs.combine in WEIGHED:
             told["weights_by_category"] = {
                 name: {
                     what: {
@@ -212,7 +233,7 @@ class Ensemble(MethodBase):
         whole = np.stack(known)
         if how == "maximum":
             found: np.ndarray = whole.max(0)
-        elif how in ("weighted", "logistic"):
+        elif how in WEIGHED:
             weights = self._weights(model, product, images=images)
             found = np.tensordot(weights, whole, 1)
         elif how == "forest" and images:
@@ -227,10 +248,18 @@ class Ensemble(MethodBase):
         if self.knobs.combine == "logistic":
             learned = model.part(COMBINER, Coefficients)
             return shares_of(learned.values[learned.categories.index(product)])
+        if self.knobs.combine == "selected":
+            measures, members = model.part(MEASURES, Measures), len(self.seen.names)
+            some = selected(measures.of(measures.categories.index(product), 0), members)
+            return alike(some[0 if images else 1], members)
         counts = model.part(COUNTS, ScoreCounts)
         row = weights_of(counts, self.knobs.least_odds)[counts.categories.index(product)]
         half = len(row) // 2
         return row[:half] if images else row[half:]
+
+    def _follows(self, turn: Turn, names: set[str]) -> bool:
+        """Whether a later round is of one of these parts."""
+        return any(step.part.name in names for step in self.steps[turn.number :])
 
     def _step(self, turn: Turn) -> Step:
         return self.steps[turn.number - 1]

@@ -19,6 +19,7 @@ from fedad.config import read
 from fedad.ensembles.blocks import BlockSums
 from fedad.ensembles.calibrating import ScoreCounts, ScoreSums
 from fedad.ensembles.combining import Coefficients, Trees
+from fedad.ensembles.selecting import Measures
 from fedad.messages import envelope
 from fedad.messages.coded import CODED
 from fedad.messages.payload import Payload
@@ -54,6 +55,15 @@ METHODS: dict[str, dict[str, Any]] = {  # how each is tested: knobs that make it
         "ensemble.rounds": 1,
         "ensemble.draws": 1,
         "ensemble.least-images": 1,
+    },
+    "ensemble that selects": {
+        "ensemble.members": "patchcore,subspace",
+        "ensemble.combine": "selected",
+        "ensemble.folds": 2,
+        "ensemble.draws": 1,
+        "ensemble.least-images": 1,
+        "subspace.least-images": 1,
+        "subspace.dimensions": 8,
     },
     "ensemble of a forest": {
         "ensemble.members": "patchcore",
@@ -503,6 +513,19 @@ def _score_counts(stage: str) -> Iterator[Case]:
     yield Case("more drawn defects than asked for", stage, drawn, "counts")
 
 
+def _measures(stage: str) -> Iterator[Case]:
+    def narrow(content: RecordDict) -> None:
+        _values("measures", "sums", lambda t: t[:, :, :-1])(content)
+
+    yield Case("measures of a candidate less", stage, narrow, "shape")
+    far = _values("measures", "sums", lambda t: t + 99)
+    yield Case("measures beyond those of any image", stage, far, "counts")
+    less = _values("measures", "products", lambda t: -1 - t)
+    yield Case("measures whose variance is below 0", stage, less, "counts")
+    fewer = _values("measures", "count", lambda t: t - 1)
+    yield Case("measures of an image less", stage, fewer, "counts")
+
+
 def _block_sums(stage: str) -> Iterator[Case]:
     less = _values("blocksums", "products", lambda t: -t)
     yield Case("channels whose variance is below 0", stage, less, "counts")
@@ -545,6 +568,7 @@ _OWN: dict[type[Payload], Callable[[str], Iterator[Case]]] = {
     BlockSums: _block_sums,
     ScoreSums: _score_sums,
     ScoreCounts: _score_counts,
+    Measures: _measures,
     Coefficients: _coefficients,
     Trees: _trees,
     CodedBank: _coded_banks,

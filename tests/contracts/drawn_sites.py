@@ -38,6 +38,13 @@ PRESETS = {
 }
 ON_IMAGES = {  # those that draw into them, or turn them
     "ensemble weighted": {**QUICK["ensemble"], "combine": "weighted", "draws": 1},
+    "ensemble selected": {
+        **QUICK["ensemble"],
+        "members": "patchcore,discriminator",
+        "combine": "selected",
+        "folds": 2,
+        "draws": 1,
+    },
     "patchcore auto": {"preset": "auto", "least-images": 1},
     "patchcore turned": {"preset": "custom", "turns": 4},
 }

@@ -9,7 +9,7 @@ import pytest
 from fedad.banks.bank import Bank
 from fedad.config import read
 from fedad.defects.base import draw, kinds
-from fedad.ensembles import judging, parts
+from fedad.ensembles import held, parts
 from fedad.ensembles.blocks import WIDEST, Blocks, BlockSums, added_up, groups_of, narrowed
 from fedad.ensembles.calibrating import BINS, Calibrator, ScoreCounts, ScoreSums, counts_of, sums_of
 from fedad.ensembles.combining import Coefficients, Trees, answered, grown, shares_of, stepped
@@ -52,8 +52,8 @@ def by_name(monkeypatch):
         held = [k for k, name in enumerate(names) if name.endswith("-0")]
         return [k for k in range(len(names)) if k not in held], held
 
+    monkeypatch.setattr(held, "split", chosen)
     monkeypatch.setattr(parts, "split", chosen)
-    monkeypatch.setattr(judging, "split", chosen)
 
 
 @pytest.mark.parametrize("block", ["global", "individual"])
@@ -234,7 +234,7 @@ def test_trees_as_arrays_answer_as_the_forest_does():
 def test_a_combiner_learns_of_drawn_defects_alone():
     real = Sample("bolt", "test", "blot", Path("/data/bolt/test/blot/0003.png"))
     with pytest.raises(TypeError, match="a Sample: combiners learn of defects that"):
-        features_of([real], embed(SITES[0].train), 0)
+        features_of([real], embed(SITES[0].train), [0])
     image = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
     drawn = draw(image, image, "scar", rng=np.random.default_rng(0))
     only_drawn([drawn])
