@@ -1,13 +1,16 @@
 """A tree of servers beside one: regions merge their plants' banks, a head merges theirs.
 
     python benchmarks/regions.py [--sites 100] [--regions 4] [--images 120] [--share 0.15]
-        [--keep 1.5] [--seeds 3]
+        [--keep 1.5 2] [--seeds 3] [--rows 0]
 
 Drawn plants' good images are dealt out to so many sites, alike; each site's bank is made once. One
 server keeps `--share` of all rows; in the tree each region keeps `--keep` times its part of that,
 and the head merges the regions' banks to as many rows, by the same function, which takes a merged
 bank as it is. Each merge has a process of its own, which reads its files: its memory is the most it
 held above what it held before. All test images are judged by both banks.
+
+With `--rows` no image is embedded and none judged: so many rows of 152 numbers in clumps are drawn
+and dealt out to the sites, for memory and seconds alone.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from common import PUBLISHED, Peak, heading, row
 
 from fedad.banks.bank import Bank
@@ -37,9 +41,10 @@ from fedad.partition import partition
 from fedad.plumbing.files import cache_root
 from fedad.plumbing.progress import Bars, shown_by
 from fedad.round import examine, fit, merge
-from fedad.types import Site
+from fedad.types import Fingerprint, Site
 
 FIGURES = ("image_auroc", "auc_spro_0.05")
+FEATURES, MIB = 152, 2**20
 
 
 def drawn(images: int) -> Path:
@@ -86,51 +91,112 @@ def sized(config: Config, rows: int) -> Config:
     return replace(config, bank=replace(config.bank, size=rows))
 
 
-def compared(asked: argparse.Namespace, seed: int, folder: Path) -> list[list[Any]]:
-    """A line for one server and one for the tree."""
+def configured(asked: argparse.Namespace, seed: int) -> Config:
+    """The run's configuration."""
     knobs = {
         **PUBLISHED,
         "data.dataset": "autovi",
-        "data.dir": str(drawn(asked.images)),
+        "data.dir": "." if asked.rows else str(drawn(asked.images)),
         "data.partition": "iid",
         "data.sites": asked.sites,
         "coreset.local-ratio": 0.2,
         "round.seed": seed,
     }
-    config = read(knobs)
-    embed = Embedder(config.embedder)
-    sites = partition(open_dataset(config.data), config.data, seed=seed)
-    files = []
+    return read(knobs)
+
+
+def uploaded(
+    config: Config, sites: Sequence[Site], embed: Embedder, folder: Path
+) -> tuple[list[Path], int]:
+    """Each site's bank in a file of its own, and how many rows there are in all."""
+    files, rows = [], 0
     for site in sites:
         files.append(folder / f"{site.name}.safetensors")
         upload = fit(config, site, embed).upload
         save(files[-1], upload, private=False, method=config.round.method)
-    size = round(asked.share * sum(len(load(file, Bank)) for file in files))
-    final, region = sized(config, size), sized(config, round(asked.keep * size / asked.regions))
-    one = merged(final, files, folder / "one.safetensors")
+        rows += len(upload)
+    return files, rows
+
+
+def drawn_uploads(asked: argparse.Namespace, seed: int, folder: Path) -> tuple[list[Path], int]:
+    """The same, of rows that are drawn around 500 centres that all sites share."""
+    rng, each = np.random.default_rng(seed), asked.rows // asked.sites
+    centres = rng.normal(size=(500, FEATURES)).astype(np.float32)
+    files = []
+    for number in range(asked.sites):
+        near = centres[rng.integers(len(centres), size=each)]
+        rows = near + 0.3 * rng.normal(size=near.shape).astype(np.float32)
+        files.append(folder / f"site-{number:04d}.safetensors")
+        bank = bank_of(f"site-{number:04d}", rows)
+        save(files[-1], bank, private=False, method="patchcore")
+    return files, each * asked.sites
+
+
+def bank_of(site: str, rows: np.ndarray) -> Bank:
+    """The upload of a site with these rows (M, D) float32, of one product."""
+    count = len(rows)
+    return Bank(
+        rows=rows,
+        category=np.zeros(count, np.int32),
+        site=np.zeros(count, np.int32),
+        row=np.arange(count, dtype=np.int32),
+        categories=("part",),
+        sites=("",),
+        images=np.array([[1]]),
+        patches=np.array([[count]]),
+        fingerprint=Fingerprint("drawn", "0" * 64, "layer2", "own", 1, 256, "none", patches=count),
+    ).sealed(site, "float32")
+
+
+class Merged(NamedTuple):
+    """A bank that one server or a tree has made, and what each of its merges took."""
+
+    name: str
+    file: Path
+    each: list[dict[str, float]]
+
+
+def both(
+    asked: argparse.Namespace, config: Config, files: Sequence[Path], rows: int, folder: Path
+) -> Iterator[Merged]:
+    """One server, then for each `--keep` the tree."""
+    size = round(asked.share * rows)
+    final = sized(config, size)
+    yield Merged("one server", folder / "one", [merged(final, files, folder / "one")])
     parts = [files[k :: asked.regions] for k in range(asked.regions)]
-    heads = [folder / f"region-{k}.safetensors" for k in range(asked.regions)]
-    regions = [merged(region, part, head) for part, head in zip(parts, heads, strict=True)]
-    head = merged(final, heads, folder / "tree.safetensors")
-    lines = []
-    for name, each, file in (
-        ("one server", [one], "one"),
-        ("tree", [*regions, head], "tree"),
-    ):
-        bank = load(folder / f"{file}.safetensors", Bank)
-        found = figures(config, sites, embed, bank)
-        lines.append(
-            [
-                seed,
-                name,
-                len(bank),
-                *(f"{found[figure]:.4f}" for figure in FIGURES),
-                f"{max(part['bytes'] for part in each) / 2**20:.0f}",
-                f"{sum(part['seconds'] for part in each):.1f}",
-                f"{max(part['seconds'] for part in each):.1f}",
-            ]
-        )
-    return lines
+    for keep in asked.keep:
+        region = sized(config, round(keep * size / asked.regions))
+        heads = [folder / f"region-{keep}-{k}" for k in range(asked.regions)]
+        regions = [merged(region, part, head) for part, head in zip(parts, heads, strict=True)]
+        out = folder / f"tree-{keep}"
+        yield Merged(f"tree, {keep:g} times", out, [*regions, merged(final, heads, out)])
+
+
+def compared(asked: argparse.Namespace, seed: int, folder: Path) -> Iterator[list[Any]]:
+    """A line for one server, and one for each tree."""
+    config = configured(asked, seed)
+    embed: Embedder | None = None
+    sites: Sequence[Site] = ()
+    if asked.rows:
+        files, rows = drawn_uploads(asked, seed, folder)
+    else:
+        embed = Embedder(config.embedder)
+        sites = partition(open_dataset(config.data), config.data, seed=seed)
+        files, rows = uploaded(config, sites, embed, folder)
+    for one in both(asked, config, files, rows, folder):
+        bank = load(one.file, Bank)
+        found = figures(config, sites, embed, bank) if embed else {}
+        regions = [part["bytes"] / MIB for part in one.each[:-1]]
+        yield [
+            seed,
+            one.name,
+            len(bank),
+            *(f"{found[figure]:.4f}" if found else "" for figure in FIGURES),
+            f"{max(regions):.0f}" if regions else "",
+            f"{one.each[-1]['bytes'] / MIB:.0f}",
+            f"{sum(part['seconds'] for part in one.each):.1f}",
+            f"{max(part['seconds'] for part in one.each):.1f}",
+        ]
 
 
 def main() -> None:
@@ -139,7 +205,10 @@ def main() -> None:
     parser.add_argument("--regions", type=int, default=4)
     parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--share", type=float, default=0.15, help="of all rows that are kept")
-    parser.add_argument("--keep", type=float, default=1.5, help="a region's rows, by its part")
+    parser.add_argument(
+        "--keep", type=float, nargs="+", default=[1.5, 2.0], help="a region's rows, by its part"
+    )
+    parser.add_argument("--rows", type=int, default=0, help="drawn ones in place of images")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--merge", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -147,9 +216,15 @@ def main() -> None:
         merge_here()
         return
     heading()
-    print(f"drawn plants, {asked.images} good images a plant and product, dealt out alike\n")
-    row("seed", "server", "rows", *FIGURES, "MiB, the largest", "s, all", "s, the longest")
-    row(*["---"] * 8)
+    what = (
+        f"{asked.rows:,} drawn rows" if asked.rows else f"drawn plants, {asked.images} good images"
+    )
+    print(f"{what}, dealt out alike to {asked.sites} sites\n")
+    row(
+        *("seed", "server", "rows", *FIGURES, "MiB, the largest region"),
+        *("MiB, the server or head", "s, all", "s, the longest"),
+    )
+    row(*["---"] * 9)
     for seed in range(asked.seeds):
         with tempfile.TemporaryDirectory() as folder, shown_by(Bars()):
             for line in compared(asked, seed, Path(folder)):

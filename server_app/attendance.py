@@ -16,7 +16,6 @@ from flwr.supercore import log
 
 from fedad import wire
 from fedad.config import Config
-from fedad.embedders.handshake import longest
 from fedad.messages import envelope
 from fedad.messages.faults import REFUSED, SKIPPED, USED
 from fedad.plumbing.shown import for_log
@@ -45,18 +44,17 @@ class Attendance:
     @property
     def patches_per_image(self) -> int:
         """What the sites agreed on, so that the server needs no network; 0 where none has said."""
-        said = [site.probe.fingerprint for site in self.sites.values() if site.probe]
+        said = [site.seen.fingerprint for site in self.sites.values() if site.seen]
         kept = [upload.fingerprint for upload in self.kept.uploads.values()]
         return next((mark.patches for mark in said + kept), 0)
 
     def enrolled(self, name: str) -> Enrolled:
         """What a site said of itself before it was asked for anything."""
         site = self.sites[name]
-        if site.probe is None:
+        if site.seen is None:
             raise RuntimeError(f"{name} was asked for something before it said who it is")
-        mark, features = site.probe
-        about, most = site.about, longest(features)
-        good = (about["train"], about["test"], mark, features.shape[-1], most)
+        about, seen = site.about, site.seen
+        good = (about["train"], about["test"], seen.fingerprint, seen.width, seen.longest)
         return Enrolled(name, *good, about.get("validation", {}))
 
     def given_before(self) -> set[str]:

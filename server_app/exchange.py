@@ -26,6 +26,10 @@ from server_app.quarantine import printable
 GONE = {3: "its reply was lost", 4: "its reply was lost", 5: "its SuperNode is gone"}
 CRASHED = {8: "its ClientApp's process ended"}
 TRIES = 3  # how often a site is asked whose ClientApp ends before it answers
+# How often a SuperLink is asked for replies, all sites together: it takes 10 ms of a processor for
+# each question, and has one processor for all that its sites ask besides (`docs/scale.md`).
+ASKED_A_SECOND = 10.0
+LOOKS = 20  # but each site's reply is looked for at least so often in the time that it has
 
 
 class Reply(NamedTuple):
@@ -55,9 +59,10 @@ def exchange(
     until = time.monotonic() + seconds
     answers: queue.Queue[Reply] = queue.Queue()
     waiting = {message.metadata.dst_node_id for message in listed}
-    pause = min(2.0, 0.05 + 0.02 * len(listed))
-    for message, message_id in zip(listed, ids, strict=True):
+    pause = min(0.05 + len(listed) / ASKED_A_SECOND, seconds / LOOKS)
+    for number, (message, message_id) in enumerate(zip(listed, ids, strict=True), start=1):
         talk = _Talk(grid, message, message_id, until=until, rejoin=rejoin, pause=pause)
+        talk.next = pause * number / len(listed)
         talk.name = (names or {}).get(talk.node, f"node {talk.node}")
         threading.Thread(target=lambda t=talk: answers.put(t.reply()), daemon=True).start()
     while waiting:
@@ -87,6 +92,7 @@ class _Talk:
         self.grid, self.message, self.ids = grid, message, [message_id] if message_id else []
         self.node, self.name = message.metadata.dst_node_id, ""
         self.until, self.rejoin, self.pause = until, rejoin, pause
+        self.next = pause  # seconds to the next question, so that not all sites ask at once
         self.half = (time.monotonic() + until) / 2
 
     def reply(self) -> Reply:
@@ -118,8 +124,12 @@ class _Talk:
             if time.monotonic() > self.half:
                 self.half = self.until
                 self._ask_again()
-            time.sleep(self.pause)
+            self._wait()
         return Reply(self.node, None, "no answer in time")
+
+    def _wait(self) -> None:
+        time.sleep(max(0.0, min(self.next, self.until - time.monotonic())))
+        self.next = self.pause
 
     def _is_back(self) -> bool:
         """Wait for the node to be online."""

@@ -42,16 +42,27 @@ class Judged(Mapping[str, Findings]):
     def __init__(self) -> None:
         self._each: dict[str, Findings] = {}
         self._sum = Findings()
-        self._taken: dict[str, RecordDict] = {}  # as they came
+        self._taken: dict[str, RecordDict | Path] = {}  # as they came, or the file that has it
 
-    def take(self, site: str, content: RecordDict, found: Findings | None = None) -> None:
-        """What a site found, unpacked already or not; it takes the place of what it said before."""
+    def take(
+        self,
+        site: str,
+        content: RecordDict,
+        found: Findings | None = None,
+        file: Path | None = None,
+    ) -> None:
+        """What a site found, unpacked already or not; it takes the place of what it said before.
+
+        Args:
+            file: which has the content, so that it is not held here too.
+        """
         again = site in self._taken
-        self._taken[site] = content
+        self._taken[site] = file or content
         if again:
             self._each, self._sum = {}, Findings()
             for name, one in self._taken.items():
-                self._add(name, wire.unpack_findings(one))
+                held = wire.load(one)[0] if isinstance(one, Path) else one
+                self._add(name, wire.unpack_findings(held))
         else:
             self._add(site, found or wire.unpack_findings(content))
 
@@ -135,7 +146,8 @@ class Kept:
                 kind = self.rounds[event["round"] - 1].upload
                 self.uploads[site] = load(_whole(folder, event), kind)
         for site, event in journal.by_site("judged").items():
-            self.findings.take(site, wire.load(_whole(folder, event))[0])
+            file = _whole(folder, event)
+            self.findings.take(site, wire.load(file)[0], file=file)
 
     def enrolled(self) -> dict[str, Told]:
         """What sites said of themselves before this start, by name."""
@@ -172,11 +184,13 @@ class Kept:
 
     def keep_findings(self, site: str, content: RecordDict, found: Findings, told: Told) -> None:
         """A site's findings, on disk before they count, as they came; `found` is in `content`."""
+        path = None
         if self.journal:
             file = f"findings/{site}.safetensors"
-            digest = wire.save(self.journal.folder / file, content)
+            path = self.journal.folder / file
+            digest = wire.save(path, content)
             self.note("judged", site=site, file=file, sha256=digest, told=told)
-        self.findings.take(site, content, found)
+        self.findings.take(site, content, found, path)
 
     def keep_model(self, model: Payload, sites: Iterable[str], method: str) -> None:
         """The model of the round: from now on no further upload enters it."""

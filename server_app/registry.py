@@ -19,10 +19,10 @@ from flwr.serverapp import Grid
 
 from fedad import __version__
 from fedad.config import Config, RoundKnobs, words
-from fedad.embedders.handshake import Probe, compare
+from fedad.embedders.handshake import Probe, Seen, compare, seen
 from fedad.errors import ConfigError, DataError, FedadError
 from fedad.methods.base import Foreseeing, method_of
-from fedad.plumbing.alike import in_what, like, pairs_alike
+from fedad.plumbing.alike import Looks, in_what, pairs_alike
 from fedad.plumbing.files import TOTALS, is_site_name
 from fedad.plumbing.shown import for_log
 from server_app.exchange import Reply
@@ -45,7 +45,7 @@ class SiteLog:
     node: int | None  # None: not there now, what it gave before the run was resumed counts
     about: dict[str, Any]
     told: dict[str, Any] = field(default_factory=dict)
-    probe: Probe | None = None  # None: not asked since the run was resumed
+    seen: Seen | None = None  # how it embeds; None: not asked since the run was resumed
 
 
 class Online(NamedTuple):
@@ -93,6 +93,8 @@ class Register:
         self.words: dict[str, str] = {}  # of those whose introduction was refused, why in a word
         self.left_out: list[str] = []
         self.seen: set[str] = set()
+        self.looks = Looks()  # of the names of `sites`
+        self.probes: dict[str, Probe] = {}  # of `sites`, until they are compared
 
     def enter(self, reply: Reply, read: Callable[[Reply], Introduction]) -> None:
         """Take an answer to the question who a node is.
@@ -121,15 +123,18 @@ class Register:
             self._lose(called, printable(wrong), "counts")
         elif name in self.seen:
             self.sites.pop(name, None)
+            self.probes.pop(name, None)
+            self.looks.drop(name)
             told = f"two nodes say that they are site {name!r}: has it an old key too?"
             self._lose(name, told, "identity")
-        elif twin := like(name, self.sites):
+        elif twin := self.looks.like(name):
             told = f"its name {name!r} could be taken for {twin!r}, which takes part: rename it"
             self._lose(name, printable(told), "identity")
         elif self.expected and name not in self.expected:
             self.left_out.append(f"site {name} is not in round.expected and was left out")
         else:
-            self.sites[name] = SiteLog(reply.node, dict(about), probe=probe)
+            self.sites[name], self.probes[name] = SiteLog(reply.node, dict(about)), probe
+            self.looks.enter(name)
         self.seen.add(name)
 
     def _nameless(self, known: str) -> str:
@@ -145,11 +150,14 @@ class Register:
 
         Who was expected and was not heard of at all is missing.
         """
-        probes = {name: site.probe for name, site in self.sites.items() if site.probe}
-        hands = compare(probes, self.knobs.fingerprint)
+        hands = compare(self.probes, self.knobs.fingerprint)
         for name, reason in hands.refused.items():
             del self.sites[name]
             self._lose(name, for_log(reason, LONGEST_REASON), "probe")
+        for name, probe in self.probes.items():
+            if name in self.sites:
+                self.sites[name].seen = seen(probe)
+        self.probes.clear()
         for name in self.expected:
             if name not in self.sites:
                 self.missing.setdefault(name, "it did not come")

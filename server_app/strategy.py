@@ -23,7 +23,6 @@ from fedad import wire
 from fedad.banks.bank import Bank
 from fedad.banks.origin import pairs
 from fedad.config import COVERAGE, Config, words
-from fedad.embedders.handshake import pin_of
 from fedad.errors import ConfigError
 from fedad.evaluation import loose
 from fedad.judging import admission
@@ -184,7 +183,7 @@ class MethodStrategy(Strategy):
             name: {
                 "images_train": site.about["train"],
                 "images_test": site.about["test"],
-                **({"fingerprint": pin_of(site.probe)} if site.probe else {}),
+                **({"fingerprint": site.seen.pin} if site.seen else {}),
                 **site.told,
             }
             for name, site in some.sites.items()
@@ -434,7 +433,7 @@ def _embedding_otherwise(config: Config, some: Attendance) -> list[str]:
     return [
         f"site {name} embeds with {knob} = {theirs}, as its node-config says, not {ours}"
         for name in sorted(some.present)
-        if some.sites[name].probe
+        if some.sites[name].seen
         for knob in ("threads", "batch")
         if (theirs := getattr(some.enrolled(name).fingerprint, knob))
         != (ours := getattr(config.embedder, knob))

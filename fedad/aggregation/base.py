@@ -124,8 +124,16 @@ def thin(pool: Bank, size: int, choose: Choose, *, kept: Sequence[int] = (0,)) -
 
 
 def prefixes(uploads: Sequence[Bank], sizes: Sequence[int]) -> list[Bank]:
-    """The first rows of each upload, which are a smaller coreset of the same images."""
+    """The first rows of each upload, which are a smaller coreset of the same images. Their arrays
+    are views: joining them makes the one copy."""
     return [
-        upload if size >= len(upload) else upload.take(np.arange(size))
+        upload if size >= len(upload) else _first(upload, size)
         for upload, size in zip(uploads, sizes, strict=True)
     ]
+
+
+def _first(upload: Bank, size: int) -> Bank:
+    return upload.replace(
+        **{name: getattr(upload, name)[:size] for name in ("rows", "category", "site", "row")},
+        source=upload.source[:size],
+    )

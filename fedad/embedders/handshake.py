@@ -17,9 +17,9 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,9 +38,11 @@ IMAGES = 6
 SIDES = ((200, 300), (331, 211), (256, 256), (97, 130), (480, 360), (64, 64))  # H, W of each
 PATCHES = 32  # of each image that are compared
 WIDEST = 2**15  # features of a patch: no network that is known here has a tenth of so many
+AT_ONCE = 2**20  # values of all sites' probes of which the median is taken at a time
 ACCEPTED, WARNED = 1e-3, 1e-2
 PINNED = 3e-2  # from a pin's eight numbers, which tell a distance within a factor of about 2
 MARK, DIRECTIONS = 32, 8  # of a pin: hexadecimal digits of its fingerprint, and numbers
+REMEMBERED = 2**19  # values of a probe up to which its directions stay in memory, 32 MiB of them
 SEED = 20  # of the images and of the choice of patches; it is part of the format
 
 
@@ -49,6 +51,15 @@ class Probe(NamedTuple):
 
     fingerprint: Fingerprint
     features: np.ndarray
+
+
+class Seen(NamedTuple):
+    """What stays of a probe once it was compared, without its features."""
+
+    fingerprint: Fingerprint
+    width: int  # features a patch
+    longest: float  # the length of the longest patch
+    pin: str
 
 
 class Handshake(NamedTuple):
@@ -101,6 +112,11 @@ def compare(probes: Mapping[str, Probe], pin: str = "") -> Handshake:
     return Handshake({**refused, **among.refused}, warnings + among.warnings)
 
 
+def seen(one: Probe) -> Seen:
+    """What stays of it."""
+    return Seen(one.fingerprint, one.features.shape[-1], longest(one.features), pin_of(one))
+
+
 def pin_of(one: Probe) -> str:
     """64 hexadecimal digits that say how a site embeds: a sha256 of its fingerprint, and eight
     numbers that depend on all of its features, which another count of threads hardly moves."""
@@ -124,10 +140,22 @@ def _sketch(features: np.ndarray) -> np.ndarray:
     """(8,) float64: features on eight directions drawn once and for all, by their length. Two sites
     are about as far apart in these as in all of their features."""
     values = features.astype(np.float64).ravel()
-    rng, found = stream(SEED, "probe", "pin"), np.empty(DIRECTIONS)
-    for k in range(DIRECTIONS):
-        found[k] = rng.standard_normal(values.size) @ values
+    known = values.size <= REMEMBERED
+    directions = _remembered(values.size) if known else _directions(values.size)
+    found = np.array([direction @ values for direction in directions])
     return found / (np.linalg.norm(values) * math.sqrt(DIRECTIONS) or 1.0)
+
+
+def _directions(size: int) -> Iterator[np.ndarray]:
+    """The directions of a pin, (size,) float64 each."""
+    rng = stream(SEED, "probe", "pin")
+    return (rng.standard_normal(size) for _ in range(DIRECTIONS))
+
+
+@lru_cache(maxsize=1)
+def _remembered(size: int) -> tuple[np.ndarray, ...]:
+    """The same: to draw them takes twenty times as long as a site's pin does then."""
+    return tuple(_directions(size))
 
 
 def _off_pin(name: str, one: Probe, pin: str) -> str:
@@ -207,8 +235,19 @@ def _most_like_others(probes: Mapping[str, Probe]) -> str:
     most = max(alike.values(), key=len)
     if len(most) < 3:
         return most[0]
-    middle = np.median(np.stack([probes[name].features for name in most]), axis=0)
+    middle = _median([probes[name].features for name in most])
     return min(most, key=lambda name: distance(probes[name].features, middle))
+
+
+def _median(features: Sequence[np.ndarray]) -> np.ndarray:
+    """Value by value, without another copy of all of them."""
+    flat = [one.reshape(-1) for one in features]
+    step = max(1, AT_ONCE // len(flat))
+    parts = [
+        np.median(np.stack([one[at : at + step] for one in flat]), axis=0)
+        for at in range(0, flat[0].size, step)
+    ]
+    return np.concatenate(parts).reshape(features[0].shape)
 
 
 def _chosen(grids: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,15 +13,16 @@ from fedad.config import Config
 from fedad.errors import ConfigError
 
 
-def by_group(config: Config, uploads: Sequence[Bank]) -> list[list[Bank]]:
-    """The uploads whose rows compete for the same places: all, or those of each category."""
+def by_group(config: Config, uploads: Iterable[Bank]) -> list[list[Bank]]:
+    """The uploads whose rows compete for the same places: all, or those of each category. Each
+    upload is let go of once it is split up."""
     if config.bank.scope == "mixed":
         return [list(uploads)]
-    categories = sorted({name for upload in uploads for name in upload.categories})
-    return [
-        [upload.of_category(name) for upload in uploads if name in upload.categories]
-        for name in categories
-    ]
+    groups: dict[str, list[Bank]] = {}
+    for upload in uploads:
+        for name in upload.categories:
+            groups.setdefault(name, []).append(upload.of_category(name))
+    return [groups[name] for name in sorted(groups)]
 
 
 def sizes_of(config: Config, groups: Sequence[Bank], least: Sequence[int]) -> list[int]:

@@ -67,6 +67,38 @@ def like(name: str, others: Iterable[str]) -> str:
     return next((other for other in others if alike(name, other)), "")
 
 
+class Looks:
+    """Names that were entered; which of them another could be taken for. Each is looked at once, so
+    that a thousand names take a thousand looks."""
+
+    def __init__(self) -> None:
+        self._named: dict[tuple[str, str], dict[str, None]] = {}  # in the order of entering
+
+    def enter(self, name: str) -> None:
+        for key in _keys(name):
+            self._named.setdefault(key, {})[name] = None
+
+    def drop(self, name: str) -> None:
+        """Take a name out again; one that is not there is none."""
+        for key in _keys(name):
+            self._named.get(key, {}).pop(name, None)
+
+    def like(self, name: str) -> str:
+        """An entered name that `name` could be taken for, sooner one that reads as it does than one
+        that looks as it does; or "".
+
+        >>> known = Looks()
+        >>> known.enter("lyon")
+        >>> known.like("LYON"), known.like("lyon"), known.like("graz")
+        ('lyon', '', '')
+        """
+        for key in _keys(name):
+            for other in self._named.get(key, ()):
+                if other != name:
+                    return other
+        return ""
+
+
 def pairs_alike(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Of different names the first of those that could be taken for one another, with each other
     one. Linear in the names, of which a stranger may send many."""

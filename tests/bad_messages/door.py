@@ -10,11 +10,13 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 
 from fedad import wire
 from fedad.config import COVERAGE, read
+from fedad.embedders.handshake import Probe
 from fedad.judging import admission
 from fedad.messages.envelope import EVALUATE, HELLO, TRAIN, train_stage
 from fedad.methods.base import FIRST, Turn
 from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
+from server_app.quarantine import Introduction
 from server_app.registry import Register
 from server_app.strategy import MethodStrategy
 from tests.bad_messages.cases import LIAR, Genuine
@@ -41,11 +43,18 @@ class Canned:
 
 
 class Remembering(MethodStrategy):
-    """Remembers in which turn each round of training was."""
+    """Remembers in which turn each round of training was, and how each site embeds."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.turns: dict[str, Turn] = {}
+        self.probes: dict[str, Probe] = {}
+
+    def _introduction(self, one: Reply) -> Introduction:
+        said = super()._introduction(one)
+        name, _, probe = said
+        self.probes.setdefault(name, probe)
+        return said
 
     def configure_train(self, server_round: int, *rest: Any) -> list[Message]:
         self.turns[train_stage(server_round)] = self.kept.turn
@@ -95,7 +104,7 @@ class Server:
         register = Register({self.node: LIAR}, ())
         for name, site in self.strategy.attendance.sites.items():
             if name != LIAR:
-                register.sites[name] = site
+                register.sites[name], register.probes[name] = site, self.strategy.probes[name]
         register.enter(said, self.strategy._introduction)
         register.close()
         assert all(reason.isprintable() for reason in register.missing.values())
