@@ -1,5 +1,7 @@
 """Every way of scoring, found by its file name, keeps the same promises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from fedad.config import ScoreKnobs, read
 from fedad.errors import ConfigError
 from fedad.judging.full_size import full_size
 from fedad.plugins import names, plugin
+from fedad.round import merge
 from fedad.scoring import _gaps as gaps_file
 from fedad.scoring import own_first as own_first_file
 from fedad.scoring import standardised as standardised_file
@@ -43,9 +46,14 @@ def test_a_patch_that_is_a_row_scores_nothing_and_far_ones_score_more(name):
     patches=arrays(np.float32, st.tuples(st.integers(0, 9), st.just(3)), elements=FLOATS),
 )
 def test_nearest_is_the_least_of_all_distances(rows, patches):
+    """What is told is the distance of the row that is told; among rows that are equally near to
+    float32's rounding of squares it may be any."""
     found = nearest(bank_of(rows), patches)
     every = np.linalg.norm(patches[:, None].astype(float) - rows[None], axis=2)
-    np.testing.assert_allclose(found.distance, every.min(1), rtol=1e-3, atol=1e-3)
+    told = np.take_along_axis(every, found.row[:, None], axis=1)[:, 0]
+    np.testing.assert_allclose(found.distance, told, rtol=1e-6, atol=1e-6)
+    length = max(np.linalg.norm(np.concatenate([rows, patches]).astype(float), axis=1))
+    assert (told**2 <= every.min(1) ** 2 + 16 * 2.0**-24 * length**2 + 1e-9).all()
 
 
 @pytest.mark.parametrize("search", nearest_rows.SEARCHES)
@@ -278,6 +286,62 @@ def test_rows_that_are_far_from_everything_do_not_explain_everything():
     alone = nearest(own, patches).distance
     bank = join([own.replace(source=np.empty(0, np.int64)), far])
     np.testing.assert_array_equal(standardised(bank, patches, own=own).distance, alone)
+
+
+def plants_apart(offset, seed=0):
+    """Own rows of a site, and what three sites sent that saw the same places: the others' under a
+    lamp `offset` away."""
+    rng = np.random.default_rng(seed)
+    places, sent = rng.normal(size=(60, 8)), []
+    for number, name in enumerate(("lyon", "me", "turin")):
+        rows = np.concatenate([places + 0.3 * rng.normal(size=places.shape) for _ in range(6)])
+        rows += 0 if name == "me" else offset * np.eye(8)[number]
+        sent.append(bank_of(rows[rng.permutation(len(rows))], name, images=6))
+    own = sent[1].replace(source=rng.permutation(np.repeat(np.arange(6), 60)) * 64)
+    return own, sent
+
+
+def left_of(own, sent, size):
+    """What `standardised` leaves of distances to each other site in a bank of so many rows; 0: all
+    that was sent."""
+    bank = merge(read({"bank.size": size, "coreset.local-ratio": 1.0}), sent)
+    assert len(bank) == (size or sum(map(len, sent)))
+    return standardised_file.Prepared(bank, own=own).factors[1:]
+
+
+def usual(offset, size):
+    """The mean of what is left, over four plants."""
+    return np.mean([left_of(*plants_apart(offset, seed), size) for seed in range(4)])
+
+
+@pytest.mark.parametrize("size", [90, 200, 400])
+def test_rows_of_a_small_bank_are_far_from_all_and_that_is_no_lamp(size, monkeypatch):
+    whole = usual(0.0, size=0)
+    assert whole > 0.99
+    assert usual(0.0, size) > whole - 0.07
+    monkeypatch.setattr(gaps_file, "FEW", 0)  # by the rows that the bank has room for
+    assert usual(0.0, size) < whole - 0.1
+
+
+@pytest.mark.parametrize("size", [90, 200, 400])
+def test_a_lamp_is_told_from_the_rows_that_a_small_bank_lacks(size, monkeypatch):
+    whole, small = usual(0.7, size=0), usual(0.7, size)
+    assert 0.88 < whole < 0.95
+    assert abs(small - whole) < 0.09
+    monkeypatch.setattr(gaps_file, "FEW", 0)
+    assert abs(usual(0.7, size) - whole) > abs(small - whole)
+
+
+def test_a_bank_that_has_all_rows_or_none_of_the_site_is_measured_by_its_own(monkeypatch):
+    own, sent = plants_apart(1.2)
+    newcomer = own.replace(sites=("new",))
+    found = [left_of(one, sent, size) for one, size in ((own, 0), (newcomer, 0), (newcomer, 90))]
+    released = replace(own.fingerprint, projection="signs")
+    assert not gaps_file.kept_of(sent[1].replace(fingerprint=released), own).any()
+    monkeypatch.setattr(gaps_file, "FEW", 0)
+    assert found == [
+        left_of(one, sent, size) for one, size in ((own, 0), (newcomer, 0), (newcomer, 90))
+    ]
 
 
 def neighbours(count, seed=0):
