@@ -11,6 +11,7 @@ from fedad.banks.bank import join
 from fedad.config import read
 from fedad.methods.base import LeavingOut, forgotten, method_of
 from fedad.plugins import names
+from fedad.scoring import _gaps as gaps_file
 from fedad.scoring import standardised as standardised_file
 from fedad.scoring import without_images as without_images_file
 from fedad.scoring.without_images import QUICK, WithoutImages
@@ -218,11 +219,14 @@ def factory(scope, seed=0, shots=1):
 @pytest.mark.parametrize("scoring", QUICK)
 @pytest.mark.parametrize("scope", ["category", "mixed"])
 @pytest.mark.parametrize("sample", [2048, 40])
+@pytest.mark.parametrize("few", [0, 0.7, 1])
 def test_quick_ways_score_as_the_scoring_itself_without_an_images_rows(
-    scope, scoring, sample, monkeypatch
+    scope, scoring, sample, few, monkeypatch
 ):
     """Alone, in groups of several images, with all images but one left out, and by own rows alone;
-    where some patches are outside of a region of interest, too."""
+    where some patches are outside of a region of interest, too. The bank has two thirds of own
+    rows, which is none too few, or few with some images left out, or few."""
+    monkeypatch.setattr(gaps_file, "FEW", few)
     for module in (standardised_file, without_images_file):
         monkeypatch.setattr(module, "SAMPLE", sample)
     method = method_of(read({"bank.scope": scope, "score.scoring": scoring}))
@@ -260,8 +264,9 @@ def test_very_many_sites_are_left_to_the_scoring_itself(monkeypatch):
     assert found == forgotten(method, bank, own, "lyon")(features.take([0]), [0])
 
 
-def test_distances_of_another_lamp_are_measured_without_the_image_that_is_left_out():
+def test_distances_of_another_lamp_are_measured_without_the_image_that_is_left_out(monkeypatch):
     """What the factors were with the image in the sample is not what they are without it."""
+    monkeypatch.setattr(gaps_file, "FEW", 0)
     bank, own, _ = factory("mixed")
     knobs = read({"score.scoring": "standardised"}).score
     parts = WithoutImages(bank, own, "lyon", knobs, "cpu").parts("")

@@ -9,6 +9,11 @@ below. `gap` is the same among the site's own rows, of other images. Own rows th
 from are a sample in which the rows of one image do not decide which others are in it: thresholds
 from images that are left out, one after the other, then measure by nearly the same rows.
 
+A merged bank that has but a part of the site's own rows is too sparse to be measured by, and has of
+each site what no other one covers: own rows would be far from all of it, whoever's lamp it was. So
+both gaps are then taken the other way round, from rows that are in the bank to all own rows, which
+stayed as close as they were: `gap of s` from the rows of s, `gap` from own rows in it.
+
 Where s is no farther than the site is from itself, its distances stay as they are, and so no score
 is above that of `with_own`. Nor is one below 0.8 of it: rows that have nothing to do with the part
 are equally far from everything, and would in their own measure explain all of it.
@@ -29,9 +34,14 @@ from fedad.scoring._gaps import (
     ONE_BY_ONE,
     SAMPLE,
     Apart,
+    factor_of,
     factors_of,
     gap_of,
     in_turn,
+    is_thinned,
+    kept_of,
+    rows_a_patch,
+    samples_of,
     to_others,
 )
 from fedad.scoring.base import PLAIN
@@ -71,10 +81,8 @@ class Prepared:
         if own is None or not len(own):
             return
         if others := others_of(bank, own):
-            some = in_turn(own)[:SAMPLE]
-            gap = gap_of(Apart(own, some).distances(np.arange(len(some))))
-            between = to_others(bank, others, own.rows[some], knobs, device)
-            self.others, self.factors = others, [1.0, *factors_of(gap, between)]
+            factors = _factors(bank, own, others, knobs, device)
+            self.others, self.factors = others, [1.0, *factors]
 
     def __call__(self, patches: np.ndarray) -> Nearest:
         """The least standardised distance of each patch."""
@@ -91,6 +99,22 @@ class Prepared:
             one = nearest(part, patches, knobs=knobs, device=device)
             found.append(Nearest(one.distance, rows[one.row]))
         return least(found, self.factors, len(patches))
+
+
+def _factors(
+    bank: Bank, own: Bank, others: Sequence[np.ndarray], knobs: ScoreKnobs, device: str
+) -> list[float]:
+    """What is left of distances to the rows of each other site, which have these numbers."""
+    kept, some = kept_of(bank, own), in_turn(own)
+    if thinned := is_thinned(kept, own, rows_a_patch(bank, own)):
+        some = some[kept[some]]
+    some = some[:SAMPLE]
+    gap = gap_of(Apart(own, some).distances(np.arange(len(some))))
+    if not thinned:
+        return factors_of(gap, to_others(bank, others, own.rows[some], knobs, device))
+    points, gaps = samples_of(bank, others)
+    found = nearest(own, points, knobs=knobs, device=device)
+    return [factor_of(gap, one) for one in gaps(found.distance)]
 
 
 def together(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -15,13 +15,20 @@ from fedad.scoring._gaps import (
     ONE_BY_ONE,
     SAMPLE,
     Apart,
+    factor_of,
     factors_of,
     gap_of,
     in_turn,
+    is_thinned,
+    kept_of,
+    rows_a_patch,
+    samples_of,
     to_others,
 )
 from fedad.search.left_out import LeftOut, Part, largest
 from fedad.types import Features
+
+CELLS = 2**22  # distances of rows to images that are kept: 50 MB
 
 Parts = Callable[[Sequence[int]], list[Part]]  # images that are left out -> what is left
 
@@ -57,7 +64,7 @@ class WithoutImages:
     def _parts(self, category: str) -> Parts:
         """What a category (empty: any) is scored by."""
         rows = _rows_of(self.bank, category)
-        bank = self.bank if len(rows) == len(self.bank) else self.bank.take(rows)
+        bank = self.bank.of_category(category) if category else self.bank
         own = None
         if not category:
             own = self.own
@@ -110,11 +117,13 @@ def _standardised(
         out = _of(own.image, images)
         if len(out) == len(own):
             return plain(images)
+        if (left := factors(images)) is None:
+            return []
         return [
             Part(mine, out),
             *(
                 Part(known, _of(image[rows], images), factor)
-                for known, rows, factor in zip(others, numbers, factors(images), strict=True)
+                for known, rows, factor in zip(others, numbers, left, strict=True)
             ),
         ]
 
@@ -134,21 +143,45 @@ class _Factors:
     ) -> None:
         self.bank, self.own, self.others, self.knobs, self.device = bank, own, others, knobs, device
         self.turns = in_turn(own)
-        self.image = own.image[self.turns]
-        self.measured = (
-            SAMPLE + SAMPLE // 8
-        )  # rows, in turn: the sample where an eighth is left out
-        self.apart, self.between = self._measured(self.measured)
+        self.image, self.kept = own.image[self.turns], kept_of(bank, own)[self.turns]
+        self.per_patch = rows_a_patch(bank, own)
+        self.measured = SAMPLE + SAMPLE // 8  # rows, in turn: the sample less an eighth
+        self.apart: Apart | None = None
 
-    def __call__(self, images: Sequence[int]) -> list[float]:
+    def __call__(self, images: Sequence[int]) -> list[float] | None:
+        """A factor a site; None where they have to be measured for these images alone."""
         if not self.others:
             return []
-        some = np.flatnonzero(~np.isin(self.image, images))[:SAMPLE]
+        there = ~np.isin(self.image, images)
+        if is_thinned(self.kept[there], self.own, self.per_patch):
+            return self._by_thinned(images)
+        some = np.flatnonzero(there)[:SAMPLE]
         if (needed := some[-1] + 1) > self.measured:
-            self.measured = needed + needed // 8
+            self.measured, self.apart = needed + needed // 8, None
+        if self.apart is None:
             self.apart, self.between = self._measured(self.measured)
         gap = gap_of(self.apart.distances(some, images))
         return factors_of(gap, self.between[:, some])
+
+    def _by_thinned(self, images: Sequence[int]) -> list[float] | None:
+        """By rows that the bank has: see `standardised`."""
+        image, apart, theirs, gaps = self._thinned
+        some = np.flatnonzero(~np.isin(image, images))[:SAMPLE]
+        if len(some) < SAMPLE and len(image) < self.kept.sum():  # there may be more
+            return None
+        gap = gap_of(apart.distances(some, images))
+        found = theirs.distances(np.arange(len(theirs.some)), images)
+        return [factor_of(gap, one) for one in gaps(found)]
+
+    @cached_property
+    def _thinned(self) -> tuple[np.ndarray, Apart, Apart, Callable[[np.ndarray], list[float]]]:
+        """Own rows that the bank has, in turn: their images, and how far they are from own rows;
+        how far rows of others are from these; and what makes gaps of that."""
+        most = max(2 * SAMPLE, CELLS // len(np.unique(self.image)))
+        some = np.flatnonzero(self.kept)[:most]
+        points, gaps = samples_of(self.bank, self.others)
+        theirs = Apart(self.own, np.full(len(points), -1), points)
+        return self.image[some], Apart(self.own, self.turns[some]), theirs, gaps
 
     def _measured(self, count: int) -> tuple[Apart, np.ndarray]:
         """The gaps of so many rows, some of which are in the place of those that are left out."""
