@@ -88,8 +88,7 @@ class Commands(TyperGroup):
 
 
 class Verb(TyperCommand):
-    """One command: its help says what each argument is, which click from 8.5 on takes from what
-    typer has written there."""
+    """One command, whose help says what each argument is: click 8.5 drops the text of typer's."""
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Show it; only then the function is asked, since that takes time."""

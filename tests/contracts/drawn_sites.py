@@ -40,9 +40,8 @@ ON_IMAGES = {  # those that draw into them, or turn them
     "ensemble weighted": {**QUICK["ensemble"], "combine": "weighted", "draws": 1},
     "ensemble selected": {
         **QUICK["ensemble"],
-        "members": "patchcore,discriminator",
+        "members": "patchcore,subspace",
         "combine": "selected",
-        "folds": 2,
         "draws": 1,
     },
     "patchcore auto": {"preset": "auto", "least-images": 1},
@@ -53,6 +52,8 @@ BESIDE: dict[str, dict[str, object]] = {
     "ensemble": {
         **{f"discriminator.{k}": v for k, v in QUICK["discriminator"].items()},
         "discriminator.rounds": 1,
+        "subspace.least-images": 1,
+        "subspace.dimensions": 2,
     }
 }
 

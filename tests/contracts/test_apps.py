@@ -89,14 +89,33 @@ def test_the_apps_give_the_model_and_the_figures_of_the_plain_round(settings, pl
 def test_a_server_that_is_cut_after_any_event_comes_to_the_same_bytes(
     settings, plain, tmp_path, monkeypatch, fits
 ):
-    """Of every kind of event, in every round, the first one and the last one before the cut."""
+    """Of every kind of event, in every round, the first one and the last one before the cut; of a
+    method whose rounds take long every fourth of these."""
+    cut_and_gone_on_with(settings, plain, tmp_path, monkeypatch, fits, step=1 + 3 * _long(settings))
+
+
+@pytest.mark.reliability
+def test_a_server_of_long_rounds_may_be_cut_after_any_event_too(
+    settings, plain, tmp_path, monkeypatch, fits
+):
+    if not _long(settings):
+        pytest.skip("it is cut after each above")
+    cut_and_gone_on_with(settings, plain, tmp_path, monkeypatch, fits, step=1)
+
+
+def _long(settings):
+    """Two minutes of cuts: every image is seen by every candidate in two rounds."""
+    return settings.get("ensemble.combine") == "selected"
+
+
+def cut_and_gone_on_with(settings, plain, tmp_path, monkeypatch, fits, *, step):
     config = read(settings)
     whole = run(
         {**settings, "round.out": str(tmp_path / "plants")}, Kept.begin(tmp_path / "whole", config)
     )
     kinds = [event["event"] for event in whole.kept.journal.events]
     expected, note = sorted(fits), Journal.note
-    for cut in sorted({*_ends(kinds)}):
+    for cut in sorted({*_ends(kinds)})[::step]:
         place, here = tmp_path / f"cut-{cut}", []
         fits.clear()
         of_cut = {**settings, "round.out": str(place / "plants")}
