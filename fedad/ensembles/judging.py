@@ -14,7 +14,6 @@ from fedad.aggregation.base import weights_of
 from fedad.averaging.counted import check_images, of_all
 from fedad.averaging.tensors import averaged_arrays
 from fedad.ensembles.calibrating import (
-    BINS,
     ScoreCounts,
     ScoreSums,
     added_up,
@@ -34,7 +33,15 @@ from fedad.ensembles.combining import (
     stepped,
 )
 from fedad.ensembles.composite import Composite
-from fedad.ensembles.outputs import LEAST, OF_MEMBERS, Held, Judging, about
+from fedad.ensembles.outputs import (
+    LEAST,
+    OF_MEMBERS,
+    Held,
+    Judging,
+    about,
+    all_counts,
+    score_counts,
+)
 from fedad.ensembles.parts import Images, with_some
 from fedad.ensembles.seen import COMBINER, COUNTS, SUMS, Seen
 from fedad.ensembles.trying import MeasurePart, TrialPart
@@ -93,19 +100,13 @@ class CountPart(Judging):
             at = sums.categories.index(one.product)
             good.append(counts_of(one.good, sums.mean[at], sums.spread[at]))
             drawn.append(counts_of(one.drawn, sums.mean[at], sums.spread[at]))
-        shape = (-1, self.outputs, BINS)
-        return ScoreCounts(
-            good=np.array(good, np.int64).reshape(shape),
-            drawn=np.array(drawn, np.int64).reshape(shape),
-            defects=np.array([one.defects for one in found], np.int64),
-            **about(found, features),
-        )
+        return score_counts(found, good, drawn, self.outputs, features)
 
     def merge(
         self, uploads: Sequence[ScoreCounts], turn: Turn, *, rng: np.random.Generator
     ) -> ScoreCounts:
         """The counts of all sites."""
-        return added_up(with_some(uploads, LEAST), ("good", "drawn", "defects"))
+        return all_counts(uploads)
 
     def admit(
         self, upload: ScoreCounts, site: Enrolled, turn: Turn

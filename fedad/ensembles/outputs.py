@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fedad.ensembles.calibrating import BINS, ScoreCounts, added_up
 from fedad.ensembles.composite import Composite
 from fedad.ensembles.drawing import drawn_into, features_of, masks_of
 from fedad.ensembles.held import folds_of
-from fedad.ensembles.parts import Images
+from fedad.ensembles.parts import Images, with_some
 from fedad.ensembles.seen import Seen
 from fedad.methods.base import Turn
 from fedad.types import Enrolled
@@ -136,3 +137,30 @@ def about(found: Sequence[Held], features: Images) -> dict[str, Any]:
         "sites": ("",),
         "fingerprint": features.fingerprint,
     }
+
+
+def score_counts(
+    found: Sequence[Held],
+    good: Sequence[np.ndarray],
+    drawn: Sequence[np.ndarray],
+    outputs: int,
+    features: Images,
+) -> ScoreCounts:
+    """What a site sends of its held-out images' counts.
+
+    Args:
+        good: of each product in `found` (O, K) counts in bins, drawn: the same of drawn defects.
+        outputs: O.
+    """
+    shape = (-1, outputs, BINS)
+    return ScoreCounts(
+        good=np.array(good, np.int64).reshape(shape),
+        drawn=np.array(drawn, np.int64).reshape(shape),
+        defects=np.array([one.defects for one in found], np.int64),
+        **about(found, features),
+    )
+
+
+def all_counts(uploads: Sequence[ScoreCounts]) -> ScoreCounts:
+    """The counts of all sites."""
+    return added_up(with_some(uploads, LEAST), ("good", "drawn", "defects"))

@@ -13,13 +13,11 @@ from fedad.averaging.counted import check_images
 from fedad.averaging.moments import moments_of
 from fedad.averaging.sums import added
 from fedad.ensembles.calibrating import (
-    BINS,
     ScoreCounts,
-    added_up,
     counts_of,
 )
 from fedad.ensembles.composite import Composite
-from fedad.ensembles.outputs import LEAST, Held, Judging, about
+from fedad.ensembles.outputs import LEAST, Held, Judging, about, all_counts, score_counts
 from fedad.ensembles.parts import Images, with_some
 from fedad.ensembles.seen import MEASURES, TRIALS
 from fedad.ensembles.selecting import (
@@ -91,19 +89,13 @@ class TrialPart(_Trying):
             of_drawn += [m[one.shown] for m in seen.drawn_maps]
             counted.append(counts_of(of_good, zero, unit))
             odd.append(counts_of(of_drawn, zero, unit))
-        shape = (-1, 2 * self.tried, BINS)
-        return ScoreCounts(
-            good=np.array(counted, np.int64).reshape(shape),
-            drawn=np.array(odd, np.int64).reshape(shape),
-            defects=np.array([one.defects for one in found], np.int64),
-            **about(found, features),
-        )
+        return score_counts(found, counted, odd, 2 * self.tried, features)
 
     def merge(
         self, uploads: Sequence[ScoreCounts], turn: Turn, *, rng: np.random.Generator
     ) -> ScoreCounts:
         """The counts of all sites."""
-        return added_up(with_some(uploads, LEAST), ("good", "drawn", "defects"))
+        return all_counts(uploads)
 
     def admit(
         self, upload: ScoreCounts, site: Enrolled, turn: Turn
