@@ -45,16 +45,14 @@ class Held(NamedTuple):
         return sum(one.stat().st_size for one in self.files)
 
 
-def held(run: Path, now: float | None = None) -> Held | None:
+def held(run: Path) -> Held | None:
     """The uploads that a finished run keeps; None where it keeps none, or may still need them.
-
-    Args:
-        run: its folder.
-        now: seconds since 1970; this moment where it is not given.
 
     Raises:
         DataError: its journal cannot be read.
     """
+    if not any(run.glob("uploads*")):  # so that no journal is read of what keeps none
+        return None
     events = events_of(run)
     if not any(one["event"] == "finished" for one in events):
         return None
@@ -63,16 +61,16 @@ def held(run: Path, now: float | None = None) -> Held | None:
         return None
     first = min(one.stat().st_mtime for one in there)
     days = int(events[0]["config"].get(KEEP_DAYS, RoundKnobs.keep_days))
-    return Held(run, tuple(there), days, ((time.time() if now is None else now) - first) / DAY)
+    return Held(run, tuple(there), days, (time.time() - first) / DAY)
 
 
-def all_held(runs: Path, now: float | None = None) -> Iterator[Held]:
+def all_held(runs: Path) -> Iterator[Held]:
     """What each run of a folder of runs keeps; a run whose journal cannot be read is passed by."""
     for journal in sorted(runs.glob(f"*/{JOURNAL}")):
         if journal.parent.is_symlink():
             continue
         with suppress(DataError, OSError):
-            if found := held(journal.parent, now):
+            if found := held(journal.parent):
                 yield found
 
 
