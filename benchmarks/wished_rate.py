@@ -25,8 +25,9 @@ from common import heading, row, threads
 from fedad.config import read
 from fedad.drawing.provide import provide
 from fedad.drawing.sets import drawn_set, plan_of
-from fedad.inspection.inspection import AGAIN, Inspection
+from fedad.inspection.inspection import Inspection
 from fedad.inspection.opened import open_inspector
+from fedad.judging.verdict_words import AGAIN
 from fedad.models.by_hand import build_and_keep
 from fedad.models.gate import Gate
 from fedad.plugins import plugin

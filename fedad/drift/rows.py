@@ -15,6 +15,7 @@ import numpy as np
 
 from fedad.drift.streams import STREAMS
 from fedad.errors import DataError
+from fedad.judging.verdict_words import AGAIN, UNREADABLE
 from fedad.plumbing.parse import from_json
 
 LINES = ".jsonl"
@@ -22,7 +23,6 @@ INSPECTED = "inspected"  # below a site's models: what its server judged, a file
 MODELS, SITES = "models", "sites"  # folders of a site and of a run, which no site is called by
 # In a server's line: which line of a watched folder's own log is of the same picture.
 WATCHED = "watched"
-AGAIN, UNREADABLE = "TAKE AGAIN", "UNREADABLE"  # verdicts, as lines have them
 
 
 @dataclass(frozen=True, eq=False)

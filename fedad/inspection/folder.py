@@ -10,10 +10,10 @@ from typing import Any
 
 from fedad.errors import ConfigError, DataError
 from fedad.images.pixels import shown
-from fedad.inspection.inspection import OK, UNREADABLE
 from fedad.inspection.inspector import Inspector
 from fedad.inspection.overlay import as_png, overlay
 from fedad.inspection.results import Lines, as_csv, row_of, unreadable
+from fedad.judging.verdict_words import OK, UNREADABLE
 from fedad.plumbing.files import write_atomic
 from fedad.plumbing.progress import track
 from fedad.running.maps import to_judge

@@ -22,9 +22,10 @@ from typing import Any, Protocol
 
 from fedad.errors import ConfigError, DataError
 from fedad.images.files import SUFFIXES, shown
-from fedad.inspection.inspection import AGAIN, NOK, OK, UNREADABLE, Inspection
+from fedad.inspection.inspection import Inspection
 from fedad.inspection.overlay import as_png, overlay
 from fedad.inspection.results import Lines, row_of, unreadable
+from fedad.judging.verdict_words import AGAIN, NOK, OK, UNREADABLE
 from fedad.plumbing.files import FOLDER_MODE, private_file, private_folder, write_atomic
 
 OWN, WORKING, LOG = ".fedad", "working", "verdicts.jsonl"

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fedad.judging.verdict_words import NOK
 from fedad.plumbing.files import json_number
-
-OK, NOK, AGAIN = "OK", "NOK", "TAKE AGAIN"
-UNREADABLE = "UNREADABLE"  # of a file that is no picture, which nothing is said of
 
 
 class Box(NamedTuple):

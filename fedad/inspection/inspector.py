@@ -25,7 +25,7 @@ from fedad.embedders.valid import valid_of
 from fedad.errors import BadFileError, ConfigError, DataError
 from fedad.images.reading import reading_of
 from fedad.images.roi import region_of, with_roi
-from fedad.inspection.inspection import AGAIN, NOK, OK, Alike, Box, Inspection, Nearest
+from fedad.inspection.inspection import Alike, Box, Inspection, Nearest
 from fedad.inspection.judged import Judged
 from fedad.inspection.overlay import SIDE
 from fedad.inspection.p_value import among, p_value
@@ -33,6 +33,7 @@ from fedad.inspection.picture import InMemory, Picture, cropped, image_of, own_p
 from fedad.inspection.recognise import NONE_KNOWN, recognised
 from fedad.judging.full_size import full_size
 from fedad.judging.looks import STRANGER, look_of, seen
+from fedad.judging.verdict_words import AGAIN, NOK, OK
 from fedad.judging.verdicts import oddest
 from fedad.messages.payload import Payload
 from fedad.methods.base import Locating, Method, Preparing, Tracing, method_of

@@ -12,7 +12,8 @@ import zlib
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fedad.inspection.inspection import AGAIN, NOK, Inspection
+from fedad.inspection.inspection import Inspection
+from fedad.judging.verdict_words import AGAIN, NOK
 from fedad.plumbing.shown import for_terminal
 from fedad.reporting.heatmap import colours, relative
 

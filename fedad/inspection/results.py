@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fedad.inspection.inspection import AGAIN, NOK, UNREADABLE, Inspection
-from fedad.plumbing.files import append_line, flush_folder, private_file, private_folder
+from fedad.inspection.inspection import Inspection
+from fedad.judging.verdict_words import AGAIN, NOK, UNREADABLE
+from fedad.plumbing.files import append_line, cut_torn, flush_folder, private_file, private_folder
 from fedad.plumbing.parse import from_json
 from fedad.plumbing.shown import csv_text
 
@@ -32,7 +33,6 @@ COLUMNS = (
     "alike_image",
     "model",
 )
-BLOCK = 2**16  # bytes of a file that are looked at together
 EXIT_NOK, EXIT_AGAIN, EXIT_UNREADABLE = 10, 11, 3
 
 Row = Mapping[str, Any]
@@ -79,9 +79,7 @@ class Lines:
         self._path = private_file(path)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND)
         flush_folder(path.parent)
-        size = os.lseek(self._file, 0, os.SEEK_END)
-        if (end := self._end(size)) < size:
-            os.ftruncate(self._file, end)
+        cut_torn(self._file)
 
     def read(self) -> Iterator[dict[str, Any]]:
         """The lines that are there, one after the other; what is none of ours is left out."""
@@ -93,14 +91,6 @@ class Lines:
     def add(self, row: Row) -> None:
         """Append a line. A name that is no Unicode has its bytes as JSON's own escapes."""
         append_line(self._file, f"{as_line(row)}\n".encode(errors="backslashreplace"))
-
-    def _end(self, size: int) -> int:
-        """Where the last whole line of so many bytes ends."""
-        for start in range((size - 1) // BLOCK * BLOCK, -1, -BLOCK):
-            found = os.pread(self._file, min(BLOCK, size - start), start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-        return 0
 
     def __enter__(self) -> Self:
         return self

@@ -22,8 +22,8 @@ from fedad.banks.beside import plain_bank, plain_own
 from fedad.banks.measured import measured
 from fedad.config import Config
 from fedad.errors import ConfigError, DataError
-from fedad.judging.operators import FALSE_ALARM, MISSED, RIGHT
 from fedad.judging.promise import Promise, promise
+from fedad.judging.verdict_words import FALSE_ALARM, MISSED, NOK, OK, RIGHT
 from fedad.messages.file import checksum
 from fedad.models.adding import Added, keep
 from fedad.models.changing import Now, opened_now
@@ -35,7 +35,6 @@ from fedad.plumbing.files import json_number
 from fedad.plumbing.parse import from_json
 from fedad.running.thresholds_file import Limits
 
-OK, NOK = "OK", "NOK"  # what a model said of a part
 GOOD = {(OK, RIGHT), (NOK, FALSE_ALARM)}  # the part is good
 DEFECTIVE = {(OK, MISSED), (NOK, RIGHT)}
 

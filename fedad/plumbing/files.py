@@ -25,6 +25,7 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 OTHERS = 0o077  # the rights of everybody but the owner
 # What figures of several sites or products are called: no site or product may be.
 TOTALS = ("all sites", "all sites together", "mean", "mean of sites", "pooled", "together")
+BLOCK = 2**16  # bytes of a file whose last line is looked for that are read together
 LONGEST_NAME = 160  # bytes; with its ending it stays below 255
 LONGEST_PART = 40  # letters of a file's name that its part file has, for the same reason
 
@@ -134,6 +135,17 @@ def append_line(file: int, line: bytes) -> None:
     except OSError:
         os.ftruncate(file, end)
         raise
+
+
+def cut_torn(file: int) -> int:
+    """Cut off what a crash left of an open file's last line; how many bytes that were."""
+    size = end = os.lseek(file, 0, os.SEEK_END)
+    while end and os.pread(file, 1, end - 1) != b"\n":
+        start = max(0, end - BLOCK)
+        end = start + os.pread(file, end - start, start).rfind(b"\n") + 1
+    if end < size:
+        os.ftruncate(file, end)
+    return size - end
 
 
 def flush_folder(folder: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from fedad.drift.rows import INSPECTED, LINES
 from fedad.errors import BusyError
 from fedad.inspection.results import as_line
-from fedad.plumbing.files import append_line, flush_folder, private_file, private_folder
+from fedad.plumbing.files import append_line, cut_torn, flush_folder, private_file, private_folder
 from fedad.plumbing.shown import for_log
 from fedad.serving import verdict_log
 
@@ -30,7 +30,6 @@ KEEP_DAYS = 400
 MOST = 1000  # lines that wait
 PATIENCE = 0.25  # seconds for which a line is waited for
 LOOK = 3600.0  # seconds until files that are too old are looked for, while nothing is judged
-BLOCK = 2**16  # bytes of a file that are looked at together
 _NAME = re.compile(rf"(\d{{4}}-\d\d-\d\d){re.escape(LINES)}")
 
 
@@ -178,24 +177,13 @@ def append(path: Path, lines: bytes) -> int:
     file = os.open(private_file(path), os.O_RDWR | os.O_APPEND)
     try:
         with verdict_log.alone(file, path):
-            cut = _cut_torn(file)
+            cut = cut_torn(file)
             append_line(file, lines)
     finally:
         os.close(file)
     if is_new:
         flush_folder(path.parent)
     return cut
-
-
-def _cut_torn(file: int) -> int:
-    """Cut off what a crash left of a last line; how many bytes that were."""
-    size = end = os.lseek(file, 0, os.SEEK_END)
-    while end and os.pread(file, 1, end - 1) != b"\n":
-        start = max(0, end - BLOCK)
-        end = start + os.pread(file, end - start, start).rfind(b"\n") + 1
-    if end < size:
-        os.ftruncate(file, end)
-    return size - end
 
 
 def _today() -> date:

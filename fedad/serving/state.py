@@ -11,7 +11,7 @@ from fedad.drift.rows import WATCHED
 from fedad.errors import BadFileError, FedadError
 from fedad.inspection.inspection import Inspection
 from fedad.inspection.results import unreadable
-from fedad.judging.operators import WORDS
+from fedad.judging.verdict_words import WORDS
 from fedad.plumbing.shown import for_terminal
 from fedad.serving import verdict_log
 from fedad.serving.access import Access

@@ -11,8 +11,9 @@ from fedad.errors import FedadError
 from fedad.images.pixels import read_file
 from fedad.images.reading import reading_of
 from fedad.inspection.hot_folder import HotFolder
-from fedad.inspection.inspection import UNREADABLE, Inspection
+from fedad.inspection.inspection import Inspection
 from fedad.inspection.inspector import Inspector
+from fedad.judging.verdict_words import UNREADABLE
 from fedad.serving.metrics import ERRORS
 from fedad.serving.refusals import RefusedError
 from fedad.serving.served import Upload

@@ -13,8 +13,9 @@ from fedad.drift.self_started import FIRST
 from fedad.drift.state import state_of
 from fedad.drift.streams import BRIGHTNESS, DISTANCE
 from fedad.errors import DataError
-from fedad.inspection.inspection import AGAIN, UNREADABLE, Box, Inspection, Nearest
+from fedad.inspection.inspection import Box, Inspection, Nearest
 from fedad.inspection.results import row_of
+from fedad.judging.verdict_words import AGAIN, UNREADABLE
 from fedad.reporting.drift_chart import THEMES, chart, chart_svg, themed_svg
 from fedad.reporting.shown_drift import as_page, drift_of_run, drift_of_site, lines
 from tests.drift.lines import START, from_day, rows

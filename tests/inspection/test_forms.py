@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fedad.errors import BadFileError
-from fedad.inspection.inspection import AGAIN, NOK
+from fedad.judging.verdict_words import AGAIN, NOK
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import Image
 from fedad.errors import ConfigError
 from fedad.inspection import hot_folder as file
 from fedad.inspection.hot_folder import LOG, OWN, WORKING, HotFolder
-from fedad.inspection.inspection import NOK, OK, UNREADABLE
+from fedad.judging.verdict_words import NOK, OK, UNREADABLE
 
 
 class Killed(BaseException):

@@ -17,7 +17,6 @@ from fedad.datasets.base import open_dataset
 from fedad.embedders.embedder import Embedder
 from fedad.errors import BadFileError, ConfigError, DataError
 from fedad.evaluation import least_rate, threshold
-from fedad.inspection.inspection import AGAIN, NOK, OK, UNREADABLE
 from fedad.inspection.inspector import Inspector
 from fedad.inspection.opened import open_inspector
 from fedad.inspection.overlay import as_png, overlay
@@ -25,6 +24,7 @@ from fedad.inspection.p_value import p_value
 from fedad.inspection.results import Lines, exit_code
 from fedad.judging.looks import BLURRED, STRANGER, TOO_DARK, Look, Looks
 from fedad.judging.thresholds import GoodScore
+from fedad.judging.verdict_words import AGAIN, NOK, OK, UNREADABLE
 from fedad.judging.verdicts import judge
 from fedad.methods.base import method_of
 from fedad.partition import partition

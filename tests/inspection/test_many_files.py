@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fedad.inspection.hot_folder import LOG, OVERLAY, OWN, PLACES, WORKING
-from fedad.inspection.inspection import OK
+from fedad.judging.verdict_words import OK
 from tests.inspection.watching import verdict_of
 
 FILES, THERE = 5000, 2000  # all, and those that are there when the first process starts

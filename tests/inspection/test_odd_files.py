@@ -14,12 +14,11 @@ from PIL import Image
 
 from fedad.commands.inspect import _json
 from fedad.errors import BadFileError
-from fedad.inspection import results
 from fedad.inspection.hot_folder import LONGEST, OVERLAY, HotFolder, free_name
-from fedad.inspection.inspection import AGAIN, NOK, OK, UNREADABLE
 from fedad.inspection.opened import open_inspector
 from fedad.inspection.overlay import as_png, overlay
 from fedad.inspection.results import Lines
+from fedad.judging.verdict_words import AGAIN, NOK, OK, UNREADABLE
 from fedad.models.by_hand import build_and_keep
 from fedad.models.gate import Gate
 from fedad.plumbing.progress import Bars
@@ -112,7 +111,7 @@ def test_folders_are_left_alone(tmp_path):
 @pytest.mark.parametrize("block", [3, 64])
 @pytest.mark.parametrize("torn", ["", '{"a', '{"a": "' + "x" * 99])
 def test_only_what_is_torn_is_cut_off_however_long_it_is(block, torn, tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "BLOCK", block)
+    monkeypatch.setattr("fedad.plumbing.files.BLOCK", block)
     for whole in ("", '{"a": 1}\n', '{"a": 1}\nnot ours\n{"a": 2}\n'):
         (tmp_path / "x").write_text(whole + torn)
         with Lines(tmp_path / "x") as lines:

@@ -17,7 +17,8 @@ import numpy as np
 from fedad.errors import BadFileError
 from fedad.inspection import hot_folder
 from fedad.inspection.hot_folder import HotFolder
-from fedad.inspection.inspection import AGAIN, NOK, OK, Inspection
+from fedad.inspection.inspection import Inspection
+from fedad.judging.verdict_words import AGAIN, NOK, OK
 
 SETTLE, PATIENCE = 0.05, 2.0
 

@@ -10,6 +10,7 @@ import pytest
 
 from fedad.drift.rows import pictures_of
 from fedad.inspection import hot_folder
+from fedad.plumbing.files import BLOCK
 from fedad.serving import inspected as file
 from fedad.serving import verdict_log
 from fedad.serving.inspected import Inspected
@@ -198,7 +199,7 @@ def test_what_a_crash_left_is_cut_off_and_told(log):
     one, said = log
     path = one.folder / "2026-03-02.jsonl"
     one.add(row(1))
-    for number, torn in enumerate((b"{", b"\x00" * 3 * file.BLOCK), start=2):
+    for number, torn in enumerate((b"{", b"\x00" * 3 * BLOCK), start=2):
         with path.open("ab") as handle:
             handle.write(torn)
         one.add(row(number))

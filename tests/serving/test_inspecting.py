@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from fedad.errors import BadFileError
-from fedad.inspection.inspection import AGAIN, NOK, OK, UNREADABLE
 from fedad.inspection.recognise import NONE_KNOWN, Candidate, recognised
 from fedad.judging.looks import Looks
+from fedad.judging.verdict_words import AGAIN, NOK, OK, UNREADABLE
 from fedad.serving.bodies import MOST_PICTURES, Held
 from fedad.serving.recent import Recent
 from fedad.serving.served import Served

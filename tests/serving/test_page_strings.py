@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fedad.inspection.inspection import AGAIN, NOK, OK, UNREADABLE
 from fedad.inspection.recognise import NONE_KNOWN
 from fedad.judging.looks import BLURRED, STRANGER, TOO_DARK
+from fedad.judging.verdict_words import AGAIN, NOK, OK, UNREADABLE
 from fedad.models.checked import Checked
 from fedad.models.gate import Gate, decide
 from fedad.reporting.drawing import DARK, LIGHT
