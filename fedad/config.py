@@ -329,8 +329,9 @@ def read(run_config: Mapping[str, Any]) -> Config:
     made["embedder"] = _named_in_full(made["embedder"])
     turned = {name: _table(name, own[name], tables[name]) for name in tables if name in own}
     config = Config(**made, plugins={n: k for n, k in turned.items() if k != own[n]()})
+    flat = config.flat()
     for key, kind in PLUGINS.items():
-        if (value := config.flat()[key]) not in names(kind):
+        if (value := flat[key]) not in names(kind):
             raise ConfigError(
                 f"{key} = {value!r}{did_you_mean(str(value), names(kind))}: "
                 f"expected one of {', '.join(names(kind))}"
@@ -485,15 +486,22 @@ def _unknown(key: str, knobs: Iterable[str]) -> str:
 
 
 def _table(name: str, table: type, given: Mapping[str, Any]) -> Any:
-    kinds = get_type_hints(table, include_extras=True)
+    kinds = _adapters(table) if given else {}
     return table(**{k: _value(f"{name}.{_kebab(k)}", kinds[k], given[k]) for k in given})
 
 
-def _value(knob: str, kind: Any, value: Any) -> Any:
+@cache
+def _adapters(table: type) -> dict[str, TypeAdapter[Any]]:
+    """What checks each knob of a table; made once, since that takes a millisecond a knob."""
+    kinds = get_type_hints(table, include_extras=True)
+    return {knob.name: TypeAdapter(kinds[knob.name]) for knob in fields(table)}
+
+
+def _value(knob: str, kind: TypeAdapter[Any], value: Any) -> Any:
     if isinstance(value, float) and not abs(value) <= LARGEST:
         raise ConfigError(f"{knob} = {value!r}: expected a number of at most {LARGEST:g}")
     try:
-        return TypeAdapter(kind).validate_python(value, strict=True)
+        return kind.validate_python(value, strict=True)
     except ValidationError as error:
         message = error.errors()[0]["msg"].replace("Input should be", "expected")
         raise ConfigError(f"{knob} = {value!r}: {message.removeprefix('Value error, ')}") from None

@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterable
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,9 +24,15 @@ SHARED = (
 
 def names(kind: str) -> list[str]:
     """The plug-ins of a kind: the files in `fedad/<kind>/`, less `_private` ones and `SHARED`."""
-    package = importlib.import_module(f"fedad.{kind}")
-    found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in found if name not in SHARED and name[0] != "_")
+    folder = _folder(kind)
+    return list(_names(folder, folder.stat().st_mtime_ns))
+
+
+@cache
+def _names(folder: Path, _changed: int) -> tuple[str, ...]:
+    """As `names`; a folder is listed again where a file came or went since."""
+    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
+    return tuple(sorted(name for name in found if name not in SHARED and name[0] != "_"))
 
 
 def plugin(kind: str, name: str) -> Any:
@@ -60,13 +67,29 @@ def declared(kind: str, name: str, what: str) -> Any:
 
 def states(kind: str, name: str, line: str) -> bool:
     """Whether the file of a plug-in has this line, such as `RANKED = True`; it isn't imported."""
-    return line in source_of(kind, name).splitlines()
+    return line in _lines(source_of(kind, name))
 
 
 def source_of(kind: str, name: str) -> str:
     """The source of a plug-in's file."""
-    folder = Path(importlib.import_module(f"fedad.{kind}").__path__[0])
-    return (folder / f"{name}.py").read_text("utf-8")
+    file = _folder(kind) / f"{name}.py"
+    found = file.stat()
+    return _source(file, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=256)
+def _source(file: Path, _changed: int, _size: int) -> str:
+    return file.read_text("utf-8")
+
+
+@lru_cache(maxsize=256)
+def _lines(source: str) -> frozenset[str]:
+    return frozenset(source.splitlines())
+
+
+@cache
+def _folder(kind: str) -> Path:
+    return Path(importlib.import_module(f"fedad.{kind}").__path__[0])
 
 
 def _module(kind: str, name: str) -> ModuleType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -95,9 +96,15 @@ def _lines(path: Path) -> Mapping[str, Any]:
 
 
 def _value(path: Path, line: str, value: Any) -> Any:
-    kind = get_type_hints(Policy, include_extras=True)[line.replace("-", "_")]
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return _adapters()[line.replace("-", "_")].validate_python(value)
     except ValidationError as error:
         message = error.errors()[0]["msg"].replace("Input should be", "expected")
         raise ConfigError(f"{path}: {line} = {value!r}: {message}") from None
+
+
+@cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    """What checks each line."""
+    kinds = get_type_hints(Policy, include_extras=True)
+    return {one.name: TypeAdapter(kinds[one.name]) for one in fields(Policy)}
