@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,22 +18,9 @@ def show_json(told: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Print an object, or a list of some, as JSON in ASCII: what a terminal would not show stands
     as JSON's own escapes, paths are absolute, NaN is null, and what is infinite is a word."""
     from fedad.plumbing.console import say
+    from fedad.plumbing.files import as_json_text
 
-    text = json.dumps(_plain(told), indent=1, allow_nan=False)
-    say(*text.replace("\x7f", "\\u007f").splitlines())
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
-    from fedad.plumbing.files import json_number
-
-    if isinstance(value, Path):
-        return str(value.absolute())
-    if isinstance(value, float):
-        return json_number(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    say(*as_json_text(told).replace("\x7f", "\\u007f").splitlines())
 
 
 def show_run(folder: Path, *, as_json: bool = False) -> None:

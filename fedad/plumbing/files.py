@@ -13,7 +13,7 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -181,17 +181,20 @@ def json_number(value: float) -> float | str | None:
     return float(value) if math.isfinite(value) else str(value)
 
 
-def as_json_text(value: Mapping[str, Any]) -> str:
-    """`value` as indented JSON, with null for NaN."""
-    return json.dumps(_plain(value), indent=1)
+def as_json_text(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """`value` as indented JSON, its numbers by `json_number`."""
+    return json.dumps(_plain(value), indent=1, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON has it: numbers by `json_number`, paths absolute, tuples as lists."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, float):
+        return json_number(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def cache_root() -> Path:

@@ -24,6 +24,7 @@ from fedad.errors import BusyError, DataError
 from fedad.inspection.results import as_line
 from fedad.plumbing.files import (
     append_line,
+    cut_torn,
     flush_folder,
     private_file,
     private_folder,
@@ -188,16 +189,13 @@ def _lost(path: Path, end: End) -> int:
 
 def _last_hash(file: int) -> str:
     """The hash of the last whole line; what is torn behind it is cut off."""
+    cut_torn(file)
     size = os.lseek(file, 0, os.SEEK_END)
     for start in (max(0, size - BLOCK), 0):  # the last lines, or all where that is not enough
-        content = os.pread(file, size - start, start)
-        whole, found, _ = content.rpartition(b"\n")
-        if b"\n" in whole or not start:
+        _, found, last = os.pread(file, size - start, start)[:-1].rpartition(b"\n")
+        if found or not start:
             break
-    end = start + len(whole) + len(found)
-    if end < size:
-        os.ftruncate(file, end)
-    return sha256(whole.rpartition(b"\n")[2]).hexdigest() if found else FIRST
+    return sha256(last).hexdigest() if size else FIRST
 
 
 def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
