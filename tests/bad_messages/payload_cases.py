@@ -152,6 +152,9 @@ def _arrays(kind: type[Payload], stage: str, dtype: str, *, every: bool) -> Iter
     for name, slot in slots(kind).items():
         if not isinstance(slot.kind, Array) or slot.stays:
             continue
+        if name == "ranks":  # of a part of a bank, and in no upload
+            yield Case(f"{record}/{name} of its own", stage, _added(record, name), "kind")
+            continue
         if slot.kind.optional and not every:
             yield Case(f"{record}/{name} of its own", stage, _added(record, name), "fields")
             continue
@@ -388,11 +391,14 @@ def _coded_banks(stage: str) -> Iterator[Case]:
         _values("codedbank", "step", np.zeros_like), _values("codedbank", "mean", np.zeros_like)
     )
     yield Case("rows of zeros", stage, none, "norm")
-    ranks = _values("codedbank", "row", np.zeros_like)
-    yield Case("all rows of one rank", stage, ranks, "column")
-    yield Case(
-        "all rows of one product", stage, _values("codedbank", "category", np.zeros_like), ("shape")
-    )
+    yield Case("all rows of one rank", stage, _ranked(0), "column")
+    yield Case("ranks below 0", stage, _ranked(-1), "range")
+    yield Case("ranks of three rows", stage, _ranked(0, 3), "shape")
+    less = _values("codedbank", "held", _with_first(0))
+    yield Case("no rows of one product", stage, less, "size")
+    most = _values("codedbank", "held", lambda t: np.full_like(t, 2**31 - 1))
+    yield Case("more rows than anybody has memory for", stage, most, "size")
+    yield Case("more axes than features", stage, _set("header", "axes", "60000"), "shape")
     patches = _values("codedbank", "patches", np.zeros_like)
     yield Case("rows of no patches", stage, patches, "counts")
     yield Case("another scope", stage, _set("header", "scope", "mixed"), "header")
@@ -589,6 +595,16 @@ def _times(values: np.ndarray, scale: float) -> np.ndarray:
 def _compressed(count: int) -> np.ndarray:
     made = lzma.compress(bytes(count), format=lzma.FORMAT_RAW, filters=FILTERS)
     return np.frombuffer(made, np.uint8)
+
+
+def _ranked(value: int, count: int = 0) -> Callable[[RecordDict], None]:
+    """The same rank for all rows, or for so many."""
+
+    def change(content: RecordDict) -> None:
+        rows = count or int(content["codedbank"]["held"].numpy().sum())
+        content["codedbank"]["ranks"] = plain(np.full(rows, value, np.int32))
+
+    return change
 
 
 def _staying(content: RecordDict) -> None:
