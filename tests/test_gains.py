@@ -134,4 +134,24 @@ def test_the_mean_of_sites_is_surer_than_each(ways):
     assert mean["value"] == pytest.approx(one["value"])
     assert mean["high"] - mean["low"] == pytest.approx((one["high"] - one["low"]) / math.sqrt(2))
     assert mean["answer"] == GAINED
+    assert mean["over"] == "images"
     assert gains_of({}, {})["image_auroc"]["mean_of_sites"]["answer"] == CANNOT_TELL
+
+
+def test_many_sites_of_few_images_tell_by_how_their_gains_scatter():
+    """What no site says by itself: of three images a side, in twelve sites."""
+    few, rng = np.repeat([False, True], 3), np.random.default_rng(0)
+    noise = {f"site-{k}": rng.normal(size=6) for k in range(12)}
+    shared = {site: found(5 + one + 4 * few, few, site) for site, one in noise.items()}
+    alone = {site: found(5 + one, few, site) for site, one in noise.items()}
+    told = gains_of(shared, alone)["image_auroc"]
+    assert {one["answer"] for one in told["sites"].values()} == {CANNOT_TELL}
+    mean, values = told["mean_of_sites"], [one["value"] for one in told["sites"].values()]
+    assert mean["over"] == "sites"
+    assert mean["answer"] == GAINED
+    assert mean["p"] == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    some = gains_of(dict([*shared.items()][:4]), alone)["image_auroc"]["mean_of_sites"]
+    assert some["answer"] == CANNOT_TELL
+    assert math.isnan(some["p"])
+    same = gains_of(alone, alone)["image_auroc"]["mean_of_sites"]
+    assert (same["value"], same["answer"]) == (0, CANNOT_TELL)

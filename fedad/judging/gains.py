@@ -23,6 +23,7 @@ FIGURES = ("image_auroc", "auc_spro_0.05")
 GAINED, LOST, CANNOT_TELL = "gained", "lost", "cannot tell"
 ALPHA = 0.05
 FEWEST = 5  # good or defective images of a product: fewer scatter less than they should
+FEWEST_SITES = 5  # by whose scatter a mean of sites is sure
 NAN = math.nan
 
 
@@ -57,22 +58,41 @@ def gains_of(
 
 
 def _mean(sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The gain of the mean of sites, which draw their images apart; none where a site with a gain
-    has too few to say how sure it is."""
+    """The gain of the mean of sites, which draw their images apart.
+
+    `over` says what it is sure by: `images`, where each site says how sure its gain is; else
+    `sites`, by how the gains of `FEWEST_SITES` or more scatter (Student's t). Of fewer there is
+    no interval.
+    """
     known = [one for one in sites if not math.isnan(one["value"])]
     value = float(np.mean([one["value"] for one in known])) if known else NAN
     halves = [(one["high"] - one["low"]) / 2 for one in known]
-    if not known or np.isnan(halves).any():
-        return {"value": value, "low": NAN, "high": NAN, "p": NAN, "answer": CANNOT_TELL}
-    half = math.sqrt(sum(one**2 for one in halves)) / len(halves)
-    p = 2 * float(stats.norm.sf(abs(value) / half * stats.norm.ppf(1 - ALPHA / 2)))
+    if known and not np.isnan(halves).any():
+        half = math.sqrt(sum(one**2 for one in halves)) / len(halves)
+        p = 2 * float(stats.norm.sf(abs(value) / half * stats.norm.ppf(1 - ALPHA / 2)))
+        over = "images"
+    else:
+        half, p = _by_scatter([one["value"] for one in known])
+        over = "sites"
     return {
         "value": value,
         "low": value - half,
         "high": value + half,
         "p": p,
+        "over": over,
         "answer": _answer(value, p),
     }
+
+
+def _by_scatter(gains: Sequence[float]) -> tuple[float, float]:
+    """Half the 95 % interval of the mean of gains, one a site, and the p of none; NaN of few
+    sites, or of gains that are equal."""
+    count = len(gains)
+    error = float(np.std(gains, ddof=1)) / math.sqrt(count) if count >= FEWEST_SITES else 0.0
+    if not error > 0:
+        return NAN, NAN
+    half = error * float(stats.t.ppf(1 - ALPHA / 2, count - 1))
+    return half, 2 * float(stats.t.sf(abs(np.mean(gains)) / error, count - 1))
 
 
 def _gains(shared: Findings, alone: Findings, figures: Sequence[str]) -> dict[str, dict[str, Any]]:

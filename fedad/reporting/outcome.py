@@ -27,7 +27,9 @@ NOT_KNOWN = (
 ANSWERS = (
     "Gained and lost: of the difference to being isolated on the same test images, p below 5 % "
     "over all sites and both figures (Holm), for the models of this run: other seeds are not in "
-    "it. Cannot tell is an answer too: few images tell little."
+    "it. Cannot tell is an answer too: few images tell little, and fewer than five good or "
+    "defective ones of a product, or a figure that no redrawing moves, tell nothing of a site. The "
+    "mean of sites is then as sure as the gains of five sites or more agree."
 )
 
 
