@@ -1,13 +1,21 @@
 """A tree of servers beside one: regions merge their plants' banks, a head merges theirs.
 
     python benchmarks/regions.py [--sites 100] [--regions 4] [--images 120] [--share 0.15]
-        [--keep 1.5 2] [--seeds 3] [--rows 0]
+        [--keep 1.5 2] [--same-pool] [--seeds 3] [--orders 1] [--rows 0]
 
 Drawn plants' good images are dealt out to so many sites, alike; each site's bank is made once. One
 server keeps `--share` of all rows; in the tree each region keeps `--keep` times its part of that,
 and the head merges the regions' banks to as many rows, by the same function, which takes a merged
 bank as it is. Each merge has a process of its own, which reads its files: its memory is the most it
 held above what it held before. All test images are judged by both banks.
+
+A server takes `merge.oversample` times a site's part into the pool that it chooses from, a region
+as many times `--keep`. With `--same-pool` a region takes what one server would of each site, so
+that the head chooses from a part of one server's pool, or with `--keep 2` from all of it.
+
+With `--orders` the sites then get each other's names, in an order that is drawn, as often as told:
+one server begins its selection with another row, and regions are of other sites. So its figures
+say how far one server is from itself.
 
 With `--rows` no image is embedded and none judged: so many rows of 152 numbers in clumps are drawn
 and dealt out to the sites, for memory and seconds alone.
@@ -17,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -86,9 +95,10 @@ def figures(config: Config, sites: Sequence[Site], embed: Embedder, bank: Bank) 
     return {name: float(found.report["mean"][name]["value"]) for name in FIGURES}
 
 
-def sized(config: Config, rows: int) -> Config:
-    """The configuration of a merge that keeps so many rows."""
-    return replace(config, bank=replace(config.bank, size=rows))
+def sized(config: Config, rows: int, over: float = 1.0) -> Config:
+    """The configuration of a merge that keeps so many rows, and its pool `over` times smaller."""
+    knobs = replace(config.merge, oversample=max(1.0, config.merge.oversample / over))
+    return replace(config, bank=replace(config.bank, size=rows), merge=knobs)
 
 
 def configured(asked: argparse.Namespace, seed: int) -> Config:
@@ -148,6 +158,18 @@ def bank_of(site: str, rows: np.ndarray) -> Bank:
     ).sealed(site, "float32")
 
 
+def renamed(files: Sequence[Path], order: int, folder: Path) -> list[Path]:
+    """The same uploads under each other's names; as they are in the first order."""
+    if not order:
+        return list(files)
+    folder.mkdir()
+    drawn = np.random.default_rng(order).permutation(len(files))
+    for file, of in zip(files, drawn, strict=True):
+        bank = load(files[of], Bank).replace(sites=(file.stem,))
+        save(folder / file.name, bank, private=False, method="patchcore")
+    return [folder / file.name for file in files]
+
+
 class Merged(NamedTuple):
     """A bank that one server or a tree has made, and what each of its merges took."""
 
@@ -165,7 +187,8 @@ def both(
     yield Merged("one server", folder / "one", [merged(final, files, folder / "one")])
     parts = [files[k :: asked.regions] for k in range(asked.regions)]
     for keep in asked.keep:
-        region = sized(config, round(keep * size / asked.regions))
+        over = keep if asked.same_pool else 1.0
+        region = sized(config, round(keep * size / asked.regions), over)
         heads = [folder / f"region-{keep}-{k}" for k in range(asked.regions)]
         regions = [merged(region, part, head) for part, head in zip(parts, heads, strict=True)]
         out = folder / f"tree-{keep}"
@@ -173,7 +196,7 @@ def both(
 
 
 def compared(asked: argparse.Namespace, seed: int, folder: Path) -> Iterator[list[Any]]:
-    """A line for one server, and one for each tree."""
+    """A line for one server, and one for each tree, in each order of the sites."""
     config = configured(asked, seed)
     embed: Embedder | None = None
     sites: Sequence[Site] = ()
@@ -183,20 +206,49 @@ def compared(asked: argparse.Namespace, seed: int, folder: Path) -> Iterator[lis
         embed = Embedder(config.embedder)
         sites = partition(open_dataset(config.data), config.data, seed=seed)
         files, rows = uploaded(config, sites, embed, folder)
-    for one in both(asked, config, files, rows, folder):
-        bank = load(one.file, Bank)
-        found = figures(config, sites, embed, bank) if embed else {}
-        regions = [part["bytes"] / MIB for part in one.each[:-1]]
-        yield [
-            seed,
-            one.name,
-            len(bank),
-            *(f"{found[figure]:.4f}" if found else "" for figure in FIGURES),
-            f"{max(regions):.0f}" if regions else "",
-            f"{one.each[-1]['bytes'] / MIB:.0f}",
-            f"{sum(part['seconds'] for part in one.each):.1f}",
-            f"{max(part['seconds'] for part in one.each):.1f}",
-        ]
+    for order in range(asked.orders):
+        place = folder / f"order-{order}"
+        ordered = renamed(files, order, place)
+        first: set[Any] = set()
+        for one in both(asked, config, ordered, rows, folder):
+            bank = load(one.file, Bank)
+            first = first or whose(bank)
+            found = figures(config, sites, embed, bank) if embed else {}
+            regions = [part["bytes"] / MIB for part in one.each[:-1]]
+            yield [
+                *(seed, order, one.name, len(bank)),
+                *(f"{found[figure]:.4f}" if found else "" for figure in FIGURES),
+                f"{len(first & whose(bank)) / len(first):.3f}",
+                f"{max(regions):.0f}" if regions else "",
+                f"{one.each[-1]['bytes'] / MIB:.0f}",
+                f"{sum(part['seconds'] for part in one.each):.1f}",
+                f"{max(part['seconds'] for part in one.each):.1f}",
+            ]
+
+
+def whose(bank: Bank) -> set[tuple[str, str, int]]:
+    """Which rows of which sites and products a bank has."""
+    columns = zip(bank.site.tolist(), bank.category.tolist(), bank.row.tolist(), strict=True)
+    return {(bank.sites[site], bank.categories[part], row) for site, part, row in columns}
+
+
+def spread(lines: Sequence[Sequence[Any]]) -> Iterator[str]:
+    """What figures are over orders and seeds, and how far a tree's are from one server's."""
+    servers = {line[2]: [one for one in lines if one[2] == line[2]] for line in lines}
+    first = next(iter(servers.values()))
+    for name, mine in servers.items():
+        for at, figure in enumerate(FIGURES, start=4):
+            values = [float(line[at]) for line in mine]
+            off = [one - float(other[at]) for one, other in zip(values, first, strict=True)]
+            yield (
+                f"{name}, {figure}: {_told(values)}, from {min(values):.4f} to {max(values):.4f}"
+                + (f"; less one server's {_told(off)}" if mine is not first else "")
+            )
+
+
+def _told(values: Sequence[float]) -> str:
+    """The mean, and the standard deviation of one."""
+    return f"{statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}"
 
 
 def main() -> None:
@@ -208,6 +260,8 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=float, nargs="+", default=[1.5, 2.0], help="a region's rows, by its part"
     )
+    parser.add_argument("--same-pool", action="store_true", help="regions take what one would")
+    parser.add_argument("--orders", type=int, default=1, help="of the sites' names, of each seed")
     parser.add_argument("--rows", type=int, default=0, help="drawn ones in place of images")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--merge", action="store_true", help=argparse.SUPPRESS)
@@ -221,14 +275,18 @@ def main() -> None:
     )
     print(f"{what}, dealt out alike to {asked.sites} sites\n")
     row(
-        *("seed", "server", "rows", *FIGURES, "MiB, the largest region"),
-        *("MiB, the server or head", "s, all", "s, the longest"),
+        *("seed", "order", "server", "rows", *FIGURES, "one server's rows, of all"),
+        *("MiB, the largest region", "MiB, the server or head", "s, all", "s, the longest"),
     )
-    row(*["---"] * 9)
+    row(*["---"] * 11)
+    lines = []
     for seed in range(asked.seeds):
         with tempfile.TemporaryDirectory() as folder, shown_by(Bars()):
             for line in compared(asked, seed, Path(folder)):
                 row(*line)
+                lines.append(line)
+    if not asked.rows and asked.seeds * asked.orders > 1:
+        print("", *spread(lines), sep="\n")
 
 
 if __name__ == "__main__":

@@ -258,10 +258,10 @@ def main() -> None:
         for sites in options.sites:
             told[sites] = _in_its_own_process(root, sites, options.copies)
             one = told[sites]
-            growth = one["server"] / told[GROWTH]["server"] if GROWTH in told else float("nan")
+            growth = f"{one['server'] / told[GROWTH]['server']:.1f}x" if GROWTH in told else ""
             seconds = [f"{one[key]:.2f}" for key in ("total", "server", "merge")]
             grew = ", ".join(f"{stage} {n / 2**20:.0f}" for stage, n in one["grew"].items())
-            row(sites, *seconds, f"{growth:.1f}x", f"{one['memory'] / 2**20:.0f}", grew)
+            row(sites, *seconds, growth, f"{one['memory'] / 2**20:.0f}", grew)
         if options.flwr and not options.copies:
             by_flwr(root, options.flwr)
 

@@ -1,13 +1,14 @@
 """A real SuperLink with its database on disk: bytes, memory and processor, by nodes and by bank.
 
     python benchmarks/superlink.py [--nodes 10 30 100] [--rows 204] [--bank 1000] [--runs 1]
-        [--apps]
+        [--apps] [--spread 0]
 
 SuperLink has the command of `docker/compose.yaml`: TLS, signed requests, process isolation, a
 database. A node is a thread here, in the place of a SuperNode and its SuperExec: it has a key of
 its own, goes through Flower's own client of the Fleet API to the same endpoints (there is no proxy
 between), and asks every 3 s as a SuperNode does. All nodes send at the same moment, once the last
-of them has its answer: the worst that a database meets.
+of them has its answer: the worst that a database meets. With `--spread` they send one after the
+other, evenly over so many seconds.
 
 Asked for training, a node sends a bank of `--rows` drawn rows of 152 numbers; then all get one of
 `--bank` rows, and answer a word. Who asks is this process, which takes the run's task as SuperExec
@@ -31,7 +32,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from logging import ERROR, getLogger
@@ -121,6 +123,7 @@ class Node(threading.Thread):
     answer: Callable[[Message, Context], Message]
     alone: threading.Lock  # who answers: one at a time
     done: threading.Event
+    later: float  # seconds that it waits before it sends
     contexts: dict[int, Context] = field(default_factory=dict)  # by run
     failed: str = ""
 
@@ -173,6 +176,7 @@ class Node(threading.Thread):
             reply.metadata.__dict__["_message_id"] = reply.object_id
             objects, tree = get_all_nested_objects(reply), get_object_tree(reply)
             self.gate.wait()
+            self.done.wait(self.later)
             missing, session = send(reply, tree, 0.0)
             push_objects(
                 objects,
@@ -334,7 +338,18 @@ def measured(asked: argparse.Namespace, root: Path, nodes: int) -> Iterator[dict
         gate, alone, done = Gate(nodes), threading.Lock(), threading.Event()
         answer = Copies() if asked.apps else drawn(asked.rows)
         threads = [
-            Node(k, nodes, address, ca.read_bytes(), pair, gate, answer, alone, done)
+            Node(
+                k,
+                nodes,
+                address,
+                ca.read_bytes(),
+                pair,
+                gate,
+                answer,
+                alone,
+                done,
+                k * asked.spread / nodes,
+            )
             for k, pair in enumerate(pairs)
         ]
         stack.callback(_ended, threads, done)
@@ -355,7 +370,8 @@ def measured(asked: argparse.Namespace, root: Path, nodes: int) -> Iterator[dict
                 stages = read_record(folder)["seconds"]
             else:
                 link.start(config.flat())
-                stages = run_here(address, server, asked.bank)
+                with explained(threads, work / "superlink.log"):
+                    stages = run_here(address, server, asked.bank)
             found["seconds"] = time.monotonic() - began
             watch.done.set()
             watch.join()
@@ -365,6 +381,19 @@ def measured(asked: argparse.Namespace, root: Path, nodes: int) -> Iterator[dict
             found["processor"] = _processor(superlink) - spent
             found["requests"] = Calls.made - made
             yield {**found, **_left(database, work), "stages": stages, **watch.most}
+
+
+@contextmanager
+def explained(threads: Sequence[Node], log: Path) -> Iterator[None]:
+    """Say of a run that failed what the nodes met with, and which errors SuperLink wrote."""
+    try:
+        yield
+    except FedadError as error:
+        met = Counter(one.failed for one in threads if one.failed)
+        lines = log.read_text(errors="replace").splitlines()
+        wrote = Counter(line.strip()[:200] for line in lines if "Error" in line)
+        told = [f"{count} x {what}" for what, count in (*met.most_common(5), *wrote.most_common(9))]
+        raise FedadError("\n  ".join([str(error), *told])) from error
 
 
 def drawn(rows: int) -> Callable[[Message, Context], Message]:
@@ -535,6 +564,7 @@ def main() -> None:
     parser.add_argument("--apps", action="store_true", help="the ServerApp, and a ClientApp")
     parser.add_argument("--bank", type=int, default=1000, help="rows")
     parser.add_argument("--runs", type=int, default=1, help="one after the other")
+    parser.add_argument("--spread", type=float, default=0.0, help="seconds over which nodes send")
     parser.add_argument("--idle", type=float, default=15.0, help="seconds without a run")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # and all it started

@@ -13,6 +13,7 @@ rows are those of the plain float64 loop, index by index, whatever the threads o
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -29,7 +30,12 @@ RANKED = True
 
 ACTIVE = 1024  # points among which one round picks
 BATCH = 2048  # points that the first round refreshes; it grows while rounds yield little
-BLOCK = 2048  # points and kept rows in one block of distances
+BLOCK = 2048  # points in one block
+LEAST = 128  # kept rows in a block where there are as many: products of fewer are slow
+SHARE = 2  # a block of distances takes one in so many of the points' bytes,
+FLOOR = 2 * 2**20  # bytes at the least, since smaller products are slow,
+CEILING = 8 * 2**20  # and these at the most
+TIES = 8  # times the points' bytes: what comparing those that tie takes at the most
 WORKSPACE = 128 * 2**20  # bytes
 NOT_FINITE = "the points hold NaN or infinity: was a feature map broken?"
 GONE = -np.inf  # the bound of a row that is kept already
@@ -48,8 +54,8 @@ def kcenter(
 
     No point ends farther from a kept row than twice the smallest radius that any `size` rows could
     give (Gonzalez, 1985). Of equally far points the lowest row wins. O(N size D) time; beside the
-    points, memory holds 24 bytes a point (40 where points tie), a copy of the kept rows and
-    `workspace` bytes.
+    points, memory holds 24 bytes a point (40 where points tie), a copy of the kept rows and blocks
+    to work in: these follow the points' bytes, and take `workspace` at the most.
     Nothing is drawn: who knows `rng` learns nothing of which point is which. See `base.Coreset` for
     arguments and errors.
     """
@@ -101,9 +107,15 @@ class _Search:
 
     def __init__(self, points: np.ndarray, size: int, device: torch.device, workspace: int) -> None:
         n, d = points.shape
-        self.block = max(1, min(BLOCK, math.isqrt(workspace // 24)))  # float64, and its copies
-        self.most_active = min(ACTIVE, self.block)
         self.points = torch.from_numpy(np.ascontiguousarray(points)).to(device)
+        self.workspace = min(workspace, max(FLOOR, TIES * points.nbytes))
+        most = workspace // 3  # of distances; the rest is for what is compared
+        if device.type == "cpu":  # elsewhere large products cost nothing that is scarce
+            most = min(most, CEILING, max(FLOOR, points.nbytes // SHARE))
+        self.block = max(1, min(BLOCK, n, math.isqrt(most // 8)))
+        self.most_active = min(ACTIVE, self.block)
+        self.wide = max(1, min(self.block, most // (20 * d)))  # kept rows, as float64
+        self.scratch = torch.empty(self.block**2, dtype=torch.float64, device=device)
         self.device, self.size, self.count = device, size, 0
         # By blocks: torch would copy all points to float64 first.
         self.mean = sum(block.double().sum(0) for block in self.points.split(self.block)) / n
@@ -124,10 +136,10 @@ class _Search:
         self.batch = min(BATCH, n)
 
     def _centred(self, rows: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        points = self.points[rows]
+        points = self.points[rows]  # a copy
         if dtype == torch.float64:
-            return points.double() - self.mean
-        return (points - self.mean.to(points.dtype)).float()
+            return points.double().sub_(self.mean)
+        return points.sub_(self.mean.to(points.dtype)).float()
 
     def _squared_norms(self) -> torch.Tensor:
         every = torch.arange(len(self.points), device=self.device)
@@ -166,7 +178,7 @@ class _Search:
         self._measure(active)
         rows = self._centred(active, torch.float64)
         norms = rows.square().sum(1)
-        between = torch.addmm(norms, rows, rows.T, alpha=-2).add_(norms[:, None]).cpu().numpy()
+        between = self._products(rows, rows, norms).add_(norms[:, None]).cpu().numpy()
         gap = self.gap[active].cpu().numpy()
         picks = self._pick_among(active.cpu().numpy(), between, gap, rival)
         if 4 * len(picks) < self.most_active:
@@ -245,33 +257,54 @@ class _Search:
 
     def _refresh(self, rows: torch.Tensor) -> None:
         """Lower the bounds of `rows` to their float32 distances, rounded up."""
-        for some, least in self._nearest(rows, self.seen, torch.float32):
+        for some, _, least in self._nearest(rows, self.seen, torch.float32):
             bound = least + self.norm[some] + self.slack32
             self.bound[some] = torch.minimum(self.bound[some], bound)
         self.seen[rows] = self.count
 
     def _measure(self, rows: torch.Tensor) -> None:
         """Bring the float64 distances of `rows` up to date."""
-        for some, least in self._nearest(rows, self.gap_seen, torch.float64):
-            gap = least + self._centred(some, torch.float64).square().sum(1)
+        for some, points, least in self._nearest(rows, self.gap_seen, torch.float64):
+            gap = least + points.square().sum(1)
             self.gap[some] = torch.minimum(self.gap[some], gap)
         self.gap_seen[rows] = self.count
 
     def _nearest(
         self, rows: torch.Tensor, seen: torch.Tensor, dtype: torch.dtype
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Blocks of `rows`, each with its least |c|^2 - 2xc over the kept rows not seen yet."""
-        for first in torch.unique(seen[rows]).tolist():
-            if first == self.count:
-                continue
-            for some in rows[seen[rows] == first].split(self.block):
-                points = self._centred(some, dtype)
-                least = torch.full((len(some),), torch.inf, dtype=dtype, device=self.device)
-                for at in range(first, self.count, self.block):
-                    centres, norms = self._kept(slice(at, min(at + self.block, self.count)), dtype)
-                    block = torch.addmm(norms, points, centres.T, alpha=-2)
-                    least = torch.minimum(least, block.amin(1))
-                yield some, least
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Blocks of `rows`, centred, and each with its least |c|^2 - 2xc over the kept rows that it
+        has not seen yet."""
+        by_age = torch.sort(seen[rows])
+        rows = rows[by_age.indices]
+        for some, ages in zip(rows.split(self.block), by_age.values.split(self.block), strict=True):
+            since = ages.tolist()
+            points = self._centred(some, dtype)
+            least = torch.full((len(some),), torch.inf, dtype=dtype, device=self.device)
+            for new in self._unseen(since, 2 * self.block if dtype == torch.float32 else self.wide):
+                centres, norms = self._kept(new, dtype)
+                behind = bisect_left(since, new.stop)  # those that lack some of them
+                block = self._products(points[:behind], centres, norms)
+                torch.minimum(least[:behind], block.amin(1), out=least[:behind])
+            yield some, points, least
+
+    def _unseen(self, since: Sequence[int], most: int) -> Iterator[slice]:
+        """The kept rows that points have not seen, block by block: they saw so many, ascending.
+
+        A block begins where the next points have seen no more, unless so few rows are before it.
+        """
+        at = since[0] if since else self.count
+        for end in [*sorted({*since})[1:], self.count]:
+            if end - at >= LEAST or end == self.count:
+                yield from (slice(k, min(k + most, end)) for k in range(at, end, most))
+                at = end
+
+    def _products(
+        self, points: torch.Tensor, centres: torch.Tensor, norms: torch.Tensor
+    ) -> torch.Tensor:
+        """(P, C) |c|^2 - 2xc of points (P, D) and centres (C, D), until it is called again."""
+        shape = len(points), len(centres)
+        out = self.scratch.view(points.dtype)[: math.prod(shape)].view(shape)
+        return torch.addmm(norms, points, centres.T, alpha=-2, out=out)
 
     def _kept(self, some: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Some of the kept rows, centred, and their squared norms."""
@@ -287,7 +320,7 @@ class _Search:
             self.points.cpu().numpy(),
             self.mean.cpu().numpy(),
             slack=self.slack64,
-            workspace=24 * self.block**2,
+            workspace=self.workspace,
         )
 
     def _kept_rows(self) -> np.ndarray:

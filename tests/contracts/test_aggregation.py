@@ -54,6 +54,28 @@ def test_a_federated_coreset_takes_at_most_twice_a_share_of_a_site():
     assert (bank.site == 0).sum() <= 2 * 5
 
 
+@given(regions=st.integers(1, 3), sites=st.integers(1, 3), part=st.integers(1, 9), data=st.data())
+def test_regions_that_hand_on_what_one_server_takes_make_its_bank(regions, sites, part, data):
+    """By `merge.oversample = 1` and twice their part; the head then chooses among the same rows."""
+    merged = plugin("aggregation", "federated_coreset")
+    names_ = data.draw(st.permutations([f"site-{k}" for k in range(regions * sites)]))
+    rows = data.draw(st.integers(2 * part, 30))
+    each = [upload(name, rows, 5) for name in names_]
+    all_ = MergeKnobs(oversample=1.0)
+    parts = [each[k::regions] for k in range(regions)]
+    heads = [merged(some, 2 * part * sites, knobs=all_, choose=choose) for some in parts]
+    size = part * sites * regions
+    one, tree = (
+        merged(some, size, knobs=MergeKnobs(oversample=2.0), choose=choose)
+        for some in (each, heads)
+    )
+    kept = [
+        {(bank.sites[s], int(r)) for s, r in zip(bank.site, bank.row, strict=True)}
+        for bank in (one, tree)
+    ]
+    assert kept[0] == kept[1]
+
+
 def test_diversity_preserving_gives_a_small_site_its_floor():
     uploads = [upload("large", 90, 1000), upload("small", 30, 1)]
     concatenated, diverse = (

@@ -71,6 +71,7 @@ def small_rounds(monkeypatch):
     """Rounds and blocks of a few points, so that small inputs take every path."""
     for name in ("ACTIVE", "BATCH", "BLOCK"):
         monkeypatch.setattr(kcenter_file, name, 4)
+    monkeypatch.setattr(kcenter_file, "LEAST", 2)
 
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 4))
@@ -108,6 +109,42 @@ def test_kcenter_at_full_size_is_the_plain_loop_at_any_number_of_threads(threads
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(rows, plain(points, 600, (7,)))
+
+
+@given(
+    since=st.lists(st.integers(0, 700), min_size=1, max_size=12).map(sorted),
+    more=st.integers(0, 700),
+    most=st.integers(1, 300),
+)
+def test_each_point_is_compared_with_all_kept_rows_that_it_has_not_seen(since, more, most):
+    search = kcenter_file._Search.__new__(kcenter_file._Search)
+    search.count = since[-1] + more
+    blocks = list(search._unseen(since, most))
+    assert all(0 < new.stop - new.start <= most for new in blocks)
+    rows = [row for new in blocks for row in range(new.start, new.stop)]
+    assert rows == list(range(since[0], search.count))
+    for seen in since:
+        compared = sum(new.stop - new.start for new in blocks if seen < new.stop)
+        assert 0 <= compared - (search.count - seen) < max(most, kcenter_file.LEAST)
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "least", "most"),
+    [(100, 8, 0, 2**17), (8250, 152, 2**21, 2**22), (60_000, 152, 7 * 2**20, 2**23)],
+)
+def test_a_block_of_distances_follows_the_bytes_of_the_points(count, width, least, most):
+    import torch
+
+    points = np.zeros((count, width), np.float32)
+    search = kcenter_file._Search(points, 10, torch.device("cpu"), kcenter_file.WORKSPACE)
+    assert least <= search.scratch.nbytes <= most
+
+
+@pytest.mark.parametrize("workspace", [1000, 50_000])
+def test_kcenter_keeps_the_same_rows_in_any_workspace(workspace):
+    points = np.random.default_rng(1).normal(size=(900, 6)).astype(np.float32)
+    rows = kcenter(points, 200, rng=np.random.default_rng(0), kept=(3,), workspace=workspace)
+    np.testing.assert_array_equal(rows, plain(points, 200, (3,)))
 
 
 @settings(max_examples=30)
