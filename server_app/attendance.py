@@ -7,7 +7,7 @@ never one that sent what no honest site can have sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from logging import WARNING
 from typing import Any
 
@@ -24,6 +24,7 @@ from server_app.kept import Kept
 from server_app.registry import LONGEST_REASON, Register, RunRefusedError, SiteLog
 
 Told = dict[str, Any]
+NAMED = 5  # sites, of many that have one thing in common
 
 
 class Attendance:
@@ -149,6 +150,14 @@ class Attendance:
 def called(name: str) -> str:
     """A site, or a node that has not said which site it is, as it is called in a sentence."""
     return name if name.startswith("node ") else f"site {name}"
+
+
+def at_sites(names: Sequence[str]) -> str:
+    """Where something was: so many sites, and the first few of them by name."""
+    shown, more = ", ".join(names[:NAMED]), len(names) - NAMED
+    if len(names) == 1:
+        return f"at site {shown}"
+    return f"at {len(names)} sites: {shown}" + f" and {more} more" * (more > 0)
 
 
 def learning(sites: Mapping[str, SiteLog], names: Iterable[str]) -> set[str]:

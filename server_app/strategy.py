@@ -34,7 +34,7 @@ from fedad.plumbing.shown import for_log
 from fedad.privacy.base import as_released, is_private
 from fedad.reporting.record import record_of
 from fedad.round import agree, merge
-from server_app.attendance import Attendance, called, learning
+from server_app.attendance import Attendance, at_sites, called, learning
 from server_app.deadline import Deadline
 from server_app.exchange import Reply, exchange
 from server_app.kept import Kept
@@ -449,9 +449,11 @@ def _uncalibrated(config: Config, findings: Mapping[str, Findings]) -> list[str]
             f"no site has a threshold: round.method = {config.round.method!r} cannot judge images "
             "that it learned from: hold some out with data.holdout, such as 0.2"
         ]
+    lacking: dict[str, list[str]] = {}  # by what they lack: twenty sites may lack the same
+    for name, found in sorted(findings.items()):
+        if some := ", ".join(c for c, images in found.calibrated.items() if not images):
+            lacking.setdefault(some, []).append(name)
     return [
-        f"site {name} has too few good images of {category} for a threshold at score.false-rejects"
-        for name, found in findings.items()
-        for category, images in found.calibrated.items()
-        if not images
+        f"too few good images of {some} for a threshold at score.false-rejects {at_sites(sites)}"
+        for some, sites in lacking.items()
     ]

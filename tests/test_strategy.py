@@ -25,7 +25,7 @@ from fedad.round import merge
 from server_app.exchange import exchange
 from server_app.kept import Kept
 from server_app.local_grid import LocalGrid, run_locally
-from server_app.strategy import MethodStrategy, RunRefusedError
+from server_app.strategy import MethodStrategy, RunRefusedError, _uncalibrated
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -447,3 +447,15 @@ def test_a_message_that_could_not_be_sent_is_said():
     grid = SimpleNamespace(push_messages=lambda messages: [None], pull_messages=lambda ids: [])
     (reply,) = list(exchange(grid, [answer(1)], seconds=1.0))
     assert reply.reason == "the message could not be sent"
+
+
+def test_what_many_sites_lack_is_one_warning(knobs):
+    lacks = SimpleNamespace(calibrated={"bolt": 0, "hose": 9, "clip": 0})
+    found = {f"site-{k:02d}": lacks for k in reversed(range(20))}
+    found["graz"] = SimpleNamespace(calibrated={"bolt": 0, "hose": 9})
+    found["lyon"] = SimpleNamespace(calibrated={"bolt": 9, "hose": 9})
+    assert _uncalibrated(read(knobs), found) == [
+        "too few good images of bolt for a threshold at score.false-rejects at site graz",
+        "too few good images of bolt, clip for a threshold at score.false-rejects at 20 sites: "
+        "site-00, site-01, site-02, site-03, site-04 and 15 more",
+    ]
