@@ -26,7 +26,7 @@ IMAGE_LEVELS, PATCH_LEVELS = (0.5, 0.9), (0.9, 0.995)  # quantiles that become 0
 TENTH = 0.1
 FLAT = 1e-6  # times a mean: the least spread of scores that anything is divided by
 T = TypeVar("T", bound=Counted)
-Calibration = Literal["z", "quantile", "p"]
+Calibration = Literal["z", "quantile", "p", "e"]
 COUNT = ("int64",)
 
 
@@ -132,7 +132,7 @@ class Calibrator:
         units = self.units(values, product, output)
         if self.how == "z":
             return units
-        if self.how == "p":
+        if self.how in ("p", "e"):
             return self.rarity(units, product, output)
         low, high = self._quantiles(product, output, self._levels(output))
         found: np.ndarray = TENTH * (units - low) / max(high - low, self._least())
@@ -179,6 +179,24 @@ class Calibrator:
 
     def _least(self) -> float:
         return (HIGHEST - LOWEST) / BINS
+
+
+def averaged(values: np.ndarray, how: Calibration, weights: np.ndarray | None = None) -> np.ndarray:
+    """(...): the mean of calibrated outputs (M, ...), or that by weights (M,), which sum to 1.
+
+    Of `e` the mean is of e-values, 1 / (2 sqrt p) of an output that p of held-out scores reach. It
+    holds whatever outputs depend on, where the mean of -log p presumes that they are independent,
+    which those of members that see the same features are not (Vovk and Wang, E-values: calibration,
+    combination and applications, Annals of Statistics 2021). It is told as p is, 2 log(2 mean).
+    """
+    if how != "e":
+        plain: np.ndarray = np.average(values, 0, weights)
+        return plain
+    if weights is not None:
+        values, weights = values[weights > 0], weights[weights > 0]
+    highest = values.max(0)
+    found: np.ndarray = highest + 2 * np.log(np.average(np.exp((values - highest) / 2), 0, weights))
+    return found
 
 
 def _rising(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,14 +28,14 @@ import numpy as np
 from fedad.averaging.counted import check_images
 from fedad.averaging.moments import Moments, square
 from fedad.averaging.sums import BELOW, Sums
-from fedad.ensembles.calibrating import BINS, TENTH, ScoreCounts, bins_of
+from fedad.ensembles.calibrating import BINS, TENTH, Calibration, ScoreCounts, averaged, bins_of
 from fedad.ensembles.weighing import LEVEL
 from fedad.errors import UploadError
 from fedad.types import Enrolled
 
 MOST = 3  # members that are joined
 LEAST_MEASURE, MOST_MEASURE = -1.0, 2.0  # of an image; the mean is 0 to 1
-UNITS = {"z": 1.0, "quantile": TENTH, "p": 1.0}  # of calibrated values, as bins count them
+UNITS = {"z": 1.0, "quantile": TENTH, "p": 1.0, "e": 1.0}  # of outputs, as bins count them
 Chosen = tuple[int, ...]
 
 
@@ -52,10 +52,10 @@ def candidates(members: int) -> tuple[Chosen, ...]:
     return tuple(chosen for size in sizes for chosen in combinations(range(members), size))
 
 
-def joint(values: np.ndarray, how: str) -> np.ndarray:
+def joint(values: np.ndarray, how: Calibration) -> np.ndarray:
     """(Q, ...): each candidate's mean of calibrated outputs (M, ...), in units that bins count."""
     every = candidates(len(values))
-    return np.stack([values[[*chosen]].mean(0) for chosen in every]) / UNITS[how]
+    return np.stack([averaged(values[[*chosen]], how) for chosen in every]) / UNITS[how]
 
 
 def of_images(

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from fedad.config import Config
-from fedad.ensembles.calibrating import PATCH_LEVELS, TENTH, ScoreCounts
+from fedad.ensembles.calibrating import PATCH_LEVELS, TENTH, ScoreCounts, averaged
 from fedad.ensembles.combining import Coefficients, Trees, answered, shares_of
 from fedad.ensembles.composite import Composite, composite
 from fedad.ensembles.judging import judges
@@ -219,8 +219,9 @@ class Ensemble(MethodBase):
             payload: Any = model.part(HEAD, self.seen.head.rounds[-1].model)
             ends: dict[str, tuple[float, float]] = self.seen.head.scale(payload)
             return ends
-        top = {"z": 8.0, "quantile": 3 * TENTH, "p": -2 * float(np.log(1 - PATCH_LEVELS[1]))}
-        high = 3.0 if self.knobs.combine == "rank" else top[self.knobs.calibration]
+        top = {"z": 8.0, "quantile": 3 * TENTH}
+        rare = -2 * float(np.log(1 - PATCH_LEVELS[1]))  # of p, and of e, which is told as p is
+        high = 3.0 if self.knobs.combine == "rank" else top.get(self.knobs.calibration, rare)
         return dict.fromkeys(model.categories, (0.0, high))
 
     def _combined(
@@ -235,12 +236,12 @@ class Ensemble(MethodBase):
             found: np.ndarray = whole.max(0)
         elif how in WEIGHED:
             weights = self._weights(model, product, images=images)
-            found = np.tensordot(weights, whole, 1)
+            found = averaged(whole, self.knobs.calibration, weights)
         elif how == "forest" and images:
             trees = model.part(COMBINER, Trees)
             found = answered(trees, trees.categories.index(product), whole.T)
         else:
-            found = whole.mean(0)
+            found = averaged(whole, "z" if how == "rank" else self.knobs.calibration)
         return found
 
     def _weights(self, model: Composite, product: str, *, images: bool) -> np.ndarray:

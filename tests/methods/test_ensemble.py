@@ -11,7 +11,15 @@ from fedad.config import read
 from fedad.defects.base import draw, kinds
 from fedad.ensembles import held, parts
 from fedad.ensembles.blocks import WIDEST, Blocks, BlockSums, added_up, groups_of, narrowed
-from fedad.ensembles.calibrating import BINS, Calibrator, ScoreCounts, ScoreSums, counts_of, sums_of
+from fedad.ensembles.calibrating import (
+    BINS,
+    Calibrator,
+    ScoreCounts,
+    ScoreSums,
+    averaged,
+    counts_of,
+    sums_of,
+)
 from fedad.ensembles.combining import Coefficients, Trees, answered, grown, shares_of, stepped
 from fedad.ensembles.composite import Composite, composite
 from fedad.ensembles.drawing import drawn_into, features_of, only_drawn
@@ -138,17 +146,31 @@ def test_calibrated_scores_mean_what_they_say():
     rank = calibrator("z", scores).rank(np.quantile(scores, [0.2, 0.6]), "bolt", 1)
     assert rank == pytest.approx([0.2, 0.6], abs=0.01)
     line = np.linspace(-5, 90, 2000)
-    for how in ("z", "quantile", "p"):
+    for how in ("z", "quantile", "p", "e"):
         made = calibrator(how, scores)
         assert (np.diff(made(line, "bolt", 1)) >= 0).all()
         assert (np.diff(made.rank(line, "bolt", 1)[line > levels[1]]) > 0).all()
 
 
 def test_scores_that_are_all_the_same_are_calibrated_all_the_same():
-    for how in ("z", "quantile", "p"):
+    for how in ("z", "quantile", "p", "e"):
         found = calibrator(how, np.full(9, 3.0))(np.array([3.0, 4.0]), "bolt", 0)
         assert np.isfinite(found).all()
         assert found[1] > found[0]
+
+
+def test_the_mean_of_e_values_is_told_as_rarity_is():
+    share = np.array([[0.5, 0.01, 1e-300], [0.2, 0.3, 0.5], [0.04, 0.01, 1.0]])
+    for weights in (None, np.array([0.5, 0.3, 0.2])):
+        found = averaged(-np.log(share), "e", weights)
+        e = np.average(1 / (2 * np.sqrt(share)), 0, weights)
+        assert found == pytest.approx(2 * np.log(2 * e))
+    far = np.array([[5000.0], [0.0]])
+    assert averaged(far, "e") == pytest.approx(5000 + 2 * np.log(0.5))
+    assert averaged(far, "e", np.array([0.0, 1.0])) == pytest.approx(0)
+    assert averaged(far[:1], "e") == pytest.approx(far[0])
+    assert averaged(far, "p") == pytest.approx(2500)
+    assert averaged(far, "z", np.array([0.9, 0.1])) == pytest.approx(4500)
 
 
 def counted(good, bad):

@@ -102,7 +102,9 @@ def by_name(monkeypatch):
     monkeypatch.setattr(outputs, "few_of", alone)
 
 
-@pytest.mark.parametrize(("folds", "calibration"), [(1, "z"), (3, "z"), (2, "p"), (1, "quantile")])
+@pytest.mark.parametrize(
+    ("folds", "calibration"), [(1, "z"), (3, "z"), (2, "p"), (1, "quantile"), (1, "e")]
+)
 def test_federated_evidence_is_the_centralised_one(by_name, folds, calibration):
     config = ensemble(folds=folds, calibration=calibration)
     together, apart = (learn(config, sites, embed).model for sites in ([WHOLE], SITES))
