@@ -5,10 +5,11 @@ A plug-in file exports one name, which is `__all__`. To add a plug-in, add the f
 
 import difflib
 import importlib
+import os
 import pkgutil
 import re
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,14 +25,14 @@ SHARED = (
 
 def names(kind: str) -> list[str]:
     """The plug-ins of a kind: the files in `fedad/<kind>/`, less `_private` ones and `SHARED`."""
-    folder = _folder(kind)
-    return list(_names(folder, folder.stat().st_mtime_ns))
+    folders = tuple(importlib.import_module(f"fedad.{kind}").__path__)
+    return list(_names(folders, tuple(os.stat(folder).st_mtime_ns for folder in folders)))
 
 
-@cache
-def _names(folder: Path, _changed: int) -> tuple[str, ...]:
-    """As `names`; a folder is listed again where a file came or went since."""
-    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
+@lru_cache(maxsize=64)
+def _names(folders: tuple[str, ...], _changed: tuple[int, ...]) -> tuple[str, ...]:
+    """As `names`; folders are listed again where a file came or went since."""
+    found = (module.name for module in pkgutil.iter_modules(folders))
     return tuple(sorted(name for name in found if name not in SHARED and name[0] != "_"))
 
 
@@ -72,7 +73,7 @@ def states(kind: str, name: str, line: str) -> bool:
 
 def source_of(kind: str, name: str) -> str:
     """The source of a plug-in's file."""
-    file = _folder(kind) / f"{name}.py"
+    file = Path(importlib.import_module(f"fedad.{kind}").__path__[0]) / f"{name}.py"
     found = file.stat()
     return _source(file, found.st_mtime_ns, found.st_size)
 
@@ -85,11 +86,6 @@ def _source(file: Path, _changed: int, _size: int) -> str:
 @lru_cache(maxsize=256)
 def _lines(source: str) -> frozenset[str]:
     return frozenset(source.splitlines())
-
-
-@cache
-def _folder(kind: str) -> Path:
-    return Path(importlib.import_module(f"fedad.{kind}").__path__[0])
 
 
 def _module(kind: str, name: str) -> ModuleType:

@@ -275,17 +275,24 @@ class _Search:
         """Blocks of `rows`, centred, and each with its least |c|^2 - 2xc over the kept rows that it
         has not seen yet."""
         by_age = torch.sort(seen[rows])
-        rows = rows[by_age.indices]
-        for some, ages in zip(rows.split(self.block), by_age.values.split(self.block), strict=True):
-            since = ages.tolist()
+        rows, ages = rows[by_age.indices], by_age.values
+        most = 2 * self.block if dtype == torch.float32 else self.wide
+        size = self._high(self.count - int(ages[0]) if len(ages) else 0, most, dtype)
+        for some, age in zip(rows.split(size), ages.split(size), strict=True):
+            since = age.tolist()
             points = self._centred(some, dtype)
             least = torch.full((len(some),), torch.inf, dtype=dtype, device=self.device)
-            for new in self._unseen(since, 2 * self.block if dtype == torch.float32 else self.wide):
+            for new in self._unseen(since, most):
                 centres, norms = self._kept(new, dtype)
                 behind = bisect_left(since, new.stop)  # those that lack some of them
                 block = self._products(points[:behind], centres, norms)
                 torch.minimum(least[:behind], block.amin(1), out=least[:behind])
             yield some, points, least
+
+    def _high(self, unseen: int, most: int, dtype: torch.dtype) -> int:
+        """How many points a block has: more than `block` where they lack few kept rows."""
+        numbers = self.scratch.view(dtype).numel()
+        return max(self.block, numbers // max(min(unseen, most), 2 * self.points.shape[1]))
 
     def _unseen(self, since: Sequence[int], most: int) -> Iterator[slice]:
         """The kept rows that points have not seen, block by block: they saw so many, ascending.
