@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationError
 
 from fedad.errors import ConfigError
 from fedad.plugins import declared, did_you_mean, names, plugin, states
 from fedad.plumbing.backbones import BACKBONES
+from fedad.plumbing.checked import adapters, expected
 from fedad.plumbing.sides import also_of, as_also, as_size, as_tile, sides_of
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -486,15 +487,8 @@ def _unknown(key: str, knobs: Iterable[str]) -> str:
 
 
 def _table(name: str, table: type, given: Mapping[str, Any]) -> Any:
-    kinds = _adapters(table) if given else {}
+    kinds = adapters(table) if given else {}
     return table(**{k: _value(f"{name}.{_kebab(k)}", kinds[k], given[k]) for k in given})
-
-
-@cache
-def _adapters(table: type) -> dict[str, TypeAdapter[Any]]:
-    """What checks each knob of a table; made once, since that takes a millisecond a knob."""
-    kinds = get_type_hints(table, include_extras=True)
-    return {knob.name: TypeAdapter(kinds[knob.name]) for knob in fields(table)}
 
 
 def _value(knob: str, kind: TypeAdapter[Any], value: Any) -> Any:
@@ -503,8 +497,7 @@ def _value(knob: str, kind: TypeAdapter[Any], value: Any) -> Any:
     try:
         return kind.validate_python(value, strict=True)
     except ValidationError as error:
-        message = error.errors()[0]["msg"].replace("Input should be", "expected")
-        raise ConfigError(f"{knob} = {value!r}: {message.removeprefix('Value error, ')}") from None
+        raise ConfigError(f"{knob} = {value!r}: {expected(error)}") from None
 
 
 def _kebab(name: str) -> str:

@@ -28,6 +28,7 @@ from fedad.config import Config, read
 from fedad.errors import ConfigError
 from fedad.evaluation import Counts, summarise
 from fedad.plugins import did_you_mean
+from fedad.plumbing.checked import expected
 from fedad.plumbing.parse import from_yaml, read_text
 from fedad.running import shipped
 from fedad.running.overlay import absolute, flat, read_knobs, read_toml
@@ -175,8 +176,7 @@ def _checked(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
         try:
             TypeAdapter(KEYS[key][0]).validate_python(value, strict=True)
         except ValidationError as error:
-            message = error.errors()[0]["msg"].replace("Input should be", "expected")
-            raise ConfigError(f"{path}: {key}: {value!r}: {message}") from None
+            raise ConfigError(f"{path}: {key}: {value!r}: {expected(error)}") from None
     return {**{key: default for key, (_, default) in KEYS.items()}, **found}
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from fedad.errors import ConfigError
 from fedad.plugins import did_you_mean
+from fedad.plumbing.checked import adapters, expected
 from fedad.plumbing.parse import read_toml
 
 LEDGER = "ledger"  # what a refusal names that is about a site's budgets, not about a line here
@@ -97,14 +97,6 @@ def _lines(path: Path) -> Mapping[str, Any]:
 
 def _value(path: Path, line: str, value: Any) -> Any:
     try:
-        return _adapters()[line.replace("-", "_")].validate_python(value)
+        return adapters(Policy)[line.replace("-", "_")].validate_python(value)
     except ValidationError as error:
-        message = error.errors()[0]["msg"].replace("Input should be", "expected")
-        raise ConfigError(f"{path}: {line} = {value!r}: {message}") from None
-
-
-@cache
-def _adapters() -> dict[str, TypeAdapter[Any]]:
-    """What checks each line."""
-    kinds = get_type_hints(Policy, include_extras=True)
-    return {one.name: TypeAdapter(kinds[one.name]) for one in fields(Policy)}
+        raise ConfigError(f"{path}: {line} = {value!r}: {expected(error)}") from None
